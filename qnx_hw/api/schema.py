@@ -1,0 +1,204 @@
+"""What a node reports and accepts over its HTTP API; the one vocabulary of all clients.
+
+Values only. Nothing here can hold a key bit: pools and blocks appear as lengths and counts.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of everything that crosses the API: made once, checked once, passed on."""
+
+
+class LinkPhase(StrEnum):
+    """What a link is doing."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    WARMING_UP = "warming_up"
+    SYNCHRONISING = "synchronising"
+    GENERATING = "generating"
+    STOPPED = "stopped"
+    FAULT = "fault"
+
+
+class BlockStage(StrEnum):
+    """How far the current block has come on its way from tags to key."""
+
+    COLLECTING = "collecting"
+    SIFTING = "sifting"
+    ESTIMATING = "estimating"
+    RECONCILING = "reconciling"
+    VERIFYING = "verifying"
+    AMPLIFYING = "amplifying"
+    RELEASING = "releasing"
+
+
+class Level(StrEnum):
+    """How much an event matters."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+
+
+class Reading(Value, frozen=True, kw_only=True):
+    """One live number of an instrument, ready to be shown."""
+
+    name: str
+    value: float
+    unit: str
+
+
+class InstrumentView(Value, frozen=True, kw_only=True):
+    """An instrument as the screens show it."""
+
+    name: str
+    node: str
+    family: str
+    driver: str
+    model: str
+    serial: str
+    state: str
+    error: str
+    is_simulated: bool
+    readings: tuple[Reading, ...] = ()
+    age_s: float | None = None
+    """Seconds since the readings were taken; None where there are none."""
+
+
+class NodeView(Value, frozen=True, kw_only=True):
+    """A site."""
+
+    name: str
+    is_online: bool
+    position: tuple[float, float]
+    """Place on the map, both coordinates from 0 to 1, y downwards."""
+    pool_bits: int
+    pool_capacity_bits: int
+    instruments: tuple[InstrumentView, ...] = ()
+
+
+class Estimate(Value, frozen=True, kw_only=True):
+    """A measured number with its standard error; None where nothing was measured yet."""
+
+    value: float | None = None
+    sigma: float | None = None
+
+
+class ChannelRate(Value, frozen=True, kw_only=True):
+    """Counts per second of one detector."""
+
+    station: str
+    """`alice` or `bob`."""
+    label: str
+    """Polarization the detector stands for: `H`, `V`, `D`, `A`."""
+    rate_cps: float
+
+
+class Histogram(Value, frozen=True, kw_only=True):
+    """Coincidences against delay, summed over all detector pairs unless said otherwise."""
+
+    start_ps: int
+    bin_ps: int
+    counts: tuple[int, ...]
+    peak_ps: float | None = None
+    fwhm_ps: float | None = None
+
+
+class ClockView(Value, frozen=True, kw_only=True):
+    """How Bob's clock stands against Alice's."""
+
+    is_locked: bool
+    offset_ps: float | None = None
+    drift_ppb: float | None = None
+    jitter_ps: float | None = None
+
+
+class LinkView(Value, frozen=True, kw_only=True):
+    """A link: two stations, the fibre between them, and the key they make."""
+
+    name: str
+    alice: str
+    bob: str
+    protocol: str
+    phase: LinkPhase
+    stage: BlockStage
+    message: str = ""
+    """Why the link is in this phase, in words; empty when all is well."""
+    block: int = 0
+    progress: float = 0.0
+    """Part of the current block that is collected, 0 to 1."""
+    running_s: float = 0.0
+    rates: tuple[ChannelRate, ...] = ()
+    coincidence_rate_cps: float | None = None
+    accidental_rate_cps: float | None = None
+    car: float | None = None
+    window_ps: int = 0
+    histogram: Histogram | None = None
+    matrix: tuple[tuple[int, ...], ...] = ()
+    """Coincidences, Alice's H V D A down, Bob's H V D A across, over the last seconds."""
+    clock: ClockView = ClockView(is_locked=False)
+    qber_z: Estimate = Estimate()
+    qber_x: Estimate = Estimate()
+    qber: Estimate = Estimate()
+    qber_limit: float = 0.11
+    chsh_s: Estimate = Estimate()
+    sifted_rate_bps: float | None = None
+    secret_rate_bps: float | None = None
+    epsilon: float = 0.0
+    pairs: int = 0
+    sifted_bits: int = 0
+    leaked_bits: int = 0
+    secret_bits: int = 0
+    last_block_secret_bits: int = 0
+    pool_bits: int = 0
+    blocks_done: int = 0
+    blocks_aborted: int = 0
+
+
+class Event(Value, frozen=True, kw_only=True):
+    """Something that happened."""
+
+    number: int
+    time_s: float
+    """Unix time."""
+    level: Level
+    source: str
+    message: str
+    is_acknowledged: bool = False
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """Everything a client needs to draw its first picture."""
+
+    number: int
+    time_s: float
+    network: str
+    is_simulated: bool
+    """Whether any instrument is an emulator."""
+    nodes: tuple[NodeView, ...]
+    links: tuple[LinkView, ...]
+    events: tuple[Event, ...]
+
+
+class Series(Value, frozen=True, kw_only=True):
+    """History of one quantity of one link; `times_s` and `values` have the same length."""
+
+    link: str
+    name: str
+    unit: str
+    times_s: tuple[float, ...]
+    values: tuple[float | None, ...]
+
+
+class Problem(Value, frozen=True, kw_only=True):
+    """Why a request was refused, in one sentence a person can act on."""
+
+    error: str
+    field: str = ""

@@ -1,0 +1,49 @@
+"""The command line: picks the command and loads nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from qnx_hw import __version__
+from qnx_hw.errors import QnxError
+
+COMMANDS = {
+    "demo": "make quantum keys on simulated instruments, here and now",
+    "run": "run one, some or all nodes of a network file",
+    "sim": "run a network file's simulated laboratory",
+    "emulate": "run one instrument's emulator alone",
+    "tags": "look into recordings of time tags",
+}
+"""Each command is a module `qnx_hw.commands.NAME` with `configure(parser)` and `run(arguments)`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0 on success, 2 for wrong usage, 1 for everything else that failed."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="qnx", description="Quantum Nexus: a quantum-secured network from photons to packets."
+    )
+    parser.add_argument("--version", action="version", version=f"qnx {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = words[0] if words and words[0] in COMMANDS else None
+    for name, summary in COMMANDS.items():
+        child = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            importlib.import_module(f"qnx_hw.commands.{name}").configure(child)
+    arguments = parser.parse_args(words)
+    module = importlib.import_module(f"qnx_hw.commands.{arguments.command}")
+    try:
+        return int(module.run(arguments))
+    except QnxError as error:
+        print(f"qnx {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,1 @@
+"""The commands of `qnx`, one module each."""

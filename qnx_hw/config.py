@@ -1,0 +1,155 @@
+"""The network file: one TOML file for all nodes, links, instruments and the controller."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from qnx_hw.errors import ConfigError
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the network file; an unknown name in it is an error."""
+
+
+class NetworkSection(Section, frozen=True, kw_only=True):
+    """`[network]`"""
+
+    name: Name
+    data_dir: str = ".qnx"
+    """Keys, history and recordings, one folder per node; relative to the current folder."""
+
+
+class ApiSection(Section, frozen=True, kw_only=True):
+    """`[api]`: where clients find the HTTP API and the dashboard."""
+
+    listen: Address = "127.0.0.1:8470"
+
+
+class InstrumentSection(Section, frozen=True, kw_only=True):
+    """`[nodes.NODE.instruments.NAME]`"""
+
+    driver: str
+    url: str
+    settings: dict[str, float | int | str | bool] = {}
+    """What to configure after connecting; names as in the driver's `settings()`."""
+
+
+class NodeSection(Section, frozen=True, kw_only=True):
+    """`[nodes.NODE]`"""
+
+    listen: Address
+    """Where peers reach this node's classical channel."""
+    position: tuple[Fraction, Fraction] = (0.5, 0.5)
+    instruments: dict[Name, InstrumentSection] = {}
+
+
+class ChannelMap(Section, frozen=True, kw_only=True):
+    """Which tagger input sees which polarization."""
+
+    H: Annotated[int, msgspec.Meta(ge=1)]
+    V: Annotated[int, msgspec.Meta(ge=1)]
+    D: Annotated[int, msgspec.Meta(ge=1)]
+    A: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class StationSection(Section, frozen=True, kw_only=True):
+    """`[links.LINK.alice]` and `[links.LINK.bob]`: one end of a link."""
+
+    node: Name
+    tagger: Name
+    channels: ChannelMap
+    detectors: Name | None = None
+    polarization: Name | None = None
+
+
+class SecuritySection(Section, frozen=True, kw_only=True):
+    """`[links.LINK.security]`: failure probabilities; see docs/explanation."""
+
+    epsilon_secrecy: Probability = 1e-10
+    epsilon_correctness: Probability = 1e-15
+    qber_limit: Annotated[float, msgspec.Meta(gt=0.0, le=0.11)] = 0.08
+    chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
+    test_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.1
+    """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
+    count_leak: Literal["both", "alice"] = "both"
+    """Which parities count as leaked: those of both directions, or Alice's alone."""
+
+
+class LinkSection(Section, frozen=True, kw_only=True):
+    """`[links.LINK]`"""
+
+    alice: StationSection
+    bob: StationSection
+    protocol: Literal["bbm92"] = "bbm92"
+    coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
+    clock_offset_limit_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 10.0
+    clock_drift_limit_ppm: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 200.0
+    block_sifted_bits: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000)] = 100_000
+    """Expected sifted bits of a block; its time is fixed from the rate before it starts."""
+    autostart: bool = True
+    security: SecuritySection = SecuritySection()
+
+
+class NetworkFile(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    network: NetworkSection
+    api: ApiSection = ApiSection()
+    nodes: dict[Name, NodeSection]
+    links: dict[Name, LinkSection] = {}
+    bench: dict[str, Any] = {}
+    """The simulated physics; the core does not read it, beyond telling emulators from hardware."""
+
+    def is_simulated(self, url: str) -> bool:
+        """Whether an instrument at `url` is one of the bench's emulators; a label for people."""
+        emulators = self.bench.get("emulators", {})
+        place = url.split("?", 1)[0]
+        return any(place in emulator.get("listen", ()) for emulator in emulators.values())
+
+
+def parse(text: str, *, source: str = "network file") -> NetworkFile:
+    """Check a network file's text and return it; `ConfigError` names the place and the reason."""
+    try:
+        network = msgspec.toml.decode(text, type=NetworkFile)
+    except (msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    for name, link in network.links.items():
+        for role in ("alice", "bob"):
+            _check_station(network, getattr(link, role), f"{source}: links.{name}.{role}")
+        if link.alice.node == link.bob.node:
+            raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
+    return network
+
+
+def load(path: Path) -> NetworkFile:
+    """Read and check a network file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the network file {path}: {error}") from error
+    return parse(text, source=str(path))
+
+
+def _check_station(network: NetworkFile, station: StationSection, place: str) -> None:
+    node = network.nodes.get(station.node)
+    if node is None:
+        raise ConfigError(f"{place}.node: there is no [nodes.{station.node}]")
+    for kind in ("tagger", "detectors", "polarization"):
+        name = getattr(station, kind)
+        if name is not None and name not in node.instruments:
+            raise ConfigError(
+                f"{place}.{kind}: node '{station.node}' has no instrument '{name}'; "
+                f"it has {', '.join(sorted(node.instruments)) or 'none'}"
+            )
+    inputs = [getattr(station.channels, label) for label in "HVDA"]
+    if len(set(inputs)) != len(inputs):
+        raise ConfigError(f"{place}.channels: two polarizations share one tagger input")

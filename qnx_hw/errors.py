@@ -1,0 +1,77 @@
+"""Every error that crosses a package border, each derived from the builtin that fits."""
+
+
+class QnxError(Exception):
+    """Something qnx refuses, lost or gave up, said in the words of the user."""
+
+
+class ConfigError(QnxError, ValueError):
+    """The network file, or a setting in it, cannot be used as written."""
+
+
+class InstrumentError(QnxError):
+    """An instrument did not do what was asked."""
+
+
+class NotConnected(InstrumentError, ConnectionError):
+    """The wire is closed or was lost; connect again."""
+
+
+class InstrumentTimeout(InstrumentError, TimeoutError):
+    """The instrument did not answer before the deadline."""
+
+
+class ProtocolError(InstrumentError, ValueError):
+    """The instrument sent bytes that its manual does not know; they are attached."""
+
+    def __init__(self, message: str, received: bytes = b"") -> None:
+        super().__init__(message)
+        self.received = received
+
+
+class InstrumentRefused(InstrumentError, RuntimeError):
+    """The instrument reported an error of its own; its code is attached."""
+
+    def __init__(self, message: str, code: int | str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RangeError(InstrumentError, ValueError):
+    """A value outside what the instrument can do; nothing was sent."""
+
+
+class Busy(InstrumentError, RuntimeError):
+    """The instrument is doing something that must end, or be stopped, first."""
+
+
+class Cancelled(InstrumentError):
+    """The caller cancelled a long operation; the instrument was told to stop where it can."""
+
+
+class Unsupported(InstrumentError, NotImplementedError):
+    """This instrument has no such function; see its capabilities."""
+
+
+class RecordingError(QnxError, ValueError):
+    """A recording is damaged, cut short or of a kind that is not known."""
+
+
+class ChannelError(QnxError, ConnectionError):
+    """The classical channel to the peer broke, or carried what it must not."""
+
+
+class AuthenticationError(QnxError):
+    """A message was not written by the peer that holds the shared secret."""
+
+
+class BlockAborted(QnxError):
+    """A block was given up and keeps no key; the reason is safe to show."""
+
+
+class KeyExhausted(QnxError):
+    """A pool holds fewer secret bits than were asked for."""
+
+
+class Conflict(QnxError):
+    """Somebody else changed it first; read it again."""
