@@ -29,7 +29,7 @@ class TagBlock:
     def __post_init__(self) -> None:
         if self.times_ps.shape != self.channels.shape or self.times_ps.ndim != 1:
             raise ValueError(
-                f"times {self.times_ps.shape} and channels {self.channels.shape} must be equal, flat"
+                f"times {self.times_ps.shape}, channels {self.channels.shape}: must be equal, flat"
             )
         if self.times_ps.dtype != np.int64 or self.channels.dtype != np.uint8:
             raise ValueError(
