@@ -1,0 +1,102 @@
+"""What both ends of a link must agree on, and what one end knows about its own station."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from qnx_hw.qkd.roles import Role
+from qnx_hw.secret import Secret
+
+PROTOCOL_VERSION = 1
+"""Raised whenever a message or a step changes; parties of different versions refuse each other."""
+
+OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+
+
+class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The public settings of a link; both ends must hold the same ones, down to the last bit.
+
+    Their hash is part of the greeting and of everything that is authenticated.
+    """
+
+    link: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
+    protocol: Literal["bbm92"] = "bbm92"
+    coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
+    """Full width of the window; Bob's times are published rounded to it."""
+    clock_offset_limit_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 10.0
+    clock_drift_limit_ppm: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 200.0
+    block_sifted_bits: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 100_000
+    """Expected sifted bits of a block; its span of time is fixed from the rate before it starts."""
+    max_block_s: Annotated[float, msgspec.Meta(gt=0.0, le=3_600.0)] = 600.0
+    dead_time_ps: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+    """Detections closer than this after any click of the same station are not used; 0 uses all."""
+    cross_click_limit: OpenFraction = 0.05
+    """Largest part of a station's detections that may be clicks in both bases at once."""
+    epsilon_secrecy: OpenFraction = 1e-10
+    epsilon_correctness: OpenFraction = 1e-15
+    qber_limit: Annotated[float, msgspec.Meta(gt=0.0, le=0.11)] = 0.08
+    chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
+    test_fraction: OpenFraction = 0.1
+    """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
+    count_leak: Literal["both", "alice"] = "both"
+    """Which parities count as leaked: those of both directions, or Alice's alone."""
+
+    def fingerprint(self) -> bytes:
+        """Hash all settings (32 bytes); equal settings have equal fingerprints on any machine."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).digest()
+
+
+class StationInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """One end's own wiring: which tagger input sees which polarization, and how late it is.
+
+    `channels` and `delays_ps` are in the order H, V, D, A. A detector's delay is taken off its
+    tags before anything else sees them; what is left of it would tell outcomes by their times.
+    """
+
+    channels: tuple[int, int, int, int] = (1, 2, 3, 4)
+    delays_ps: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if len(set(self.channels)) != len(self.channels) or min(self.channels) < 1:
+            raise ValueError(f"four different inputs counted from 1 are needed: {self.channels}")
+        if max(self.channels) > 255:
+            raise ValueError(f"a tagger input is at most 255: {self.channels}")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedBlock:
+    """The last block Alice released, and the token that proves it to Bob."""
+
+    block: int
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBlock:
+    """A block whose key Bob holds but must not hand out before he has seen its token."""
+
+    block: int
+    token: Secret
+    key: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """What a party remembers from earlier sessions of a link; its caller keeps it durably."""
+
+    next_block: int = 1
+    """Larger than every block number this party ever started."""
+    released: ReleasedBlock | None = None
+    pending: PendingBlock | None = None
+
+
+def check_role(role: Role, resumption: Resumption) -> None:
+    """Refuse a memory that this role cannot have: Alice never waits, Bob never decides."""
+    if role is Role.ALICE and resumption.pending is not None:
+        raise ValueError("Alice keeps no pending block")
+    if role is Role.BOB and resumption.released is not None:
+        raise ValueError("Bob keeps no released block's token")

@@ -1,0 +1,150 @@
+"""What a session asks of its caller; outputs are carried out in the order they are returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from qnx_hw.api.schema import BlockStage, ClockView, Estimate, Histogram, LinkPhase
+from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
+from qnx_hw.secret import Secret
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    """How a key came about: public numbers only."""
+
+    link: str
+    block: int
+    session: str
+    """Hexadecimal name of the session, the same at both ends."""
+    secret_bits: int
+    sifted_bits: int
+    tested_bits: int
+    leaked_bits: int
+    qber: float
+    chsh_s: float
+    epsilon_secrecy: float
+    epsilon_correctness: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a link as one end knows it; what it cannot know is None or empty.
+
+    Alice sees the histogram, the clock and the coincidence rates; both see the estimates.
+    Numbers of a block stay until the next block has them.
+    """
+
+    phase: LinkPhase = LinkPhase.CONNECTING
+    stage: BlockStage = BlockStage.COLLECTING
+    message: str = ""
+    block: int = 0
+    progress: float = 0.0
+    singles_cps: tuple[float, ...] = ()
+    """This end's own detectors, H V D A."""
+    cross_click_fraction: float | None = None
+    coincidence_rate_cps: float | None = None
+    accidental_rate_cps: float | None = None
+    car: float | None = None
+    histogram: Histogram | None = None
+    matrix: tuple[tuple[int, ...], ...] = ()
+    """Coincidences of the last block, Alice's H V D A down, Bob's across, from disclosed rounds;
+    same-basis quarters are scaled from the tested sample to the whole."""
+    clock: ClockView = ClockView(is_locked=False)
+    qber_z: Estimate = Estimate()
+    qber_x: Estimate = Estimate()
+    qber: Estimate = Estimate()
+    chsh_s: Estimate = Estimate()
+    """Inferred from the correlations in the measured plane; see `estimation.chsh`."""
+    sifted_rate_bps: float | None = None
+    secret_rate_bps: float | None = None
+    epsilon: float = 0.0
+    """Sum of the failure probabilities of all keys of this session."""
+    pairs: int = 0
+    sifted_bits: int = 0
+    leaked_bits: int = 0
+    secret_bits: int = 0
+    last_block_secret_bits: int = 0
+    blocks_done: int = 0
+    blocks_aborted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these bytes to the peer as one message, after everything before it is done."""
+
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStarted:
+    """A block began; the caller keeps `block + 1` as `Resumption.next_block`."""
+
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPending:
+    """Bob: keep this key durably, hand nothing out; `KeyReady` or `KeyDropped` follows.
+
+    If the session ends before either, the caller passes `pending` to the next session.
+    """
+
+    block: int
+    pending: PendingBlock
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReady:
+    """The block's key is equal at both ends and secret; store it before going on.
+
+    Alice's caller keeps `released` for the next session; Bob has none. Storing the same block
+    twice must change nothing. `provenance` is None for a key that was pending from an earlier
+    session: its provenance came with `KeyPending`.
+    """
+
+    block: int
+    key: Secret
+    provenance: Provenance | None
+    released: ReleasedBlock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDropped:
+    """A key that was pending will never be released; forget it."""
+
+    block: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """A block was given up and keeps no key; the session goes on with the next one."""
+
+    block: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over: close the channel, make a new session to go on.
+
+    `is_alarm` is set where somebody may be tampering: an authentication that failed.
+    """
+
+    reason: str
+    is_alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """New numbers to show."""
+
+    metrics: Metrics
+
+
+Output: TypeAlias = (
+    Send | BlockStarted | KeyPending | KeyReady | KeyDropped | Aborted | Ended | Progress
+)
