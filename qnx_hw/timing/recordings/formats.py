@@ -1,0 +1,45 @@
+"""Which reader a file needs."""
+
+from enum import StrEnum
+
+from qnx_hw.errors import RecordingError
+from qnx_hw.timing.recordings import picoquant, qutag, sfifteen
+from qnx_hw.timing.recordings.recording import Recording
+
+
+class Format(StrEnum):
+    """The kinds of recording that can be read."""
+
+    PTU = "ptu"
+    QUTAG = "qutag"
+    SFIFTEEN_TEXT = "sfifteen-text"
+    SFIFTEEN_BINARY = "sfifteen-binary"
+
+
+_READERS = {
+    Format.PTU: picoquant.read,
+    Format.QUTAG: qutag.read,
+    Format.SFIFTEEN_TEXT: sfifteen.read_text,
+    Format.SFIFTEEN_BINARY: sfifteen.read_binary,
+}
+
+
+def detect(content: bytes) -> Format:
+    """Tell a recording's kind from its bytes; raise `RecordingError` if it is none we know."""
+    if content.startswith(picoquant.MAGIC):
+        return Format.PTU
+    if sfifteen.looks_like_text(content):
+        return Format.SFIFTEEN_TEXT
+    if qutag.looks_like(content):
+        return Format.QUTAG
+    if sfifteen.looks_like_binary(content):
+        return Format.SFIFTEEN_BINARY
+    raise RecordingError(
+        f"{len(content)} bytes that are no recording qnx knows: "
+        "no PicoQuant PTU, no quTAG binary, no S-Fifteen a0, a1 or a2"
+    )
+
+
+def read(content: bytes, kind: Format | None = None) -> Recording:
+    """Decode a recording, of the kind given or of the kind it looks like."""
+    return _READERS[kind or detect(content)](content)
