@@ -1,0 +1,87 @@
+"""The initial secret of a link: what the two parties share before they make their first key.
+
+It is written once to a private file for each party, carried to the other machine by a trusted
+person, and moved into the key store at the first start, where the file is removed. It pays for the
+tags of the first blocks; afterwards each block pays for the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from qnx_hw.errors import ConfigError
+from qnx_hw.keys.ledger import Purpose
+from qnx_hw.keys.store import KeyStore
+from qnx_hw.keys.vault import read_private, sync_folder, write_private
+from qnx_hw.secret import Secret
+
+HASH_KEYS_BYTES = 32
+"""One Poly1305 hash key of 16 bytes per direction."""
+PADS_BYTES = 8192
+"""One-time pads of 16 bytes: 512 tags per direction, enough for hundreds of blocks that fail."""
+
+
+class InitialSecretFile(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True
+):
+    """The file's content; never shown, never logged."""
+
+    link: str
+    identity: str
+    """A random public name, by which the parties see that they hold the same secret."""
+    secret: str
+    """Base64 of hash keys, Alice's pads and Bob's pads."""
+
+    def __repr__(self) -> str:
+        return f"<initial secret {self.identity} of {self.link}>"
+
+
+def path_of(folder: Path, link: str) -> Path:
+    """Return where a node with data folder `folder` looks for a link's initial secret."""
+    return folder / f"{link}.initial"
+
+
+def make(link: str, folders: tuple[Path, Path]) -> None:
+    """Write the same new initial secret of a link for both of its nodes."""
+    octets = secrets.token_bytes(HASH_KEYS_BYTES + 2 * PADS_BYTES)
+    content = InitialSecretFile(
+        link=link,
+        identity=secrets.token_hex(8),
+        secret=base64.b64encode(octets).decode(),
+    )
+    for folder in folders:
+        write_private(path_of(folder, link), msgspec.json.encode(content))
+
+
+def adopt(store: KeyStore, folder: Path, link: str) -> bool:
+    """Move a waiting initial secret into the store; whether the link has one afterwards."""
+    path = path_of(folder, link)
+    if path.exists():
+        content = _read(path, link)
+        if content.identity != store.initial_identity(link):
+            octets = base64.b64decode(content.secret)
+            pads = octets[HASH_KEYS_BYTES:]
+            parts = {
+                Purpose.TAG_FROM_ALICE: Secret(pads[:PADS_BYTES]),
+                Purpose.TAG_FROM_BOB: Secret(pads[PADS_BYTES:]),
+            }
+            store.set_initial(link, content.identity, Secret(octets[:HASH_KEYS_BYTES]), parts)
+        path.unlink()
+        sync_folder(folder)
+    return store.initial_identity(link) != ""
+
+
+def _read(path: Path, link: str) -> InitialSecretFile:
+    text = read_private(path)
+    try:
+        content = msgspec.json.decode(text, type=InitialSecretFile)
+        size = len(base64.b64decode(content.secret, validate=True))
+    except ValueError:  # its words could hold a piece of the secret, so nothing of it is chained
+        raise ConfigError(f"{path} is not an initial secret of qnx") from None
+    if content.link != link or size != HASH_KEYS_BYTES + 2 * PADS_BYTES:
+        raise ConfigError(f"{path} is not an initial secret of link '{link}'")
+    return content
