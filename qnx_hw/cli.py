@@ -13,6 +13,8 @@ from qnx_hw.errors import QnxError
 COMMANDS = {
     "demo": "make quantum keys on simulated instruments, here and now",
     "run": "run one, some or all nodes of a network file",
+    "desktop": "open the desktop app and attach it to running nodes",
+    "keys": "prepare the secrets that nodes share before their first key",
     "sim": "run a network file's simulated laboratory",
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",

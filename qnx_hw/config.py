@@ -48,6 +48,8 @@ class NodeSection(Section, frozen=True, kw_only=True):
 
     listen: Address
     """Where peers reach this node's classical channel."""
+    api: Address | None = None
+    """Where this node's API listens when it runs alone; `[api]` where not given."""
     position: tuple[Fraction, Fraction] = (0.5, 0.5)
     instruments: dict[Name, InstrumentSection] = {}
 
@@ -108,6 +110,10 @@ class NetworkFile(Section, frozen=True, kw_only=True):
     links: dict[Name, LinkSection] = {}
     bench: dict[str, Any] = {}
     """The simulated physics; the core does not read it, beyond telling emulators from hardware."""
+
+    def folder_of(self, node: str) -> Path:
+        """Return the folder where a node keeps its keys."""
+        return Path(self.network.data_dir) / node
 
     def is_simulated(self, url: str) -> bool:
         """Whether an instrument at `url` is one of the bench's emulators; a label for people."""

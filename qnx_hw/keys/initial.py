@@ -15,7 +15,7 @@ import msgspec
 
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys.ledger import Purpose
-from qnx_hw.keys.store import KeyStore
+from qnx_hw.keys.store import DATABASE, KeyStore
 from qnx_hw.keys.vault import read_private, sync_folder, write_private
 from qnx_hw.secret import Secret
 
@@ -25,9 +25,7 @@ PADS_BYTES = 8192
 """One-time pads of 16 bytes: 512 tags per direction, enough for hundreds of blocks that fail."""
 
 
-class InitialSecretFile(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True
-):
+class InitialSecretFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file's content; never shown, never logged."""
 
     link: str
@@ -73,6 +71,37 @@ def adopt(store: KeyStore, folder: Path, link: str) -> bool:
         path.unlink()
         sync_folder(folder)
     return store.initial_identity(link) != ""
+
+
+def identity(folder: Path, link: str) -> str:
+    """Return the name of the initial secret a node holds, in a file or its store; empty if none.
+
+    Opens the store, which its node must not have open at the same time.
+    """
+    path = path_of(folder, link)
+    if path.exists():
+        return _read(path, link).identity
+    if not (folder / DATABASE).exists():
+        return ""
+    with KeyStore(folder) as store:
+        return store.initial_identity(link)
+
+
+def prepare(link: str, folders: tuple[Path, Path], *, force: bool = False) -> bool:
+    """Make an initial secret where neither node has one; whether one was made.
+
+    `force` replaces whatever the nodes hold. Without it, nodes that do not match are refused.
+    """
+    ours, theirs = (identity(folder, link) for folder in folders)
+    if not force and ours != theirs:
+        raise ConfigError(
+            f"the nodes of link '{link}' do not hold the same initial secret; "
+            f"make a new one for both with `qnx keys init --force FILE`"
+        )
+    if ours and not force:
+        return False
+    make(link, folders)
+    return True
 
 
 def _read(path: Path, link: str) -> InitialSecretFile:
