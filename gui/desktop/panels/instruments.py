@@ -1,0 +1,105 @@
+"""All instruments of the network, by node, with their live state."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from gui.desktop.client import NodeClient
+from gui.desktop.look import Look, mono_font
+from gui.desktop.panels.panel import Panel
+from qnx_hw.api.schema import InstrumentView
+
+_GOOD = {"ready", "busy", "streaming"}
+_WAITING = {"connecting", "reconnecting"}
+
+
+class InstrumentsPanel(Panel):
+    """A tree: node, instrument, one live reading; a badge says what is simulated."""
+
+    def __init__(self, client: NodeClient, look: Look) -> None:
+        super().__init__("instruments", "Instruments", "cpu", client, look)
+        self.tree = QTreeWidget()
+        self.tree.setAccessibleName("Instruments")
+        self.tree.setColumnCount(2)
+        self.tree.setHeaderHidden(True)
+        self.tree.setIndentation(14)
+        self.tree.header().setStretchLastSection(False)
+        self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self._items: dict[tuple[str, str], QTreeWidgetItem] = {}
+        self._leds: dict[str, QIcon] = {}
+        self.body.addWidget(self.tree, 1)
+
+    def refresh(self) -> None:
+        """Update every row; rows appear once and stay where they are."""
+        for node in self.client.nodes.values():
+            parent = self._item(node.name, "", node.name.capitalize())
+            if not node.is_online:
+                parent.setText(1, "offline")
+            else:
+                parent.setText(1, "")
+            for instrument in node.instruments:
+                self._show(self._item(node.name, instrument.name, instrument.name), instrument)
+
+    def recolour(self) -> None:
+        """Take over the colours of the theme."""
+        self._leds = {}
+
+    def _show(self, item: QTreeWidgetItem, instrument: InstrumentView) -> None:
+        colours = self.look.colours
+        state = instrument.state
+        tint = (
+            colours.ok if state in _GOOD else colours.warn if state in _WAITING else colours.error
+        )
+        item.setIcon(0, self._led(tint))
+        reading = instrument.readings[0] if instrument.readings else None
+        shown = _short(reading.value, reading.unit) if reading and state in _GOOD else state
+        item.setText(1, shown)
+        item.setForeground(1, QColor(colours.simulated if instrument.is_simulated else colours.dim))
+        kind = "simulated" if instrument.is_simulated else "hardware"
+        lines = [f"{instrument.model} {instrument.serial}".strip(), f"{state} · {kind}"]
+        lines += [f"{r.name} {r.value:.6g} {r.unit}" for r in instrument.readings]
+        lines += [instrument.error] if instrument.error else []
+        item.setToolTip(0, "\n".join(lines))
+
+    def _item(self, node: str, name: str, text: str) -> QTreeWidgetItem:
+        key = (node, name)
+        if key not in self._items:
+            parent = self._items.get((node, "")) if name else None
+            item = QTreeWidgetItem([text, ""])
+            item.setFont(1, mono_font())
+            item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            if parent is None:
+                self.tree.addTopLevelItem(item)
+                item.setExpanded(True)
+            else:
+                parent.addChild(item)
+            self._items[key] = item
+        return self._items[key]
+
+    def _led(self, colour: str) -> QIcon:
+        if colour not in self._leds:
+            drawn = QPixmap(32, 32)
+            drawn.fill(Qt.GlobalColor.transparent)
+            painter = QPainter(drawn)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            halo = QColor(colour)
+            halo.setAlpha(60)
+            painter.setBrush(halo)
+            painter.drawEllipse(3, 3, 26, 26)
+            painter.setBrush(QColor(colour))
+            painter.drawEllipse(8, 8, 16, 16)
+            painter.end()
+            self._leds[colour] = QIcon(drawn)
+        return self._leds[colour]
+
+
+def _short(value: float, unit: str) -> str:
+    """Write a reading in four digits with an SI prefix."""
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size and unit in {"cps", "Hz", "bit/s", "tag/s"}:
+            return f"{value / size:.1f} {prefix}{unit}"
+    return f"{value:.4g} {unit}"

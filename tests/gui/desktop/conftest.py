@@ -1,0 +1,61 @@
+"""A main window on a fake node, and the promise that nothing is left behind."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from fake_node import FakeNode, sample_snapshot, serve
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+
+    from gui.desktop.client import NodeClient
+    from gui.desktop.window import MainWindow
+
+try:
+    importlib.import_module("PySide6.QtWidgets")
+except ImportError as missing:
+    collect_ignore_glob = ["test_*.py"]
+    print(f"desktop tests left out: {missing}")  # noqa: T201
+
+WAIT_MS = 20_000
+
+
+class Desktop(NamedTuple):
+    """What a test of the desktop works with."""
+
+    window: MainWindow
+    client: NodeClient
+    node: FakeNode
+    url: str
+
+
+@pytest.fixture
+def desktop(qtbot: QtBot) -> Iterator[Desktop]:
+    """Open the main window on a fake node and wait until it shows the first picture."""
+    from PySide6.QtWidgets import QApplication
+
+    from gui.desktop.client import NodeClient
+    from gui.desktop.look import Look
+    from gui.desktop.window import MainWindow
+    from gui.theme import Theme
+
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    node = FakeNode(sample_snapshot())
+    with serve(node) as url:
+        client, look = NodeClient(url, app), Look(app, Theme.DARK)
+        window = MainWindow(client, look)
+        qtbot.addWidget(window)
+        window.show()
+        client.start()
+        qtbot.waitUntil(lambda: window.top_bar.link_name == "alice-bob", timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: window.figures.chsh.value.text() != "–", timeout=WAIT_MS)
+        yield Desktop(window, client, node, url)
+        client.stop()
+        window.close()
+        client.deleteLater()
+        look.deleteLater()

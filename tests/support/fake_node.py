@@ -1,0 +1,224 @@
+"""A node for screens to talk to: the API's routes over values that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from gui.web.pages import routes as pages
+from qnx_hw.api.schema import (
+    BlockStage,
+    ChannelRate,
+    ClockView,
+    Estimate,
+    Event,
+    Histogram,
+    InstrumentView,
+    Level,
+    LinkPhase,
+    LinkView,
+    NodeView,
+    Problem,
+    Reading,
+    Series,
+    Snapshot,
+)
+
+
+def sample_link(**changes: Any) -> LinkView:
+    """A link that generates key, with invented but consistent numbers."""
+    counts = tuple(round(2400 * math.exp(-(((bin_ - 100) / 9) ** 2)) + 40) for bin_ in range(200))
+    link = LinkView(
+        name="alice-bob",
+        alice="alice",
+        bob="bob",
+        protocol="bbm92",
+        phase=LinkPhase.GENERATING,
+        stage=BlockStage.COLLECTING,
+        block=412,
+        progress=0.4,
+        running_s=5053.0,
+        rates=tuple(
+            ChannelRate(station=s, label=p, rate_cps=40_000.0 + 900 * i)
+            for i, (s, p) in enumerate((s, p) for s in ("alice", "bob") for p in "HVDA")
+        ),
+        coincidence_rate_cps=12_410.0,
+        accidental_rate_cps=218.0,
+        car=56.9,
+        window_ps=1400,
+        histogram=Histogram(start_ps=-8000, bin_ps=80, counts=counts, peak_ps=40.0, fwhm_ps=680.0),
+        matrix=(
+            (3120, 61, 1590, 1561),
+            (58, 3042, 1544, 1602),
+            (1571, 1538, 3008, 86),
+            (1555, 1590, 91, 2966),
+        ),
+        clock=ClockView(is_locked=True, offset_ps=-1_284_000.0, drift_ppb=310.0, jitter_ps=11.0),
+        qber_z=Estimate(value=0.0231, sigma=0.001),
+        qber_x=Estimate(value=0.0287, sigma=0.001),
+        qber=Estimate(value=0.0259, sigma=0.0007),
+        qber_limit=0.05,
+        chsh_s=Estimate(value=2.712, sigma=0.008),
+        sifted_rate_bps=6100.0,
+        secret_rate_bps=3420.0,
+        epsilon=1e-10,
+        pool_bits=48_200_000,
+        last_block_secret_bits=284_000,
+        blocks_done=411,
+    )
+    return msgspec.structs.replace(link, **changes)
+
+
+def sample_instrument(node: str, name: str, **changes: Any) -> InstrumentView:
+    instrument = InstrumentView(
+        name=name,
+        node=node,
+        family="time_tagger",
+        driver="tdc1",
+        model="TDC1",
+        serial="7",
+        state="streaming",
+        error="",
+        is_simulated=True,
+        readings=(Reading(name="rate", value=153_600.0, unit="cps"),),
+        age_s=0.1,
+    )
+    return msgspec.structs.replace(instrument, **changes)
+
+
+def sample_snapshot(**changes: Any) -> Snapshot:
+    def node(name: str, x: float) -> NodeView:
+        names = ("tagger", "detectors", "polarization")
+        return NodeView(
+            name=name,
+            is_online=True,
+            position=(x, 0.4),
+            pool_bits=48_200_000,
+            pool_capacity_bits=512_000_000,
+            instruments=tuple(sample_instrument(name, instrument) for instrument in names),
+        )
+
+    event = Event(
+        number=1, time_s=1.78e9, level=Level.OK, source="alice-bob", message="Block 411: 284 kbit"
+    )
+    snapshot = Snapshot(
+        number=1,
+        time_s=1.78e9,
+        network="demo",
+        is_simulated=True,
+        nodes=(node("alice", 0.2), node("bob", 0.8)),
+        links=(sample_link(),),
+        events=(event,),
+    )
+    return msgspec.structs.replace(snapshot, **changes)
+
+
+class FakeNode:
+    """Serves a snapshot and whatever a test pushes after it; remembers commands."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.commands: list[tuple[str, dict[str, str]]] = []
+        self.refusal = ""
+        self._pushes: list[bytes] = []
+        self._changed = threading.Condition()
+        self._is_silent = False
+
+    def push(self, kind: str, value: msgspec.Struct) -> None:
+        """Send a change to every client."""
+        text = b"event: %s\nid: %d\ndata: %s\n\n" % (
+            kind.encode(),
+            len(self._pushes) + 2,
+            msgspec.json.encode(value),
+        )
+        with self._changed:
+            self._pushes.append(text)
+            self._changed.notify_all()
+
+    def fall_silent(self) -> None:
+        """Keep connections open and send nothing more, not even signs of life."""
+        self._is_silent = True
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/api/v1/state", self._state),
+                Route("/api/v1/stream", self._stream),
+                Route("/api/v1/history", self._history),
+                Route("/api/v1/links/{name}/{verb}", self._command, methods=["POST"]),
+                *pages(),
+            ]
+        )
+
+    async def _state(self, request: Request) -> Response:
+        return Response(msgspec.json.encode(self.snapshot), media_type="application/json")
+
+    async def _stream(self, request: Request) -> Response:
+        return StreamingResponse(self._lines(), media_type="text/event-stream")
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        sent = len(self._pushes)
+        yield b"event: snapshot\nid: 1\ndata: " + msgspec.json.encode(self.snapshot) + b"\n\n"
+        while True:
+            await asyncio.sleep(0.02)
+            if self._is_silent:
+                continue
+            for text in self._pushes[sent:]:
+                yield text
+            if sent == len(self._pushes):
+                yield b"event: alive\ndata: {}\n\n"
+            sent = len(self._pushes)
+
+    async def _history(self, request: Request) -> Response:
+        times = tuple(self.snapshot.time_s - 10.0 * step for step in range(20, 0, -1))
+        scale = 0.02 if "qber" in request.query_params["name"] else 3000.0
+        series = Series(
+            link=request.query_params["link"],
+            name=request.query_params["name"],
+            unit="",
+            times_s=times,
+            values=tuple(scale * (1 + 0.1 * math.sin(step)) for step in range(20)),
+        )
+        return Response(msgspec.json.encode(series), media_type="application/json")
+
+    async def _command(self, request: Request) -> Response:
+        path, headers = request.url.path, dict(request.headers)
+        self.commands.append((path, headers))
+        if self.refusal:
+            body = msgspec.json.encode(Problem(error=self.refusal))
+            return Response(body, status_code=409, media_type="application/json")
+        link = self.snapshot.links[0]
+        phase = LinkPhase.STOPPED if path.endswith("/stop") else LinkPhase.GENERATING
+        changed = msgspec.structs.replace(link, phase=phase)
+        self.push("link", changed)
+        return Response(msgspec.json.encode(changed), media_type="application/json")
+
+
+@contextmanager
+def serve(node: FakeNode, port: int = 0) -> Iterator[str]:
+    """Run a fake node on a port of this machine and give its URL."""
+    listener = socket.create_server(("127.0.0.1", port))
+    server = uvicorn.Server(
+        uvicorn.Config(node.app(), log_level="error", timeout_graceful_shutdown=1, lifespan="off")
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(timeout=10)
+        listener.close()
