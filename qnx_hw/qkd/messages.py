@@ -1,0 +1,283 @@
+"""What the two parties say to each other: MessagePack arrays that begin with a short tag.
+
+Decoding is strict: an unknown tag, a missing or extra field, a wrong type, a value out of bounds
+or bytes left over is a `ChannelError`. Bits travel packed, most significant first, and the number
+of bits is always known from what was said before.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from qnx_hw.errors import ChannelError
+from qnx_hw.qkd.roles import Role
+
+MAX_MESSAGE_BYTES = 1 << 24
+"""Longest message a party takes; the largest are a block's pairing and its amplification seeds."""
+
+MAX_EVENTS_PER_CHUNK = 1 << 21
+"""Most events of one `Times`; longer spans are cut into several."""
+
+BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=1 << 62)]
+TimePs: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 62), lt=1 << 62)]
+Octets: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_MESSAGE_BYTES)]
+Token: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 40)]
+MAX_REASON = 200
+Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of all messages."""
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """Both: the first message of a session."""
+
+    version: Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)]
+    role: Role
+    link: Annotated[str, msgspec.Meta(max_length=63)]
+    fingerprint: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    nonce: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+    next_block: BlockNumber
+    released_block: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+    """Alice: the last block she released, 0 if none; Bob: 0."""
+    released_token: Annotated[bytes, msgspec.Meta(max_length=16)]
+
+
+class BlockMessage(Message, frozen=True):
+    """Base of what belongs to one block, and so to its transcript."""
+
+    block: BlockNumber
+
+
+class Probe(Message, frozen=True, tag="probe"):
+    """Bob: times outside any block, for the clock and the rate; never used for key."""
+
+    start_ps: TimePs
+    end_ps: TimePs
+    events: Octets
+
+
+class Plan(BlockMessage, frozen=True, tag="plan"):
+    """Alice: collect a block over this span, beginning with your next tags."""
+
+    duration_ps: Annotated[int, msgspec.Meta(gt=0, lt=1 << 53)]
+
+
+class Times(BlockMessage, frozen=True, tag="times"):
+    """Bob: when he saw something, rounded to the window; chunks join without a gap."""
+
+    start_ps: TimePs
+    end_ps: TimePs
+    is_final: bool
+    events: Octets
+
+
+class Pairs(BlockMessage, frozen=True, tag="pairs"):
+    """Alice: which of Bob's events have a partner (one bit each), and her bases for those."""
+
+    count: Count
+    paired: Octets
+    bases: Octets
+
+
+class Bases(BlockMessage, frozen=True, tag="bases"):
+    """Bob: his bases for the paired events."""
+
+    bases: Octets
+
+
+class Test(BlockMessage, frozen=True, tag="test"):
+    """Alice: which sifted rounds of each basis are tested, with her outcomes there and in the
+    rounds whose bases differ."""
+
+    __test__ = False  # not a test of pytest's
+
+    chosen_z: Octets
+    chosen_x: Octets
+    outcomes_z: Octets
+    outcomes_x: Octets
+    mismatched: Octets
+
+
+class Disclosure(BlockMessage, frozen=True, tag="disclosure"):
+    """Bob: his outcomes in the same rounds."""
+
+    outcomes_z: Octets
+    outcomes_x: Octets
+    mismatched: Octets
+
+
+class Question(BlockMessage, frozen=True, tag="question"):
+    """Bob: reconciliation requests of both bases; empty where a basis is done."""
+
+    z: Octets
+    x: Octets
+
+
+class Answer(BlockMessage, frozen=True, tag="answer"):
+    """Alice: the answers, empty where nothing was asked."""
+
+    z: Octets
+    x: Octets
+
+
+class Corrected(BlockMessage, frozen=True, tag="corrected"):
+    """Bob: both strings are corrected; bits leaked by Alice's and by all messages, Z and X."""
+
+    alice_z: Count
+    total_z: Count
+    alice_x: Count
+    total_x: Count
+
+
+class Amplify(BlockMessage, frozen=True, tag="amplify"):
+    """Alice: verification nonces and tags, and the lengths and seeds of privacy amplification."""
+
+    nonce_z: Annotated[bytes, msgspec.Meta(max_length=64)]
+    tag_z: Annotated[bytes, msgspec.Meta(max_length=64)]
+    nonce_x: Annotated[bytes, msgspec.Meta(max_length=64)]
+    tag_x: Annotated[bytes, msgspec.Meta(max_length=64)]
+    length_z: Count
+    length_x: Count
+    seed_z: Octets
+    seed_x: Octets
+
+
+class Seal(BlockMessage, frozen=True, tag="seal"):
+    """Both: the authentication tag of everything said in this block so far."""
+
+    tag: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Release(BlockMessage, frozen=True, tag="release"):
+    """Alice: the key is in her store; the token proves that she holds it."""
+
+    token: Token
+
+
+class Abort(BlockMessage, frozen=True, tag="abort"):
+    """Both: this block is given up."""
+
+    reason: Reason
+
+
+class Close(Message, frozen=True, tag="close"):
+    """Both: the session is over."""
+
+    reason: Reason
+
+
+AnyMessage: TypeAlias = (
+    Hello
+    | Probe
+    | Plan
+    | Times
+    | Pairs
+    | Bases
+    | Test
+    | Disclosure
+    | Question
+    | Answer
+    | Corrected
+    | Amplify
+    | Seal
+    | Release
+    | Abort
+    | Close
+)
+
+Bits: TypeAlias = npt.NDArray[np.uint8]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """Return the bytes of a message; equal messages have equal bytes."""
+    octets = _encoder.encode(message)
+    if len(octets) > MAX_MESSAGE_BYTES:
+        raise ChannelError(f"a {type(message).__name__} of {len(octets)} bytes is too long to send")
+    return octets
+
+
+def decode(octets: bytes) -> AnyMessage:
+    """Return the message these bytes are, or raise `ChannelError`, which quotes none of them."""
+    if len(octets) > MAX_MESSAGE_BYTES:
+        raise ChannelError(f"the peer sent a message of {len(octets)} bytes, too long to take")
+    try:
+        return _decoder.decode(octets)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The decoder's own words could quote what the peer sent.
+        raise ChannelError(
+            f"the peer sent {len(octets)} bytes that are no message of this protocol"
+        ) from None
+
+
+def pack_bits(bits: Bits) -> bytes:
+    """Pack 0/1 values eight to a byte, most significant first, zeros at the end."""
+    return np.packbits(bits).tobytes()
+
+
+def unpack_bits(octets: bytes, count: int) -> Bits:
+    """Return `count` bits; another length, or a one among the padding, is a `ChannelError`."""
+    if len(octets) != (count + 7) // 8:
+        raise ChannelError(f"the peer sent {len(octets)} bytes for {count} bits")
+    bits = np.unpackbits(np.frombuffer(octets, dtype=np.uint8))
+    if bits[count:].any():
+        raise ChannelError("the peer sent bits beyond the end")
+    return bits[:count]
+
+
+def encode_slots(slots: npt.NDArray[np.int64]) -> bytes:
+    """Code a rising row of slot numbers, the first at least 0, by their gaps.
+
+    Seven bits of the gap per byte, least significant first, the top bit set where more follow
+    (LEB128): 1 to 2 bytes an event at the rates of a laboratory.
+    """
+    gaps = np.diff(slots, prepend=np.int64(-1)) - 1
+    if gaps.size and int(gaps.min()) < 0:
+        raise ValueError("slots must rise")
+    lengths = np.ones(gaps.size, dtype=np.int64)
+    for digits in range(1, 9):
+        lengths += gaps >= np.int64(1) << (7 * digits)
+    ends = np.cumsum(lengths)
+    octets = np.zeros(int(ends[-1]) if gaps.size else 0, dtype=np.uint8)
+    starts = ends - lengths
+    for digit in range(int(lengths.max(initial=0))):
+        held = lengths > digit
+        part = (gaps[held] >> (7 * digit)) & 0x7F
+        more = (lengths[held] > digit + 1).astype(np.int64) << 7
+        octets[starts[held] + digit] = (part | more).astype(np.uint8)
+    return octets.tobytes()
+
+
+def decode_slots(octets: bytes, limit: int) -> npt.NDArray[np.int64]:
+    """Return the rising slot numbers in `[0, limit)`; anything else is a `ChannelError`."""
+    coded = np.frombuffer(octets, dtype=np.uint8)
+    ends = np.flatnonzero(coded < 0x80)
+    if ends.size > MAX_EVENTS_PER_CHUNK:
+        raise ChannelError(f"the peer sent {ends.size} events in one message, too many to take")
+    if not coded.size:
+        return np.empty(0, dtype=np.int64)
+    if not ends.size or int(ends[-1]) != coded.size - 1:
+        raise ChannelError("the peer's event times end in the middle of a number")
+    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if int(lengths.max()) > 8:
+        raise ChannelError("the peer sent an event time that is too far away")
+    gaps = np.zeros(ends.size, dtype=np.int64)
+    for digit in range(int(lengths.max())):
+        held = lengths > digit
+        gaps[held] |= (coded[starts[held] + digit].astype(np.int64) & 0x7F) << (7 * digit)
+    if (float(gaps.sum(dtype=np.float64)) + gaps.size) > float(1 << 60):
+        raise ChannelError("the peer sent event times that are too far away")
+    slots = np.cumsum(gaps + 1) - 1
+    if int(slots[-1]) >= limit:
+        raise ChannelError("the peer sent events beyond the end of their span")
+    return slots
