@@ -1,0 +1,144 @@
+"""What one end of a link keeps: builds its sessions and stores what they bring.
+
+Every method blocks (the disk) and belongs to the station's worker thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from qnx_hw.config import LinkSection, StationSection
+from qnx_hw.errors import ConfigError
+from qnx_hw.keys import KEYS, KeyStore, Pending, Provenance
+from qnx_hw.keys.split import split
+from qnx_hw.qkd.parameters import (
+    PendingBlock,
+    ReleasedBlock,
+    Resumption,
+    SessionParameters,
+    StationInputs,
+)
+from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session import (
+    BlockStarted,
+    KeyDropped,
+    KeyPending,
+    KeyReady,
+    Session,
+    SystemRandomness,
+)
+from qnx_hw.qkd.session import Provenance as SessionProvenance
+
+Kept = BlockStarted | KeyPending | KeyReady | KeyDropped
+
+
+class Keeper:
+    """The key store as one end of a link uses it."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        name: str,
+        link: LinkSection,
+        role: Role,
+        *,
+        is_simulated: bool,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._link = link
+        self._role = role
+        self._is_simulated = is_simulated
+        self._now = now
+
+    def open_session(self) -> Session:
+        """Make a session that goes on where the last one stopped."""
+        memory = self._store.memory(self._name)
+        pending = memory.pending
+        resumption = Resumption(
+            next_block=memory.next_block,
+            released=None
+            if self._role is Role.BOB or memory.released is None
+            else ReleasedBlock(*memory.released),
+            pending=None
+            if self._role is Role.ALICE or pending is None
+            else PendingBlock(pending.block, pending.token, pending.key),
+        )
+        return Session(
+            self._role,
+            session_parameters(self._name, self._link),
+            None,
+            SystemRandomness(),
+            station=station_inputs(getattr(self._link, self._role.value)),
+            resumption=resumption,
+        )
+
+    def keep(self, output: Kept) -> None:
+        """Make an output durable."""
+        match output:
+            case BlockStarted():
+                self._store.start_block(self._name, output.block)
+            case KeyPending():
+                made = self._provenance(output.provenance)
+                pending = output.pending
+                self._store.keep_pending(
+                    self._name, Pending(output.block, pending.token, pending.key, made)
+                )
+            case KeyDropped():
+                self._store.drop_pending(self._name)
+            case KeyReady():
+                self._store.ingest(
+                    self._name,
+                    output.block,
+                    split(output.block, output.key),
+                    self._origin(output),
+                    released=output.released.token if output.released else None,
+                )
+
+    def pool_bits(self) -> int:
+        """Return how many key bits wait, those for tags not counted."""
+        return self._store.stock_bits(self._name, *KEYS)
+
+    def _origin(self, output: KeyReady) -> Provenance:
+        if output.provenance is not None:
+            return self._provenance(output.provenance)
+        pending = self._store.memory(self._name).pending
+        if pending is None or pending.block != output.block:
+            raise ConfigError(f"link {self._name}: block {output.block} was released unasked")
+        return pending.provenance
+
+    def _provenance(self, made: SessionProvenance) -> Provenance:
+        return Provenance(
+            is_simulated=self._is_simulated,
+            made_s=self._now(),
+            protocol=self._link.protocol,
+            qber=made.qber,
+            epsilon=made.epsilon_secrecy + made.epsilon_correctness,
+        )
+
+
+def session_parameters(name: str, link: LinkSection) -> SessionParameters:
+    """Return what both ends of a link must agree on, from its table in the network file."""
+    security = link.security
+    return SessionParameters(
+        link=name,
+        protocol=link.protocol,
+        coincidence_window_ps=link.coincidence_window_ps,
+        clock_offset_limit_s=link.clock_offset_limit_s,
+        clock_drift_limit_ppm=link.clock_drift_limit_ppm,
+        block_sifted_bits=link.block_sifted_bits,
+        epsilon_secrecy=security.epsilon_secrecy,
+        epsilon_correctness=security.epsilon_correctness,
+        qber_limit=security.qber_limit,
+        chsh_minimum=security.chsh_minimum,
+        test_fraction=security.test_fraction,
+        count_leak=security.count_leak,
+    )
+
+
+def station_inputs(station: StationSection) -> StationInputs:
+    """Return which tagger input sees which polarization."""
+    channels = station.channels
+    return StationInputs(channels=(channels.H, channels.V, channels.D, channels.A))

@@ -1,0 +1,259 @@
+"""One end of a link: tags and the peer's messages go in, messages and stored keys come out.
+
+How it thinks: a session lives as long as one connection to the peer and one unbroken stream of
+tags. When either ends, or the session says so, everything of it is thrown away, and a new one
+begins after a pause that grows up to `LONGEST_PAUSE_S`. What must outlive a session (block
+numbers, a pending key, spent pads) is in the key store before it has any effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from qnx_hw.api.schema import Level, LinkPhase
+from qnx_hw.config import LinkSection
+from qnx_hw.errors import QnxError
+from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.node.door import Way
+from qnx_hw.node.keeping import Keeper
+from qnx_hw.node.peer_link import Channel
+from qnx_hw.node.tags import TagFeed
+from qnx_hw.node.views import EndReport
+from qnx_hw.node.worker import Worker
+from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session import (
+    Aborted,
+    BlockStarted,
+    Ended,
+    KeyDropped,
+    KeyPending,
+    KeyReady,
+    Metrics,
+    Output,
+    Progress,
+    Send,
+    Session,
+)
+
+log = logging.getLogger(__name__)
+
+SHORTEST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+STOPPED_HERE = "the link was stopped"
+WAITING_INPUTS = 64
+"""Tag blocks and messages that may wait for the session; then their sources are held up."""
+
+Teller = Callable[[Level, str, str], object]
+"""Adds an event: level, source, sentence."""
+
+
+class SessionEnded(QnxError):
+    """A session is over; the reason is safe to show."""
+
+    def __init__(self, reason: str, *, is_alarm: bool = False) -> None:
+        super().__init__(reason)
+        self.is_alarm = is_alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a station stands: which end of which link."""
+
+    link: str
+    role: Role
+    section: LinkSection
+
+
+class Station:
+    """Runs one end of a link until cancelled; all methods belong to the event loop's thread."""
+
+    def __init__(self, place: Place, way: Way, feed: TagFeed, keeper: Keeper, tell: Teller) -> None:
+        self._place = place
+        self._way = way
+        self._feed = feed
+        self._keeper = keeper
+        self._tell = tell
+        self._worker = Worker(f"{place.link} {place.role}")
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._phase = LinkPhase.IDLE
+        self._message = ""
+        self._metrics = Metrics()
+        self._earlier = Metrics()
+        self._since_s: float | None = None
+        self._pool_bits = 0
+        self._inbox: asyncio.Queue[_Input] | None = None
+        self.set_wanted(place.section.autostart)
+
+    def set_wanted(self, wanted: bool) -> None:
+        """Let the link make keys, or let it rest."""
+        (self._wanted.set if wanted else self._wanted.clear)()
+        (self._unwanted.clear if wanted else self._unwanted.set)()
+
+    def report(self) -> EndReport:
+        """Return how this end is."""
+        running_s = 0.0 if self._since_s is None else time.monotonic() - self._since_s
+        return EndReport(
+            role=self._place.role,
+            phase=self._phase,
+            message=self._message,
+            metrics=_sum(self._earlier, self._metrics),
+            rates_cps=self._feed.rates_cps(),
+            running_s=running_s,
+            pool_bits=self._pool_bits,
+        )
+
+    async def run(self) -> None:
+        """Keep sessions going until cancelled."""
+        pause_s = SHORTEST_PAUSE_S
+        try:
+            self._pool_bits = await self._worker.call(self._keeper.pool_bits)
+            while True:
+                await self._rest_until_wanted()
+                blocks = self._metrics.blocks_done + self._earlier.blocks_done
+                reason = await self._live()
+                done = self._metrics.blocks_done + self._earlier.blocks_done > blocks
+                pause_s = SHORTEST_PAUSE_S if done else min(2 * pause_s, LONGEST_PAUSE_S)
+                if self._wanted.is_set():
+                    self._set_phase(LinkPhase.CONNECTING, reason)
+                    await _wait(self._unwanted, pause_s)
+        finally:
+            self._worker.close()
+
+    async def _rest_until_wanted(self) -> None:
+        if not self._wanted.is_set():
+            self._set_phase(LinkPhase.STOPPED, "")
+            await self._wanted.wait()
+        if self._phase in (LinkPhase.IDLE, LinkPhase.STOPPED):
+            self._set_phase(LinkPhase.CONNECTING, "")
+
+    async def _live(self) -> str:
+        """Run one session to its end and return why it ended."""
+        was = self._phase
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch_unwanted())
+                async with self._way.channel() as channel:
+                    await self._converse(channel)
+        except* SessionEnded as ends:
+            end = _first(ends)
+            is_alarm = isinstance(end, SessionEnded) and end.is_alarm
+            reason, level = str(end), Level.ALARM if is_alarm else Level.INFO
+        except* QnxError as errors:
+            reason, level = str(_first(errors)), Level.WARNING
+        except* Exception as errors:
+            # The link's supervisor: a fault in one link must not end the others.
+            log.exception("link %s: the session failed", self._place.link, exc_info=errors)
+            reason, level = f"internal error: {type(_first(errors)).__name__}", Level.ALARM
+        if self._since_s is not None or reason != self._message:
+            self._tell(level, self._place.link, reason)
+        log.debug("link %s: %s after %s", self._place.link, reason, was)
+        self._earlier, self._metrics = _sum(self._earlier, self._metrics), Metrics()
+        self._since_s, self._inbox = None, None
+        return reason
+
+    async def _watch_unwanted(self) -> None:
+        await self._unwanted.wait()
+        if self._inbox is None:
+            raise SessionEnded(STOPPED_HERE)
+        await self._inbox.put(_Stop())
+
+    async def _converse(self, channel: Channel) -> None:
+        """Feed a new session until it ends; leaves by an exception only."""
+        session = await self._worker.call(self._keeper.open_session)
+        inbox: asyncio.Queue[_Input] = asyncio.Queue(WAITING_INPUTS)
+        self._inbox, self._since_s = inbox, time.monotonic()
+        self._set_phase(LinkPhase.WARMING_UP, "")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(channel.keep_alive())
+            tasks.create_task(_listen(channel, inbox))
+            tasks.create_task(self._gather(inbox))
+            await self._act(channel, await self._worker.call(session.start))
+            while True:
+                outputs = await self._feed_session(session, await inbox.get())
+                await self._act(channel, outputs)
+
+    async def _feed_session(self, session: Session, given: _Input) -> list[Output]:
+        match given:
+            case TagBlock():
+                return await self._worker.call(session.detections, given)
+            case _Stop():
+                outputs = await self._worker.call(session.close, STOPPED_HERE)
+                return [*outputs, Ended(STOPPED_HERE)]
+            case _:
+                return await self._worker.call(session.receive, given)
+
+    async def _gather(self, inbox: asyncio.Queue[_Input]) -> None:
+        async for block in self._feed.blocks():
+            await inbox.put(block)
+
+    async def _act(self, channel: Channel, outputs: list[Output]) -> None:
+        """Carry out what the session asks, in order."""
+        for output in outputs:
+            match output:
+                case Send():
+                    await channel.send(output.message)
+                case Progress():
+                    self._metrics = output.metrics
+                    self._set_phase(output.metrics.phase, output.metrics.message)
+                case Aborted():
+                    words = f"block {output.block} was given up: {output.reason}"
+                    self._tell(Level.WARNING, self._place.link, words)
+                case Ended():
+                    raise SessionEnded(output.reason, is_alarm=output.is_alarm)
+                case _:
+                    await self._worker.call(self._keeper.keep, output)
+                    self._pool_bits = await self._worker.call(self._keeper.pool_bits)
+                    self._tell_key(output)
+
+    def _tell_key(self, output: BlockStarted | KeyPending | KeyReady | KeyDropped) -> None:
+        if isinstance(output, KeyReady):
+            words = f"block {output.block}: {8 * len(output.key)} secret bits"
+            self._tell(Level.OK, self._place.link, words)
+        elif isinstance(output, KeyDropped):
+            words = f"block {output.block} was not released: {output.reason}"
+            self._tell(Level.WARNING, self._place.link, words)
+
+    def _set_phase(self, phase: LinkPhase, message: str) -> None:
+        self._phase, self._message = phase, message
+
+
+class _Stop:
+    """Asks the session to end in good order."""
+
+
+_Input: TypeAlias = TagBlock | bytes | _Stop
+
+
+async def _listen(channel: Channel, inbox: asyncio.Queue[_Input]) -> None:
+    while True:
+        await inbox.put(await channel.receive())
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+SUMMED = ("pairs", "sifted_bits", "leaked_bits", "secret_bits", "blocks_done", "blocks_aborted")
+"""Counts of a session that are shown for the whole run."""
+
+
+def _sum(earlier: Metrics, now: Metrics) -> Metrics:
+    totals = {name: getattr(earlier, name) + getattr(now, name) for name in SUMMED}
+    return msgspec.structs.replace(now, **totals)

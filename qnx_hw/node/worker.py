@@ -1,0 +1,74 @@
+"""One thread for work that would hold up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Worker:
+    """Runs calls one after another in a thread of its own.
+
+    The thread is a daemon: a computation that takes seconds does not hold up the end of the
+    process, which an executor's thread would.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    async def call(
+        self,
+        function: Callable[_Arguments, _Result],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Result:
+        """Return what `function` returns; cancelling stops the waiting, not the computation."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Result] = loop.create_future()
+
+        def run() -> None:
+            if future.cancelled():
+                return
+            try:
+                result = function(*arguments, **named)
+            except BaseException as error:
+                _hand_over(loop, future, error=error)
+            else:
+                _hand_over(loop, future, result=result)
+
+        self._calls.put(run)
+        return await future
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _hand_over(
+    loop: asyncio.AbstractEventLoop,
+    future: asyncio.Future[_Result],
+    *,
+    result: _Result | None = None,
+    error: BaseException | None = None,
+) -> None:
+    def settle() -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]  # None only where _Result is None
+
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(settle)
