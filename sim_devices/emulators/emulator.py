@@ -25,8 +25,8 @@ class PortKind(StrEnum):
     REPLY = "zmq-rep"
     """ZeroMQ REP: each `feed` holds one whole request, each output is one whole reply."""
 
-    PUSH = "zmq-push"
-    """ZeroMQ PUSH, opened by the device on request; nothing is received there."""
+    PAIR = "zmq-pair"
+    """ZeroMQ PAIR sockets the device binds by itself; the client's number is the TCP port."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""What the instruments of a station have before them: light, or something plausible instead."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+N_DETECTORS = 4
+
+
+class Station(Protocol):
+    """The optics and detectors of one station, seen by the emulators of its instruments.
+
+    Tagger and detector bank look at the same clicks; each takes its own share of time.
+    """
+
+    @abstractmethod
+    def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return times (ps, station clock, sorted) and inputs (1..4) since the last call."""
+
+    @abstractmethod
+    def take_counts(self, until_s: float) -> NDArray[np.int64]:
+        """Return the clicks of each detector since the last call."""
+
+    @abstractmethod
+    def set_paddle(self, paddle: int, angle_deg: float) -> None:
+        """Turn paddle 1, 2 or 3 of the polarization controller to this angle."""
+
+    @abstractmethod
+    def set_bias(self, detector: int, microampere: float) -> None:
+        """Give detector 1..4 this bias current."""
+
+    @abstractmethod
+    def set_enabled(self, enabled: bool) -> None:
+        """Switch the bias of all detectors on or off."""
+
+
+class RandomStation(Station):
+    """Independent Poisson clicks on each detector, for an instrument that stands alone.
+
+    The rate of detector n is `rates_cps[n - 1]` at its working bias, a sigmoid of the bias below.
+    """
+
+    WORKING_BIAS_UA = 20.0
+    _HALF_BIAS_UA = 14.0
+    _WIDTH_UA = 1.5
+    # What is generated for a late caller; older clicks are lost.
+    _LONGEST_S = 0.25
+
+    def __init__(self, rates_cps: Sequence[float], seed: int) -> None:
+        self._rates_cps = np.asarray(rates_cps, dtype=np.float64)
+        self._rng = np.random.default_rng(seed)
+        self._bias_ua = np.full(len(rates_cps), self.WORKING_BIAS_UA)
+        self._enabled = True
+        self._tags_until_s = 0.0
+        self._counts_until_s = 0.0
+
+    def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return the clicks since the last call, at most a quarter of a second of them."""
+        start_s = max(self._tags_until_s, until_s - self._LONGEST_S)
+        self._tags_until_s = max(until_s, self._tags_until_s)
+        span_s = max(until_s - start_s, 0.0)
+        n_clicks = self._rng.poisson(self._effective_cps() * span_s)
+        channels = np.repeat(np.arange(1, len(n_clicks) + 1, dtype=np.uint8), n_clicks)
+        times_ps = self._rng.integers(
+            round(start_s * 1e12), round(until_s * 1e12) + 1, size=len(channels), dtype=np.int64
+        )
+        order = np.argsort(times_ps)
+        return times_ps[order], channels[order]
+
+    def take_counts(self, until_s: float) -> NDArray[np.int64]:
+        """Return how many clicks each detector made since the last call."""
+        span_s = max(until_s - self._counts_until_s, 0.0)
+        self._counts_until_s = max(until_s, self._counts_until_s)
+        return self._rng.poisson(self._effective_cps() * span_s).astype(np.int64)
+
+    def set_paddle(self, paddle: int, angle_deg: float) -> None:
+        """Change nothing: the clicks are unpolarized."""
+
+    def set_bias(self, detector: int, microampere: float) -> None:
+        """Scale the detector's rate."""
+        self._bias_ua[detector - 1] = microampere
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Let detectors click or not."""
+        self._enabled = enabled
+
+    def _effective_cps(self) -> NDArray[np.float64]:
+        if not self._enabled:
+            return np.zeros_like(self._rates_cps)
+        overdrive = (self._bias_ua - self._HALF_BIAS_UA) / self._WIDTH_UA
+        scale = 1.0 / (1.0 + np.exp(np.clip(-overdrive, -50.0, 50.0)))
+        return np.asarray(self._rates_cps * scale)

@@ -1,0 +1,154 @@
+"""Run one emulated instrument, or a whole simulated laboratory, until interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim_devices.emulators.emulator import Emulator, PortKind
+from sim_devices.emulators.faults import Faults, parse_fault
+from sim_devices.emulators.server import Server
+from sim_devices.emulators.station import Station
+
+if TYPE_CHECKING:
+    from sim_devices.physics.bench import Bench
+
+Factory = Callable[[Station | None, Mapping[str, object]], Emulator]
+
+
+def serve_emulator(arguments: Sequence[str]) -> int:
+    """Serve one instrument alone: `KIND [--listen WHERE]... [--fault NAME@SECONDS]...`.
+
+    The first line on standard output holds all its endpoints, separated by blanks.
+    """
+    wanted = _emulator_arguments(arguments)
+    try:
+        faults = Faults(parse_fault(text) for text in wanted.fault)
+        options = dict(_option(text) for text in wanted.option)
+        emulator = _make(wanted.kind, None, options, faults)
+        server = Server()
+        places = server.add(wanted.kind, emulator, wanted.listen, faults)
+    except (ValueError, OSError) as error:
+        return _refuse(f"cannot emulate {wanted.kind}: {error}")
+    words = [place.address for place in places]
+    if PortKind.REPLY in emulator.ports:
+        words = _zmq_words(wanted.kind, words)
+    _say(" ".join(words))
+    _run(server)
+    return 0
+
+
+def serve_bench(arguments: Sequence[str]) -> int:
+    """Serve the laboratory of a network file: `FILE`.
+
+    The first line on standard output is a JSON object with the endpoints of each emulator and,
+    for each link, what closed formulas expect of it.
+    """
+    if len(arguments) != 1:
+        return _refuse("say which network file to simulate")
+    try:
+        raw = tomllib.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+        server, summary = open_bench(raw)
+    except (OSError, ValueError, KeyError) as error:
+        return _refuse(f"cannot simulate {arguments[0]}: {error}")
+    _say(json.dumps(summary))
+    _run(server)
+    return 0
+
+
+def open_bench(raw: Mapping[str, object]) -> tuple[Server, dict[str, object]]:
+    """Make a server of all emulators of a network file, and the summary to print."""
+    from sim_devices.physics.bench import Bench
+
+    bench = Bench.from_network(raw)
+    server = Server()
+    endpoints: dict[str, list[str]] = {}
+    for name, table in _table(_table(raw, "bench"), "emulators").items():
+        if not isinstance(table, Mapping):
+            raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004
+        station = bench.station(str(table["station"])) if "station" in table else None
+        options = {"unix_start_s": time.time(), **table}
+        faults = Faults(parse_fault(str(text)) for text in table.get("faults", ()))
+        emulator = _make(str(table["kind"]), station, options, faults)
+        listen = tuple(str(where) for where in table.get("listen", ()))
+        places = server.add(name, emulator, listen, faults)
+        endpoints[name] = [place.url for place in places]
+    return server, {"endpoints": endpoints, "expected": _expected(bench, raw)}
+
+
+def kinds() -> list[str]:
+    """Return the names of all emulators that are installed."""
+    return sorted(point.name for point in entry_points(group="qnx_hw.emulators"))
+
+
+def _make(
+    kind: str, station: Station | None, options: Mapping[str, object], faults: Faults
+) -> Emulator:
+    for point in entry_points(group="qnx_hw.emulators"):
+        if point.name == kind:
+            factory: Factory = point.load()
+            return factory(station, {**options, "faults": faults})
+    raise ValueError(f"there is no such kind; known are {', '.join(kinds())}")
+
+
+def _run(server: Server) -> None:
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def _expected(bench: Bench, raw: Mapping[str, object]) -> dict[str, object]:
+    return {name: asdict(bench.expected(name)) for name in _table(raw, "links")}
+
+
+def _table(raw: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = raw.get(name, {})
+    if not isinstance(table, Mapping):
+        raise ValueError(f"[{name}] is not a table")  # noqa: TRY004
+    return table
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"option {text!r} is not NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def _zmq_words(kind: str, addresses: Sequence[str]) -> list[str]:
+    """Return what a ZeroMQ instrument prints: its kind, its host, and then its port numbers."""
+    ports = [address.rpartition(":")[2] for address in addresses]
+    return [kind, addresses[0].rpartition(":")[0], *ports]
+
+
+def _emulator_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="emulate")
+    parser.add_argument("kind")
+    parser.add_argument("--listen", action="append", default=[])
+    parser.add_argument("--fault", action="append", default=[])
+    parser.add_argument("--option", action="append", default=[])
+    return parser.parse_args(arguments)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(reason + "\n")
+    return 1
