@@ -40,9 +40,6 @@ class WebSqEmulator(Emulator):
         options = options or {}
         n_alone = int(number_option(options, "detectors", N_DETECTORS))
         n_detectors = n_alone if station is None else N_DETECTORS
-            if station is None
-            else N_DETECTORS
-        )
         rate_cps = number_option(options, "rate_cps", 10_000.0)
         seed = int(number_option(options, "seed", 2))
         alone = RandomStation((rate_cps,) * n_detectors, seed)
