@@ -1,0 +1,139 @@
+"""Authentication of the classical channel that no computer can break.
+
+Wegman, Carter, J. Comput. Syst. Sci. 22, 265 (1981): a tag is a secret hash of what was said, with
+a one-time pad added. The hash, Poly1305 with a secret r, is kept; each tag uses 128 fresh pad bits
+(key recycling: Portmann, IEEE Trans. Inf. Theory 60, 4383 (2014)). Each party tags with its own
+hash and its own pads, and checks with the peer's: one tag per direction, 256 secret bits per
+block. A tag says at which address its pads lie, so that lost tags leave both ends in step.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from qnx_hw.errors import AuthenticationError, Conflict, KeyExhausted
+from qnx_hw.qkd.roles import Role
+from qnx_hw.secret import Secret
+
+PAD_BYTES = 16
+HASH_KEY_BYTES = 16
+TAG_BYTES = 16
+ADDRESS_BYTES = 8
+SEAL_BYTES = ADDRESS_BYTES + TAG_BYTES
+SECRET_BITS_PER_BLOCK = 2 * 8 * PAD_BYTES
+HANDSHAKE = 0
+"""In place of a block's number: the greetings of a session."""
+
+_DIRECTIONS = {Role.ALICE: b"\x01", Role.BOB: b"\x02"}
+_CONTEXT = b"qnx-auth-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """Sixteen secret bytes for one tag, and where they lay."""
+
+    address: int
+    octets: Secret
+
+
+class PadSource(Protocol):
+    """Where one-time pads come from, a link's own ledgers, one per direction.
+
+    Whatever it returns is already spent, durably: no call, and no restart, returns it again. Both
+    methods raise `KeyExhausted` where there is nothing, and `Conflict` for a spent address.
+    """
+
+    @abstractmethod
+    def take_pad(self) -> Pad:
+        """Return the next `PAD_BYTES` of this party's own direction."""
+
+    @abstractmethod
+    def take_peer_pad(self, address: int) -> Secret:
+        """Return the `PAD_BYTES` at an address that the peer, or an attacker, named.
+
+        Spends everything before it too. How far ahead an address may lie is the source's to
+        limit, or a forger could empty the ledger.
+        """
+
+
+class Authenticator:
+    """Tags what one party of a link said and heard, and checks the peer's tags."""
+
+    def __init__(self, role: Role, link: str, hash_keys: Secret, pads: PadSource) -> None:
+        """Take the link's hash keys: Alice's 16 bytes, then Bob's; the same at both ends."""
+        if len(hash_keys) != 2 * HASH_KEY_BYTES:
+            raise ValueError(f"a link has {2 * HASH_KEY_BYTES} bytes of hash keys")
+        octets = hash_keys.reveal()
+        self._hash_keys = {
+            Role.ALICE: Secret(octets[:HASH_KEY_BYTES]),
+            Role.BOB: Secret(octets[HASH_KEY_BYTES:]),
+        }
+        self._role = role
+        self._link = link
+        self._pads = pads
+
+    def seal(self, block: int, parts: Iterable[bytes]) -> bytes:
+        """Return the tag (`SEAL_BYTES`) of a block's transcript, in parts both ends cut alike.
+
+        The tag binds the link, the direction, the block's number (`HANDSHAKE` for greetings) and
+        the borders of the parts: each has its length before it. Costs `PAD_BYTES`, whether the
+        tag ever arrives or not.
+        """
+        pad = self._pads.take_pad()
+        hasher = self._hasher(self._role, pad.octets)
+        for piece in self._text(self._role, block, pad.address, parts):
+            hasher.update(piece)
+        return pad.address.to_bytes(ADDRESS_BYTES, "big") + hasher.finalize()
+
+    def check(self, block: int, parts: Iterable[bytes], seal: bytes) -> None:
+        """Raise `AuthenticationError` unless the peer sealed the same transcript.
+
+        The pad is spent either way; a seal is accepted once at most.
+        """
+        if len(seal) != SEAL_BYTES:
+            raise AuthenticationError(f"a seal has {SEAL_BYTES} bytes, not {len(seal)}")
+        address = int.from_bytes(seal[:ADDRESS_BYTES], "big")
+        try:
+            pad = self._pads.take_peer_pad(address)
+        except (KeyExhausted, Conflict) as error:
+            raise AuthenticationError(
+                f"link '{self._link}': block {block} is sealed with a pad that is spent or unknown"
+            ) from error
+        peer = self._role.peer
+        hasher = self._hasher(peer, pad)
+        for piece in self._text(peer, block, address, parts):
+            hasher.update(piece)
+        try:
+            hasher.verify(seal[ADDRESS_BYTES:])
+        except InvalidSignature:
+            raise AuthenticationError(
+                f"link '{self._link}': the peer did not seal block {block} as it was heard here"
+            ) from None
+
+    def _hasher(self, author: Role, pad: Secret) -> Poly1305:
+        if len(pad) != PAD_BYTES:
+            raise KeyExhausted(f"a pad has {PAD_BYTES} bytes, not {len(pad)}")
+        hasher = Poly1305(self._hash_keys[author].reveal() + pad.reveal())
+        pad.wipe()
+        return hasher
+
+    def _text(
+        self, author: Role, block: int, address: int, parts: Iterable[bytes]
+    ) -> Iterable[bytes]:
+        yield _CONTEXT + _DIRECTIONS[author]
+        yield block.to_bytes(8, "big") + address.to_bytes(ADDRESS_BYTES, "big")
+        for part in (self._link.encode(), *parts):
+            yield len(part).to_bytes(8, "big")
+            yield part
+
+
+def forgery_probability(transcript_bytes: int) -> float:
+    """Bound the chance of one forged tag: 8 ceil(L/16)/2^106 (Bernstein, FSE 2005, theorem 3.3)."""
+    return 8.0 * math.ceil(transcript_bytes / 16) * 2.0**-106
