@@ -35,6 +35,7 @@ from qnx_hw.secret import Secret
 
 DATABASE = "keys.sqlite"
 KEY_FILE = "keys.key"
+END = (1 << 63) - 1
 FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND name GLOB 'pending-*'"
 
 SCHEMA = """
@@ -173,14 +174,28 @@ class KeyStore:
             address = max(row[0], cursor)
             return self._hand_out(link, purpose, address, n_bytes, row)
 
-    def take_at(self, link: str, purpose: Purpose, address: int, n_bytes: int) -> Portion:
+    def take_at(
+        self,
+        link: str,
+        purpose: Purpose,
+        address: int,
+        n_bytes: int,
+        *,
+        skip_limit_bytes: int | None = None,
+    ) -> Portion:
         """Hand out the bytes that the peer took at `address`; all before them is given up.
 
-        `Conflict` where the ledger already went past, `KeyExhausted` where it lacks the bytes.
+        `Conflict` where the ledger already went past, or would give up more than
+        `skip_limit_bytes`; `KeyExhausted` where it lacks the bytes.
         """
+        if not 0 <= address <= END - n_bytes:  # may come from a forger
+            raise KeyExhausted(f"link {link}: there is no address {address}")
         with self._transaction() as execute:
             if address < self._cursor(link, purpose):
                 raise Conflict(f"link {link}: these bytes for {purpose.value} were used before")
+            skipped = self._stock_bytes(link, purpose, address)
+            if skip_limit_bytes is not None and skipped > skip_limit_bytes:
+                raise Conflict(f"link {link}: the peer skips {skipped} bytes for {purpose.value}")
             row = execute(
                 "SELECT start, size, sealed FROM chunk WHERE link = ? AND purpose = ?"
                 " AND start <= ? AND start + size >= ?",
@@ -207,7 +222,7 @@ class KeyStore:
     def stock_bits(self, link: str, *purposes: Purpose) -> int:
         """Return how many bits wait in these ledgers together."""
         with self._lock:
-            return sum(self._stock(link, purpose) for purpose in purposes)
+            return 8 * sum(self._stock_bytes(link, purpose, END) for purpose in purposes)
 
     def secret_bits(self, link: str) -> int:
         """Return how many bits all blocks of a link brought, used or not."""
@@ -315,12 +330,15 @@ class KeyStore:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _stock(self, link: str, purpose: Purpose) -> int:
+    def _stock_bytes(self, link: str, purpose: Purpose, end: int) -> int:
+        """Count what waits between the cursor and the address `end`."""
+        cursor = self._cursor(link, purpose)
         found = self._connection.execute(
-            "SELECT sum(start + size - max(start, ?)) FROM chunk WHERE link = ? AND purpose = ?",
-            (self._cursor(link, purpose), link, purpose),
+            "SELECT sum(min(start + size, ?) - max(start, ?)) FROM chunk"
+            " WHERE link = ? AND purpose = ? AND start < ?",
+            (end, cursor, link, purpose, end),
         ).fetchone()[0]
-        return 8 * int(found or 0)
+        return int(found or 0)
 
     @contextmanager
     def _transaction(self) -> Iterator[_Execute]:

@@ -12,6 +12,8 @@ from qnx_hw.config import LinkSection, StationSection
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KEYS, KeyStore, Pending, Provenance
 from qnx_hw.keys.split import split
+from qnx_hw.node.pads import LedgerPads
+from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
     ReleasedBlock,
@@ -69,7 +71,12 @@ class Keeper:
         return Session(
             self._role,
             session_parameters(self._name, self._link),
-            None,
+            Authenticator(
+                self._role,
+                self._name,
+                self._store.hash_keys(self._name),
+                LedgerPads(self._store, self._name, self._role),
+            ),
             SystemRandomness(),
             station=station_inputs(getattr(self._link, self._role.value)),
             resumption=resumption,

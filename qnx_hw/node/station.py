@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,6 +24,7 @@ from qnx_hw.node.door import Way
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.peer_link import Channel
 from qnx_hw.node.tags import TagFeed
+from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import EndReport
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
@@ -49,9 +49,6 @@ LONGEST_PAUSE_S = 5.0
 STOPPED_HERE = "the link was stopped"
 WAITING_INPUTS = 64
 """Tag blocks and messages that may wait for the session; then their sources are held up."""
-
-Teller = Callable[[Level, str, str], object]
-"""Adds an event: level, source, sentence."""
 
 
 class SessionEnded(QnxError):

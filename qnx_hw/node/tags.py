@@ -50,6 +50,10 @@ class TagFeed:
         if self._listener is not None:
             self._listener.fail(reason)
 
+    def fall_silent(self) -> None:
+        """Say that no block came for a while; a stream that goes on later is still whole."""
+        self._recent.clear()
+
     def rates_cps(self) -> tuple[float, ...]:
         """Return counts per second of each input in their order; empty while there are none."""
         if not self._recent:

@@ -66,6 +66,20 @@ def test_both_parties_find_the_same_bytes_at_an_address(tmp_path: Path) -> None:
             bob.take_at(LINK, LEDGER, portion.address, 16)
 
 
+def test_an_address_too_far_ahead_takes_nothing(tmp_path: Path) -> None:
+    with KeyStore(tmp_path) as store:
+        fill(store, 1, bytes(64))
+        fill(store, 2, bytes(64))
+        far = address_of(2, 16)
+        with pytest.raises(Conflict, match="skips 80 bytes"):
+            store.take_at(LINK, LEDGER, far, 16, skip_limit_bytes=79)
+        assert store.stock_bits(LINK, LEDGER) == 8 * 128
+
+        store.take_at(LINK, LEDGER, far, 16, skip_limit_bytes=80)
+
+        assert store.stock_bits(LINK, LEDGER) == 8 * 32
+
+
 def test_the_cursor_survives_reopening(tmp_path: Path) -> None:
     with KeyStore(tmp_path) as store:
         fill(store, 1, b"0123456789")

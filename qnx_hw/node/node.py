@@ -1,0 +1,107 @@
+"""One node: its key store, its instruments, its door, and its ends of links."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from qnx_hw.api.schema import NodeView
+from qnx_hw.config import NetworkFile
+from qnx_hw.errors import ConfigError
+from qnx_hw.keys import KeyStore, initial
+from qnx_hw.node.bank import Bank
+from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
+from qnx_hw.node.keeping import Keeper
+from qnx_hw.node.peer_link import Greeting, listening
+from qnx_hw.node.station import Place, Station
+from qnx_hw.node.tags import TagFeed
+from qnx_hw.node.tellers import Teller
+from qnx_hw.qkd.roles import Role
+
+log = logging.getLogger(__name__)
+
+POOL_CAPACITY_BITS = 100_000_000
+"""What a full pool is drawn as; the store itself has no such limit."""
+
+
+class Node:
+    """A site as this process hosts it; `open` makes one."""
+
+    def __init__(self, network: NetworkFile, name: str, store: KeyStore, tell: Teller) -> None:
+        self.name = name
+        self.store = store
+        self.stations: dict[str, Station] = {}
+        self._section = network.nodes[name]
+        self._feeds: dict[str, TagFeed] = {}
+        self._opened: dict[str, OpenedWay] = {}
+        for link, role in ends_of(network, name):
+            self._add_station(network, link, role, tell)
+        self._bank = Bank(network, name, self._feeds, tell)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, network: NetworkFile, name: str, tell: Teller) -> AsyncIterator[Node]:
+        """Open the node's key store and listen for peers; leaving stops all and closes it."""
+        folder = network.folder_of(name)
+        with KeyStore(folder) as store:
+            for link, _ in ends_of(network, name):
+                if not initial.adopt(store, folder, link):
+                    raise ConfigError(
+                        f"node '{name}' shares no initial secret for link '{link}' yet; "
+                        f"make one with `qnx keys init FILE`"
+                    )
+            node = cls(network, name, store, tell)
+            async with listening(node._section.listen) as listener, asyncio.TaskGroup() as tasks:
+                running = [
+                    tasks.create_task(Doorman(name, node._opened).serve(listener)),
+                    tasks.create_task(node._bank.run()),
+                    *(tasks.create_task(station.run()) for station in node.stations.values()),
+                ]
+                try:
+                    yield node
+                finally:
+                    for task in running:
+                        task.cancel()
+
+    def view(self) -> NodeView:
+        """Return how the node is."""
+        return NodeView(
+            name=self.name,
+            is_online=True,
+            position=self._section.position,
+            pool_bits=sum(station.report().pool_bits for station in self.stations.values()),
+            pool_capacity_bits=POOL_CAPACITY_BITS,
+            instruments=self._bank.views(),
+        )
+
+    def _add_station(self, network: NetworkFile, link: str, role: Role, tell: Teller) -> None:
+        section = network.links[link]
+        ours, theirs = getattr(section, role.value), getattr(section, role.peer.value)
+        inputs = ours.channels
+        feed = TagFeed((inputs.H, inputs.V, inputs.D, inputs.A))
+        if ours.tagger in self._feeds:
+            raise ConfigError(f"tagger '{ours.tagger}' of node '{self.name}' serves two links")
+        self._feeds[ours.tagger] = feed
+        greeting = Greeting(
+            link=link, node=self.name, secret_identity=self.store.initial_identity(link)
+        )
+        way: Way
+        if role is Role.ALICE:
+            way = DialedWay(network.nodes[theirs.node].listen, greeting)
+        else:
+            way = self._opened[link] = OpenedWay(greeting)
+        url = self._section.instruments[ours.tagger].url
+        keeper = Keeper(self.store, link, section, role, is_simulated=network.is_simulated(url))
+        self.stations[link] = Station(Place(link, role, section), way, feed, keeper, tell)
+
+
+def ends_of(network: NetworkFile, node: str) -> list[tuple[str, Role]]:
+    """Return the links that end at a node, and in which role it serves each."""
+    return [
+        (name, role)
+        for name, link in network.links.items()
+        for role in Role
+        if getattr(link, role.value).node == node
+    ]

@@ -1,0 +1,35 @@
+"""A link's ledgers for tags, as the authentication of its sessions uses them."""
+
+from __future__ import annotations
+
+from qnx_hw.keys import KeyStore, Purpose
+from qnx_hw.qkd.authentication import PAD_BYTES, Pad, PadSource
+from qnx_hw.qkd.roles import Role
+from qnx_hw.secret import Secret
+
+SKIP_LIMIT_BYTES = 256 * PAD_BYTES
+"""Tags that may be lost in a row; half the initial secret, so that one forgery spares the rest."""
+
+LEDGERS = {Role.ALICE: Purpose.TAG_FROM_ALICE, Role.BOB: Purpose.TAG_FROM_BOB}
+
+
+class LedgerPads(PadSource):
+    """Pads of one end of a link; whatever leaves here was marked as used on disk before."""
+
+    def __init__(self, store: KeyStore, link: str, role: Role) -> None:
+        self._store = store
+        self._link = link
+        self._role = role
+
+    def take_pad(self) -> Pad:
+        portion = self._store.take(self._link, LEDGERS[self._role], PAD_BYTES)
+        return Pad(portion.address, portion.secret)
+
+    def take_peer_pad(self, address: int) -> Secret:
+        return self._store.take_at(
+            self._link,
+            LEDGERS[self._role.peer],
+            address,
+            PAD_BYTES,
+            skip_limit_bytes=SKIP_LIMIT_BYTES,
+        ).secret
