@@ -20,7 +20,8 @@ PLAIN_WORDS = 32
 @intrinsic
 def _add_products(_typing: Any, window: Any, x: Any, count: Any) -> Any:  # numba's own types
     """Return (low, high) of xor over j < count of window[-j] * x[j]; addresses as integers."""
-    signature = types.Tuple([types.uint64, types.uint64])(types.uint64, types.uint64, types.int64)
+    two_words: Any = types.Tuple  # numba has no annotations
+    signature = two_words([types.uint64] * 2)(types.uint64, types.uint64, types.int64)
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         word = ir.IntType(64)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import carryless
 
 Bits = npt.NDArray[np.uint8]
@@ -49,7 +50,7 @@ def amplify(bits: Bits, seed: Bits, length: int, *, method: Method | None = None
 
     `bits` and `seed` hold 0/1 values; `seed` has `seed_length(bits.size, length)` of them and
     T[i, j] = seed[i - j + n - length - 1]. All methods return the same bits; the fastest that
-    works here is taken where none is named.
+    works here is taken where none is named. Raises `BlockAborted` where arithmetic failed.
     """
     n = bits.size
     if seed.size != seed_length(n, length):
@@ -60,11 +61,11 @@ def amplify(bits: Bits, seed: Bits, length: int, *, method: Method | None = None
         return bits[:length].copy()
     chosen = method or _fastest(n)
     product = _PRODUCTS[chosen](bits[length:], seed, length)
-    return np.bitwise_xor(bits[:length], product, dtype=np.uint8)
+    return product ^ bits[:length]
 
 
 def _is_binary(values: Bits) -> bool:
-    return values.ndim == 1 and values.dtype == np.uint8 and (not values.size or values.max() <= 1)
+    return values.ndim == 1 and values.dtype == np.uint8 and int(values.max(initial=0)) <= 1
 
 
 def _fastest(n: int) -> Method:
@@ -87,8 +88,9 @@ def _by_fourier(x: Bits, seed: Bits, length: int) -> Bits:
     whole = np.rint(sums)
     residual = float(np.abs(sums - whole).max())
     if not residual < RESIDUAL_LIMIT:
-        raise ArithmeticError(f"privacy amplification rounded by {residual:.3g}; no key is kept")
-    return (whole.astype(np.int64) & 1).astype(np.uint8)
+        raise BlockAborted(f"privacy amplification rounded by {residual:.3g}")
+    parities: Bits = (whole.astype(np.int64) & 1).astype(np.uint8)
+    return parities
 
 
 def _by_schoolbook(x: Bits, seed: Bits, length: int) -> Bits:
