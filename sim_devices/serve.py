@@ -34,11 +34,15 @@ def serve_emulator(arguments: Sequence[str]) -> int:
     wanted = _emulator_arguments(arguments)
     try:
         faults = Faults(parse_fault(text) for text in wanted.fault)
-        options = dict(_option(text) for text in wanted.option)
+        options = {"unix_start_s": time.time(), **dict(map(_option, wanted.option))}
         emulator = _make(wanted.kind, None, options, faults)
-        server = Server()
+    except ValueError as error:
+        return _refuse(f"cannot emulate {wanted.kind}: {error}")
+    server = Server()
+    try:
         places = server.add(wanted.kind, emulator, wanted.listen, faults)
     except (ValueError, OSError) as error:
+        server.close()
         return _refuse(f"cannot emulate {wanted.kind}: {error}")
     words = [place.address for place in places]
     if PortKind.REPLY in emulator.ports:
@@ -56,22 +60,23 @@ def serve_bench(arguments: Sequence[str]) -> int:
     """
     if len(arguments) != 1:
         return _refuse("say which network file to simulate")
+    server = Server()
     try:
         raw = tomllib.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-        server, summary = open_bench(raw)
+        summary = open_bench(raw, server)
     except (OSError, ValueError, KeyError) as error:
+        server.close()
         return _refuse(f"cannot simulate {arguments[0]}: {error}")
     _say(json.dumps(summary))
     _run(server)
     return 0
 
 
-def open_bench(raw: Mapping[str, object]) -> tuple[Server, dict[str, object]]:
-    """Make a server of all emulators of a network file, and the summary to print."""
+def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
+    """Serve all emulators of a network file on one bench; return the summary to print."""
     from sim_devices.physics.bench import Bench
 
     bench = Bench.from_network(raw)
-    server = Server()
     endpoints: dict[str, list[str]] = {}
     for name, table in _table(_table(raw, "bench"), "emulators").items():
         if not isinstance(table, Mapping):
@@ -83,7 +88,7 @@ def open_bench(raw: Mapping[str, object]) -> tuple[Server, dict[str, object]]:
         listen = tuple(str(where) for where in table.get("listen", ()))
         places = server.add(name, emulator, listen, faults)
         endpoints[name] = [place.url for place in places]
-    return server, {"endpoints": endpoints, "expected": _expected(bench, raw)}
+    return {"endpoints": endpoints, "expected": _expected(bench, raw)}
 
 
 def kinds() -> list[str]:

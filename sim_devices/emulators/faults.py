@@ -89,9 +89,6 @@ class Faults:
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._faults = list(faults)
 
-    def __bool__(self) -> bool:
-        return bool(self._faults)
-
     def add(self, fault: Fault) -> None:
         """Let one more fault happen."""
         self._faults.append(fault)

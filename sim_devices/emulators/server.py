@@ -90,10 +90,9 @@ class Device:
 
     def tick(self, now_s: float) -> None:
         """Let the emulator's time pass, and pull or push the plug as the faults say."""
-        unplugged = self._faults.strikes(FaultKind.UNPLUG, now_s)
-        if unplugged and self._plugged:
+        if self._plugged and self._faults.strikes(FaultKind.UNPLUG, now_s):
             self.unplug()
-        elif not unplugged and not self._plugged:
+        if not self._plugged and not self._faults.strikes(FaultKind.UNPLUG, now_s):
             self.plug()
         self._send(self._emulator.tick(now_s))
 
@@ -183,7 +182,9 @@ class Server:
             (port, _endpoint(emulator.ports[port], where))
             for port, where in spread(tuple(listen), emulator.default_listen)
         ]
-        device = Device(name, emulator, faults or Faults(), places, self._selector)
+        device = Device(
+            name, emulator, Faults() if faults is None else faults, places, self._selector
+        )
         self._devices.append(device)
         device.plug()
         return [place for _, place in places]

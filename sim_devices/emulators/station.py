@@ -23,6 +23,10 @@ class Station(Protocol):
         """Return times (ps, station clock, sorted) and inputs (1..4) since the last call."""
 
     @abstractmethod
+    def clock_ps(self, at_s: float) -> int:
+        """Return what the tagger's clock shows at a time; its offset and drift are in it."""
+
+    @abstractmethod
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
         """Return the clicks of each detector since the last call."""
 
@@ -71,6 +75,10 @@ class RandomStation(Station):
         )
         order = np.argsort(times_ps)
         return times_ps[order], channels[order]
+
+    def clock_ps(self, at_s: float) -> int:
+        """Return the true time."""
+        return round(at_s * 1e12)
 
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
         """Return how many clicks each detector made since the last call."""
