@@ -105,6 +105,8 @@ def test_unplugging_cuts_clients_off_and_the_address_comes_back() -> None:
     faults = Faults()
     with serving(Tdc1Emulator(), faults=faults) as (tcp,):
         with client(tcp.address) as connection:
+            connection.sendall(b"mode?;")
+            assert read_until(connection, b"\r\n") == b"0\r\n"
             faults.add(Fault(FaultKind.UNPLUG, 0.0))
             assert connection.recv(10) == b""
         with client_when_back(tcp.address) as connection:
