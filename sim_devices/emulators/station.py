@@ -23,8 +23,8 @@ class Station(Protocol):
         """Return times (ps, station clock, sorted) and inputs (1..4) since the last call."""
 
     @abstractmethod
-    def clock_ps(self, at_s: float) -> int:
-        """Return what the tagger's clock shows at a time; its offset and drift are in it."""
+    def stamp_at(self, true_s: float) -> int:
+        """Return what the station's clock (ps) shows at a time shortly before now."""
 
     @abstractmethod
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
@@ -37,6 +37,10 @@ class Station(Protocol):
     @abstractmethod
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give detector 1..4 this bias current."""
+
+    @abstractmethod
+    def set_threshold(self, detector: int, millivolt: float) -> None:
+        """Give detector 1..4 this trigger level."""
 
     @abstractmethod
     def set_enabled(self, enabled: bool) -> None:
@@ -52,6 +56,8 @@ class RandomStation(Station):
     WORKING_BIAS_UA = 20.0
     _HALF_BIAS_UA = 14.0
     _WIDTH_UA = 1.5
+    _NOISE_MV = 5.0
+    _PULSE_MV = 300.0
     # What is generated for a late caller; older clicks are lost.
     _LONGEST_S = 0.25
 
@@ -59,6 +65,7 @@ class RandomStation(Station):
         self._rates_cps = np.asarray(rates_cps, dtype=np.float64)
         self._rng = np.random.default_rng(seed)
         self._bias_ua = np.full(len(rates_cps), self.WORKING_BIAS_UA)
+        self._hears = np.ones(len(rates_cps))
         self._enabled = True
         self._tags_until_s = 0.0
         self._counts_until_s = 0.0
@@ -76,9 +83,9 @@ class RandomStation(Station):
         order = np.argsort(times_ps)
         return times_ps[order], channels[order]
 
-    def clock_ps(self, at_s: float) -> int:
+    def stamp_at(self, true_s: float) -> int:
         """Return the true time."""
-        return round(at_s * 1e12)
+        return round(true_s * 1e12)
 
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
         """Return how many clicks each detector made since the last call."""
@@ -93,6 +100,10 @@ class RandomStation(Station):
         """Scale the detector's rate."""
         self._bias_ua[detector - 1] = microampere
 
+    def set_threshold(self, detector: int, millivolt: float) -> None:
+        """Let a detector be heard only with a level between noise and pulse height."""
+        self._hears[detector - 1] = self._NOISE_MV <= abs(millivolt) <= self._PULSE_MV
+
     def set_enabled(self, enabled: bool) -> None:
         """Let detectors click or not."""
         self._enabled = enabled
@@ -102,4 +113,4 @@ class RandomStation(Station):
             return np.zeros_like(self._rates_cps)
         overdrive = (self._bias_ua - self._HALF_BIAS_UA) / self._WIDTH_UA
         scale = 1.0 / (1.0 + np.exp(np.clip(-overdrive, -50.0, 50.0)))
-        return np.asarray(self._rates_cps * scale)
+        return np.asarray(self._rates_cps * scale * self._hears)

@@ -179,7 +179,7 @@ class Tdc1Emulator(Emulator):
         largest = int(LARGEST_RATE_HZ * (until_s - from_s)) + 1
         if self._faults.strikes(FaultKind.OVERFLOW, until_s):
             largest = len(times_ps) // 2
-        from_ps, until_ps = self._station.clock_ps(from_s), self._station.clock_ps(until_s)
+        from_ps, until_ps = self._station.stamp_at(from_s), self._station.stamp_at(until_s)
         words = pack(times_ps[:largest], channels[:largest], from_ps, until_ps).tobytes()
         if len(words) > 8 and self._faults.strikes(FaultKind.SLIP, until_s):
             words = words[:4] + words[6:]

@@ -144,6 +144,9 @@ class WebSqEmulator(Emulator):
         if label == "BiasCurrent":
             self._set_bias(values)
             return [self._changed("BiasCurrent"), self._changed("BiasVoltage")]
+        if label == "TriggerLevel":
+            for number, level in enumerate(values, 1):
+                self._station.set_threshold(number, level)
         return self._change(label, values)
 
     def _set_bias(self, currents: Sequence[float]) -> None:
