@@ -15,7 +15,7 @@ import msgspec
 from qnx_hw.errors import QnxError
 
 START_DEADLINE_S = 90.0
-STOP_DEADLINE_S = 1.0
+STOP_DEADLINE_S = 0.6
 
 
 class Opening(msgspec.Struct, frozen=True):

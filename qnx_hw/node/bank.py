@@ -29,7 +29,7 @@ from qnx_hw.node.worker import Worker
 log = logging.getLogger(__name__)
 
 READ_INTERVAL_S = 1.0
-CLOSE_DEADLINE_S = 1.0
+CLOSE_DEADLINE_S = 0.8
 BLOCK_S = 0.1
 GOOD = frozenset({InstrumentState.READY, InstrumentState.BUSY, InstrumentState.STREAMING})
 
@@ -59,12 +59,15 @@ class Bank:
                     mounted.start()
                     tasks.create_task(self._watch(mounted))
         finally:
-            closing = [worker.call(mounted.close) for worker, mounted in self._closers()]
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
-                await asyncio.gather(*closing)
+            await self._close()
 
-    def _closers(self) -> list[tuple[Worker, Mounted]]:
-        return [(Worker(f"close {name}"), mounted) for name, mounted in self._mounted.items()]
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_DEADLINE_S), asyncio.TaskGroup() as tasks:
+                for name, mounted in self._mounted.items():
+                    tasks.create_task(Worker(f"close {name}").call(mounted.close))
+        except TimeoutError:
+            log.warning("not all instruments of %s became safe in time", self._node)
 
     async def _watch(self, mounted: Mounted) -> None:
         """Tell when an instrument goes and comes, and read it once a second."""

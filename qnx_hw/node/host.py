@@ -51,6 +51,7 @@ class Host(LinkCommands):
                 opening = Node.open(self._network, name, self.hub.tell)
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
+            stack.callback(self._stop_nodes)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             publishing = tasks.create_task(self._publish())
             stack.callback(publishing.cancel)
@@ -94,6 +95,11 @@ class Host(LinkCommands):
                 sampled_s = time.monotonic()
                 for link in self.hub.links():
                     self.history.sample(link, time.time())
+
+    def _stop_nodes(self) -> None:
+        """Begin to stop all nodes at once, so that they do not wait for each other."""
+        for node in self.nodes.values():
+            node.stop()
 
     def _set_wanted(self, name: str, *, wanted: bool) -> LinkView:
         stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]

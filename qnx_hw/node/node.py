@@ -35,6 +35,7 @@ class Node:
         self.stations: dict[str, Station] = {}
         self._section = network.nodes[name]
         self._feeds: dict[str, TagFeed] = {}
+        self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
@@ -54,7 +55,7 @@ class Node:
                     )
             node = cls(network, name, store, tell)
             async with listening(node._section.listen) as listener, asyncio.TaskGroup() as tasks:
-                running = [
+                node._running = [
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
                     tasks.create_task(node._bank.run()),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
@@ -62,8 +63,12 @@ class Node:
                 try:
                     yield node
                 finally:
-                    for task in running:
-                        task.cancel()
+                    node.stop()
+
+    def stop(self) -> None:
+        """Begin to stop; leaving `open` waits for the end of it."""
+        for task in self._running:
+            task.cancel()
 
     def view(self) -> NodeView:
         """Return how the node is."""

@@ -94,6 +94,11 @@ class Station:
         (self._wanted.set if wanted else self._wanted.clear)()
         (self._unwanted.clear if wanted else self._unwanted.set)()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no session runs."""
+        return self._since_s is None
+
     def report(self) -> EndReport:
         """Return how this end is."""
         running_s = 0.0 if self._since_s is None else time.monotonic() - self._since_s
