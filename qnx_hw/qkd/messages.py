@@ -26,6 +26,8 @@ BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=1 << 62)]
 TimePs: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 62), lt=1 << 62)]
 Octets: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_MESSAGE_BYTES)]
 Token: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+HashKey: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+HashTag: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=16)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 40)]
 MAX_REASON = 200
 Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
@@ -137,12 +139,12 @@ class Corrected(BlockMessage, frozen=True, tag="corrected"):
 
 
 class Amplify(BlockMessage, frozen=True, tag="amplify"):
-    """Alice: verification nonces and tags, and the lengths and seeds of privacy amplification."""
+    """Alice: verification key and tag, length and seed of privacy amplification, Z and X."""
 
-    nonce_z: Annotated[bytes, msgspec.Meta(max_length=64)]
-    tag_z: Annotated[bytes, msgspec.Meta(max_length=64)]
-    nonce_x: Annotated[bytes, msgspec.Meta(max_length=64)]
-    tag_x: Annotated[bytes, msgspec.Meta(max_length=64)]
+    check_z: HashKey
+    tag_z: HashTag
+    check_x: HashKey
+    tag_x: HashTag
     length_z: Count
     length_x: Count
     seed_z: Octets
@@ -152,7 +154,7 @@ class Amplify(BlockMessage, frozen=True, tag="amplify"):
 class Seal(BlockMessage, frozen=True, tag="seal"):
     """Both: the authentication tag of everything said in this block so far."""
 
-    tag: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
+    seal: Annotated[bytes, msgspec.Meta(min_length=24, max_length=24)]
 
 
 class Release(BlockMessage, frozen=True, tag="release"):

@@ -1,0 +1,181 @@
+"""Alice's way through a block: she pairs the events, draws the samples and seeds, and decides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qnx_hw.errors import BlockAborted
+from qnx_hw.qkd import messages
+from qnx_hw.qkd.messages import (
+    Bases,
+    Bits,
+    BlockMessage,
+    Corrected,
+    Disclosure,
+    Plan,
+    Question,
+    Seal,
+    Times,
+    pack_bits,
+    unpack_bits,
+)
+from qnx_hw.qkd.parameters import ReleasedBlock
+from qnx_hw.qkd.session.correcting import ReferenceKeys
+from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
+from qnx_hw.qkd.session.matching import Matched
+from qnx_hw.qkd.session.outputs import BlockStarted, KeyReady, Output
+from qnx_hw.qkd.session.party import BlockParty, Context, Step
+from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks
+from qnx_hw.qkd.sifting import Events, choose_test
+
+
+class AliceBlock(BlockParty):
+    """Alice's side of one block."""
+
+    def __init__(self, context: Context, number: int, duration_ps: int) -> None:
+        super().__init__(context, number)
+        self.duration_ps = duration_ps
+        self._heard_ps = 0
+        self._matched_ps = 0
+        self._events = 0
+        self._cross_clicks = 0
+        self._paired: list[Bits] = []
+        self._bases: list[Bits] = []
+        self._outcomes: list[Bits] = []
+        self._rounds: Rounds | None = None
+        self._judgement: Judgement | None = None
+        self._keys: ReferenceKeys | None = None
+        self._distillate: Distillate | None = None
+
+    def plan(self) -> list[Output]:
+        """Ask Bob to collect."""
+        plan = Plan(self.number, self.duration_ps)
+        return [BlockStarted(self.number), self._say(plan)]
+
+    @property
+    def progress(self) -> float:
+        """Part of the span that is matched, 0 to 1."""
+        return min(1.0, self._matched_ps / self.duration_ps)
+
+    def saw(self, events: Events) -> None:
+        """Note what Alice's own station left out while the block is collected."""
+        self._events += len(events)
+        self._cross_clicks += events.cross_clicks
+
+    def add(self, matched: Matched) -> None:
+        """Note which of the next of Bob's events have a partner, and what Alice saw in those."""
+        self._paired.append(matched.paired)
+        self._bases.append(matched.bases)
+        self._outcomes.append(matched.outcomes)
+        self._matched_ps += matched.chunk.end_ps - matched.chunk.start_ps
+        self.report.pairs += matched.bases.size
+        if matched.chunk.is_final:
+            self.report.span_ps = self._matched_ps
+            self.step = Step.WAITING
+
+    def sift(self) -> list[Output]:
+        """The span is over and matched: publish pairs and bases."""
+        limit = self._context.parameters.cross_click_limit
+        refuse_cross_clicks(self._cross_clicks, self._events, limit)
+        paired, bases = _joined(self._paired), _joined(self._bases)
+        if not bases.size:
+            raise BlockAborted("no coincidences were found")
+        self.step = Step.SIFTING
+        pairs = messages.Pairs(self.number, paired.size, pack_bits(paired), pack_bits(bases))
+        return [self._say(pairs)]
+
+    def _take(self, message: BlockMessage) -> list[Output]:
+        match message:
+            case Times():
+                return self._check_span(message)
+            case Bases():
+                return self._test(message)
+            case Disclosure():
+                return self._judge(message)
+            case Question():
+                return self._answer(message)
+            case Corrected():
+                return self._amplify(message)
+            case Seal():
+                return self._release()
+        raise AssertionError(f"nothing is done with {type(message).__name__}")
+
+    def _check_span(self, message: Times) -> list[Output]:
+        """The span is Alice's choice; Bob must keep to it."""
+        self._heard_ps += message.end_ps - message.start_ps
+        if (self._heard_ps >= self.duration_ps) != message.is_final or (
+            self._heard_ps > self.duration_ps
+        ):
+            raise BlockAborted("the peer collected another span than the planned one")
+        return []
+
+    def _test(self, message: Bases) -> list[Output]:
+        ours = _joined(self._bases)
+        theirs = unpack_bits(message.bases, ours.size)
+        rounds = Rounds(self._context.role, ours, theirs, _joined(self._outcomes))
+        self._paired, self._bases, self._outcomes = [], [], []
+        self.report.sifted_bits = rounds.sifted_bits
+        fraction = self._context.parameters.test_fraction
+        chosen_z, chosen_x = (
+            choose_test(count, fraction, self._context.randomness.octets(8 * count))
+            for count in (rounds.sifted.z.size, rounds.sifted.x.size)
+        )
+        rounds.choose(chosen_z, chosen_x, fraction)
+        ours_open = rounds.disclosed()
+        self._rounds, self.step = rounds, Step.TESTING
+        return [
+            self._say(
+                messages.Test(
+                    self.number,
+                    pack_bits(chosen_z),
+                    pack_bits(chosen_x),
+                    pack_bits(ours_open.z),
+                    pack_bits(ours_open.x),
+                    pack_bits(ours_open.mismatched),
+                )
+            )
+        ]
+
+    def _judge(self, message: Disclosure) -> list[Output]:
+        assert self._rounds is not None
+        theirs = self._rounds.read_disclosed(
+            message.outcomes_z, message.outcomes_x, message.mismatched
+        )
+        judgement = self._accept(self._rounds.judge(theirs))
+        if self.objection:
+            return []
+        self._keys = ReferenceKeys(self._rounds.keys(), judgement, self._seeds())
+        self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
+        return []
+
+    def _answer(self, message: Question) -> list[Output]:
+        assert self._keys is not None
+        z, x = self._keys.answer(message.z, message.x)
+        return [self._say(messages.Answer(self.number, z, x))]
+
+    def _amplify(self, message: Corrected) -> list[Output]:
+        assert self._keys is not None
+        assert self._judgement is not None
+        keys, leaks = self._keys.strings, self._keys.leaks
+        told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
+        if leaks != told:
+            raise BlockAborted("the two ends count different leaks")
+        distillation = Distillation(keys, leaks, self._judgement, self._context.parameters)
+        drawn = distillation.draw(self.number, self._context.randomness)
+        self._distillate = self._distil(distillation, drawn)
+        self._keys, self.step = None, Step.SEALING
+        return [self._say(drawn), self._seal()]
+
+    def _release(self) -> list[Output]:
+        assert self._distillate is not None
+        distillate, self._distillate = self._distillate, None
+        released = ReleasedBlock(self.number, distillate.token)
+        self.step = Step.DONE
+        return [
+            KeyReady(self.number, distillate.key, self.report.provenance, released),
+            self._say(messages.Release(self.number, distillate.token.reveal())),
+        ]
+
+
+def _joined(parts: list[Bits]) -> Bits:
+    return np.concatenate([np.empty(0, dtype=np.uint8), *parts])

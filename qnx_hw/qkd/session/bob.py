@@ -1,0 +1,174 @@
+"""Bob's way through a block: he publishes his times, corrects his keys, and waits for Alice."""
+
+from __future__ import annotations
+
+import hmac
+
+import numpy as np
+
+from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.qkd import messages
+from qnx_hw.qkd.messages import (
+    Amplify,
+    Answer,
+    Bits,
+    BlockMessage,
+    Pairs,
+    Release,
+    Seal,
+    Test,
+    Times,
+    encode_slots,
+    pack_bits,
+    unpack_bits,
+)
+from qnx_hw.qkd.parameters import PendingBlock
+from qnx_hw.qkd.session.correcting import CorrectedKeys
+from qnx_hw.qkd.session.distilling import Distillate, Distillation
+from qnx_hw.qkd.session.outputs import BlockStarted, KeyPending, KeyReady, Output
+from qnx_hw.qkd.session.party import BlockParty, Context, Step
+from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks
+from qnx_hw.qkd.sifting import Events, round_to_slots
+from qnx_hw.secret import Secret
+
+
+class BobBlock(BlockParty):
+    """Bob's side of one block."""
+
+    def __init__(self, context: Context, number: int, duration_ps: int) -> None:
+        super().__init__(context, number)
+        self.duration_ps = duration_ps
+        self._end_ps: int | None = None
+        self._bases: list[Bits] = []
+        self._outcomes: list[Bits] = []
+        self._cross_clicks = 0
+        self._rounds: Rounds | None = None
+        self._judgement: Judgement | None = None
+        self._keys: CorrectedKeys | None = None
+        self._distillate: Distillate | None = None
+
+    def begin(self, octets: bytes) -> list[Output]:
+        """Take Alice's plan; the span begins with the next events."""
+        self._hear(octets)
+        return [BlockStarted(self.number)]
+
+    @property
+    def progress(self) -> float:
+        """Part of the span that is collected, 0 to 1."""
+        return min(1.0, self.report.span_ps / self.duration_ps)
+
+    def add(self, events: Events) -> tuple[list[Output], Events | None]:
+        """Publish the times of the next events; return what lies behind the block's end."""
+        if self._end_ps is None:
+            self._end_ps = events.start_ps + self.duration_ps
+        rest = None
+        if events.end_ps >= self._end_ps:
+            events, rest = events.split(self._end_ps)
+        self._bases.append(events.bases)
+        self._outcomes.append(events.outcomes)
+        self._cross_clicks += events.cross_clicks
+        self.report.span_ps += events.end_ps - events.start_ps
+        times = Times(
+            self.number,
+            events.start_ps,
+            events.end_ps,
+            rest is not None,
+            encode_slots(round_to_slots(events, self._context.parameters.coincidence_window_ps)),
+        )
+        if rest is not None:
+            self.step = Step.SIFTING
+        return [self._say(times)], rest
+
+    def _take(self, message: BlockMessage) -> list[Output]:
+        match message:
+            case Pairs():
+                return self._sift(message)
+            case Test():
+                return self._judge(message)
+            case Answer():
+                assert self._keys is not None
+                return self._ask(self._keys.receive(message.z, message.x))
+            case Amplify():
+                return self._amplify(message)
+            case Seal():
+                return self._hold()
+            case Release():
+                return self._release(message)
+        raise AssertionError(f"nothing is done with {type(message).__name__}")
+
+    def _sift(self, message: Pairs) -> list[Output]:
+        bases, outcomes = np.concatenate(self._bases), np.concatenate(self._outcomes)
+        self._bases, self._outcomes = [], []
+        limit = self._context.parameters.cross_click_limit
+        refuse_cross_clicks(self._cross_clicks, bases.size, limit)
+        if message.count != bases.size:
+            raise BlockAborted("the two ends count different events")
+        paired = unpack_bits(message.paired, bases.size) == 1
+        ours = bases[paired]
+        theirs = unpack_bits(message.bases, ours.size)
+        self._rounds = Rounds(self._context.role, ours, theirs, outcomes[paired])
+        self.report.pairs = ours.size
+        self.report.sifted_bits = self._rounds.sifted_bits
+        self.step = Step.TESTING
+        return [self._say(messages.Bases(self.number, pack_bits(ours)))]
+
+    def _judge(self, message: Test) -> list[Output]:
+        assert self._rounds is not None
+        rounds, sifted = self._rounds, self._rounds.sifted
+        rounds.choose(
+            unpack_bits(message.chosen_z, sifted.z.size),
+            unpack_bits(message.chosen_x, sifted.x.size),
+            self._context.parameters.test_fraction,
+        )
+        theirs = rounds.read_disclosed(message.outcomes_z, message.outcomes_x, message.mismatched)
+        ours = rounds.disclosed()
+        disclosure = messages.Disclosure(
+            self.number, pack_bits(ours.z), pack_bits(ours.x), pack_bits(ours.mismatched)
+        )
+        said = self._say(disclosure)
+        judgement = self._accept(rounds.judge(theirs))
+        if self.objection:
+            return [said]
+        self._keys = CorrectedKeys(rounds.keys(), judgement, self._seeds())
+        self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
+        return [said, *self._ask(self._keys.start())]
+
+    def _ask(self, requests: tuple[bytes, bytes]) -> list[Output]:
+        """Send what Cascade wants to know, or say that it wants nothing more."""
+        assert self._keys is not None
+        if any(requests):
+            return [self._say(messages.Question(self.number, *requests))]
+        self.step = Step.AMPLIFYING
+        leak_z, leak_x = self._keys.leaks
+        return [
+            self._say(
+                messages.Corrected(
+                    self.number, leak_z.alice, leak_z.total, leak_x.alice, leak_x.total
+                )
+            )
+        ]
+
+    def _amplify(self, message: Amplify) -> list[Output]:
+        assert self._keys is not None
+        assert self._judgement is not None
+        keys, leaks = self._keys.strings, self._keys.leaks
+        distillation = Distillation(keys, leaks, self._judgement, self._context.parameters)
+        distillation.verify(message)
+        self._distillate = self._distil(distillation, message)
+        self._keys, self.step = None, Step.SEALING
+        return []
+
+    def _hold(self) -> list[Output]:
+        assert self._distillate is not None
+        assert self.report.provenance is not None
+        self.step = Step.RELEASING
+        token, key = (Secret(s.reveal()) for s in (self._distillate.token, self._distillate.key))
+        pending = PendingBlock(self.number, token, key)
+        return [KeyPending(self.number, pending, self.report.provenance), self._seal()]
+
+    def _release(self, message: Release) -> list[Output]:
+        assert self._distillate is not None
+        if not hmac.compare_digest(self._distillate.token.reveal(), message.token):
+            raise ChannelError("the peer released a block without its token")
+        self.step = Step.DONE
+        return [KeyReady(self.number, self._distillate.key, self.report.provenance)]

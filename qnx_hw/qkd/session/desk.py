@@ -1,0 +1,97 @@
+"""What a party does between the channel and its blocks; what both roles share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.qkd import messages
+from qnx_hw.qkd.messages import Abort, BlockMessage, Plan, Probe, Times
+from qnx_hw.qkd.session.board import Board
+from qnx_hw.qkd.session.outputs import Aborted, Output, Send
+from qnx_hw.qkd.session.party import BlockParty, Context, Step
+from qnx_hw.qkd.sifting import Events
+
+
+class SessionOver(Exception):
+    """Something happened after which this session cannot go on; the reason is safe to show."""
+
+
+class Desk(ABC):
+    """Keeps a party's blocks, at most one in each of: collected, waiting, distilled."""
+
+    def __init__(self, context: Context, board: Board, first_block: int) -> None:
+        self.blocks: dict[int, BlockParty] = {}
+        self.has_proof = False
+        """Whether some seal of the peer proved true in this session."""
+        self._context = context
+        self._board = board
+        self._next_block = first_block
+
+    @abstractmethod
+    def saw(self, events: Events) -> list[Output]:
+        """Take the next events of this party's own station."""
+
+    @abstractmethod
+    def heard(self, message: Probe | Plan | Times, octets: bytes) -> list[Output]:
+        """Take a message about the stream of events."""
+
+    @abstractmethod
+    def proceed(self) -> list[Output]:
+        """Begin what can begin now that some block went on or away."""
+
+    def receive(self, message: BlockMessage, octets: bytes) -> list[Output]:
+        """Pass a message on to its block; a block that meets doubt is given up."""
+        party = self.blocks.get(message.block)
+        if party is None:
+            if message.block < self._next_block:
+                return []  # sent before the peer heard that the block was given up
+            raise SessionOver("the peer speaks of a block that was never begun")
+        if isinstance(message, Abort):
+            return self._peer_aborted(party)
+        holding = self.holding()
+        if holding is not None and holding is not party:
+            raise SessionOver("the peer went on without releasing a block")
+        try:
+            outputs = party.receive(message, octets)
+        except (BlockAborted, ChannelError) as error:
+            return self.abort(party, str(error))
+        self._board.follow(party)
+        self.has_proof = self.has_proof or party.is_proven
+        if party.objection:
+            outputs += self.abort(party, party.objection)
+        elif party.step is Step.DONE:
+            del self.blocks[party.number]
+            self._board.released(party.report)
+        return outputs
+
+    def holding(self) -> BlockParty | None:
+        """Return the block whose key is ready here but not known to be so at the peer."""
+        return next((b for b in self.blocks.values() if b.step is Step.RELEASING), None)
+
+    def abort(self, party: BlockParty, reason: str) -> list[Output]:
+        """Give a block up and tell the peer; impossible once its key is pending."""
+        if party.step is Step.RELEASING:
+            raise SessionOver(f"block {party.number} is in doubt: {reason}")
+        abort = Abort(party.number, reason[: messages.MAX_REASON])
+        return [*self._give_up(party, reason), Send(messages.encode(abort))]
+
+    def give_up_all(self, reason: str) -> list[Output]:
+        """The session ends: give up every block but one whose key is pending."""
+        outputs: list[Output] = []
+        for party in list(self.blocks.values()):
+            if party.step is not Step.RELEASING:
+                outputs += self._give_up(party, reason)
+        return outputs
+
+    def _peer_aborted(self, party: BlockParty) -> list[Output]:
+        # What the peer writes as its reason is not authenticated and not shown.
+        if party.step is Step.RELEASING:
+            raise SessionOver(f"the peer gave up block {party.number}, which may be released")
+        return self._give_up(party, "the peer gave it up")
+
+    def _give_up(self, party: BlockParty, reason: str) -> list[Output]:
+        del self.blocks[party.number]
+        self._board.follow(party)
+        self._board.aborted()
+        return [Aborted(party.number, reason)]

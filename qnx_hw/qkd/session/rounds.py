@@ -1,0 +1,153 @@
+"""The paired events of one block: sifted, tested, judged, and cut down to the two key strings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qnx_hw.api.schema import Estimate
+from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.qkd import estimation
+from qnx_hw.qkd.estimation import Tally
+from qnx_hw.qkd.messages import Bits, unpack_bits
+from qnx_hw.qkd.parameters import SessionParameters
+from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.sifting import Times, sample_size, sift
+
+MIN_TEST_BITS = 20
+"""Fewer tested rounds of a basis say nothing about it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disclosed:
+    """One party's published outcomes: tested Z and X rounds, rounds with different bases."""
+
+    z: Bits
+    x: Bits
+    mismatched: Bits
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the disclosed rounds say; both parties compute the same."""
+
+    qber_z: Estimate
+    qber_x: Estimate
+    qber: Estimate
+    chsh_s: Estimate
+    tested_z: int
+    errors_z: int
+    tested_x: int
+    errors_x: int
+    matrix: tuple[tuple[int, ...], ...]
+
+    def objection(self, parameters: SessionParameters) -> str | None:
+        """Return why no key may be made of this block, or None."""
+        if min(self.tested_z, self.tested_x) < MIN_TEST_BITS:
+            return f"only {self.tested_z} + {self.tested_x} rounds were tested"
+        for basis, rate in (("Z", self.qber_z), ("X", self.qber_x)):
+            if rate.value is None or rate.value > parameters.qber_limit:
+                return (
+                    f"the error rate in {basis} is {(rate.value or 0.0):.1%}, "
+                    f"above the limit of {parameters.qber_limit:.1%}"
+                )
+        if self.chsh_s.value is None or self.chsh_s.value < parameters.chsh_minimum:
+            return (
+                f"the CHSH value is {(self.chsh_s.value or 0.0):.2f}, "
+                f"below the minimum of {parameters.chsh_minimum:.2f}"
+            )
+        return None
+
+
+class Rounds:
+    """One party's view of a block's paired events, with both parties' bases."""
+
+    def __init__(self, role: Role, ours: Bits, theirs: Bits, outcomes: Bits) -> None:
+        alice, bob = (ours, theirs) if role is Role.ALICE else (theirs, ours)
+        self._role = role
+        self._outcomes = outcomes
+        self.sifted = sift(alice, bob)
+        self._tested_z: Bits = np.zeros(self.sifted.z.size, dtype=np.uint8)
+        self._tested_x: Bits = np.zeros(self.sifted.x.size, dtype=np.uint8)
+
+    @property
+    def sifted_bits(self) -> int:
+        """Rounds in which both used the same basis."""
+        return int(self.sifted.z.size + self.sifted.x.size)
+
+    def choose(self, tested_z: Bits, tested_x: Bits, fraction: float) -> None:
+        """Fix which rounds are tested; a wrong number of them is a `ChannelError`."""
+        for chosen, rounds in ((tested_z, self.sifted.z.size), (tested_x, self.sifted.x.size)):
+            if chosen.size != rounds or int(chosen.sum()) != sample_size(rounds, fraction):
+                raise ChannelError("the test sample has a wrong size")
+        self._tested_z, self._tested_x = tested_z, tested_x
+
+    def disclosed(self) -> Disclosed:
+        """Return this party's outcomes that may be published."""
+        return Disclosed(
+            self._outcomes[self.sifted.z[self._tested_z == 1]],
+            self._outcomes[self.sifted.x[self._tested_x == 1]],
+            self._outcomes[self.sifted.mismatched],
+        )
+
+    def read_disclosed(self, z: bytes, x: bytes, mismatched: bytes) -> Disclosed:
+        """Unpack what the peer published about the same rounds."""
+        return Disclosed(
+            unpack_bits(z, int(self._tested_z.sum())),
+            unpack_bits(x, int(self._tested_x.sum())),
+            unpack_bits(mismatched, self.sifted.mismatched.size),
+        )
+
+    def keys(self) -> tuple[Bits, Bits]:
+        """Return this party's Z and X strings: the sifted rounds that were not tested."""
+        return (
+            self._outcomes[self.sifted.z[self._tested_z == 0]],
+            self._outcomes[self.sifted.x[self._tested_x == 0]],
+        )
+
+    def judge(self, theirs: Disclosed) -> Judgement:
+        """Compare both parties' published outcomes."""
+        ours = self.disclosed()
+        alice, bob = (ours, theirs) if self._role is Role.ALICE else (theirs, ours)
+        cut = self.sifted.zx.size
+        zz, xx = estimation.tally(alice.z, bob.z), estimation.tally(alice.x, bob.x)
+        zx = estimation.tally(alice.mismatched[:cut], bob.mismatched[:cut])
+        xz = estimation.tally(alice.mismatched[cut:], bob.mismatched[cut:])
+        return Judgement(
+            qber_z=estimation.error_rate(zz.errors, zz.rounds),
+            qber_x=estimation.error_rate(xx.errors, xx.rounds),
+            qber=estimation.error_rate(zz.errors + xx.errors, zz.rounds + xx.rounds),
+            chsh_s=estimation.chsh(zz, zx, xz, xx),
+            tested_z=zz.rounds,
+            errors_z=zz.errors,
+            tested_x=xx.rounds,
+            errors_x=xx.errors,
+            matrix=_matrix(
+                _scaled(zz, self.sifted.z), zx.counts, xz.counts, _scaled(xx, self.sifted.x)
+            ),
+        )
+
+
+def refuse_cross_clicks(cross_clicks: int, events: int, limit: float) -> None:
+    """Give a block up in which too many of this station's detections were in both bases."""
+    if cross_clicks > limit * max(1, cross_clicks + events):
+        raise BlockAborted(
+            f"{cross_clicks} of {cross_clicks + events} detections were in both bases at once"
+        )
+
+
+Cells = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _scaled(sample: Tally, whole: Times) -> Cells:
+    """Estimate the counts of all rounds from the tested ones."""
+    factor = whole.size / sample.rounds if sample.rounds else 0.0
+    (a, b), (c, d) = sample.counts
+    return (round(a * factor), round(b * factor)), (round(c * factor), round(d * factor))
+
+
+def _matrix(zz: Cells, zx: Cells, xz: Cells, xx: Cells) -> tuple[tuple[int, ...], ...]:
+    upper = tuple(left + right for left, right in zip(zz, zx, strict=True))
+    lower = tuple(left + right for left, right in zip(xz, xx, strict=True))
+    return upper + lower
