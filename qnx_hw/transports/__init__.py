@@ -1,0 +1,28 @@
+"""Bytes to and from a device: one I/O thread per wire, deadlines, transcripts."""
+
+from qnx_hw.transports.factory import address, make_wire, option
+from qnx_hw.transports.framing import Framer, Lines
+from qnx_hw.transports.link import Link
+from qnx_hw.transports.request import ByteStream, KeepAlive, LinkTraits, Matcher, Priority
+from qnx_hw.transports.sockets import SocketWire
+from qnx_hw.transports.transcript import Direction, Recorder, Transcript
+from qnx_hw.transports.wire import Wire
+
+__all__ = [
+    "ByteStream",
+    "Direction",
+    "Framer",
+    "KeepAlive",
+    "Lines",
+    "Link",
+    "LinkTraits",
+    "Matcher",
+    "Priority",
+    "Recorder",
+    "SocketWire",
+    "Transcript",
+    "Wire",
+    "address",
+    "make_wire",
+    "option",
+]

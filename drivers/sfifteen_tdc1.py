@@ -1,0 +1,382 @@
+"""S-Fifteen TDC1: four inputs, 2 ns slots, counts and time stamps over a virtual serial port.
+
+Source: the maker's command list and scripts for the TDC1. The unit answers queries by one line
+and settings by nothing, so each setting is verified by its query. While it streams it obeys only
+`abort` and `*RST`. The trigger level is common to all inputs.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from drivers.tdc1_words import UNIT_PS, BlockAssembler, WordDecoder
+from qnx_hw.errors import (
+    Busy,
+    InstrumentError,
+    InstrumentRefused,
+    InstrumentTimeout,
+    NotConnected,
+    ProtocolError,
+    RangeError,
+    Unsupported,
+)
+from qnx_hw.instruments.families import TagStream, TimeTagger
+from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.instruments.values import (
+    Edge,
+    Identity,
+    InstrumentState,
+    InstrumentStatus,
+    Reference,
+    TaggerCapabilities,
+)
+from qnx_hw.transports import (
+    ByteStream,
+    Lines,
+    Link,
+    LinkTraits,
+    Matcher,
+    Priority,
+    Recorder,
+    make_wire,
+)
+
+CAPABILITIES = TaggerCapabilities(
+    n_channels=4,
+    resolution_ps=UNIT_PS,
+    jitter_ps=200,  # data sheet, rms
+    max_rate_cps=4e6,  # what the maker's own driver budgets
+    per_channel_threshold=False,
+    has_delay=False,
+    has_dead_time=False,
+    has_external_clock=True,
+    threshold_range_v=(-3.3, 3.3),
+)
+# Late stream data stay in the USB buffer after `abort`; the maker reads until 20..50 ms of silence.
+TRAITS = LinkTraits(quiet_s=0.05)
+REPLY_TIMEOUT_S = 2.0
+LONGEST_INTEGRATION_S = 65.535
+# The level's reply shows two or three digits.
+LEVEL_TOLERANCE_V = 0.02
+SINGLES, TIMESTAMP = "0", "3"
+_REFERENCES = {Reference.AUTO: "0", Reference.EXTERNAL: "1", Reference.INTERNAL: "2"}
+_EDGE_COMMANDS = {Edge.FALLING: "NEG", Edge.RISING: "POS"}
+
+Setting = float | int | str | bool
+
+
+class Tdc1(TimeTagger):
+    """A TDC1 at `serial:///dev/ttyACM0` or, through a serial server, at `tcp://host:port`."""
+
+    def __init__(self, url: str, *, name: str = "tdc1", recorder: Recorder | None = None) -> None:
+        self.name = name
+        self._url = url
+        self._recorder = recorder
+        self._operation = threading.RLock()
+        self._link: Link | None = None
+        self._stream: _Tdc1Stream | None = None
+        self._edge = Edge.FALLING
+        self._resyncs = 0
+        self._late_tags = 0
+
+    @property
+    def capabilities(self) -> TaggerCapabilities:
+        """What a TDC1 can do."""
+        return CAPABILITIES
+
+    def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
+        """Open the port, end a stream that somebody left behind, and ask who is there."""
+        with self._operation:
+            self.close()
+            link = Link(
+                make_wire(self._url),
+                Lines(),
+                name=self.name,
+                traits=TRAITS,
+                recorder=self._recorder,
+            )
+            link.open(timeout_s=timeout_s)
+            self._link = link
+            try:
+                link.send(b"\r\nabort\r\n", timeout_s=timeout_s)
+                link.drain(timeout_s=timeout_s)
+                answer = self._ask("*IDN?", lambda line: bool(line.strip()), timeout_s)
+            except InstrumentError:
+                self.close()
+                raise
+            if "TDC1" not in answer:
+                self.close()
+                raise ProtocolError(f"'{self.name}' is no TDC1: {answer!r}", answer.encode())
+            return Identity("S-Fifteen", "TDC1", firmware=answer.replace("TDC1", "").strip())
+
+    def close(self) -> None:
+        """Stop what runs and let go of the port."""
+        with self._operation:
+            link, self._link = self._link, None
+            if link is None:
+                return
+            self._end_stream(link)
+            try:
+                link.send(b"\r\nabort\r\n", priority=Priority.STOP)
+            except InstrumentError:
+                return  # it is gone, and with it all that could run
+            finally:
+                link.close()
+
+    def status(self) -> InstrumentStatus:
+        """Return how the tagger is, without asking it."""
+        link = self._link
+        if link is None or link.error is not None:
+            error = "" if link is None else str(link.error)
+            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
+        stream = self._stream
+        state = InstrumentState.READY if stream is None else InstrumentState.STREAMING
+        resyncs = self._resyncs + (stream.resyncs if stream else 0)
+        late = self._late_tags + (stream.late_tags if stream else 0)
+        more = {"resyncs": resyncs, "lost_tags": late}
+        return InstrumentStatus(state, counters=link.counters.as_mapping() | more)
+
+    def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
+        """Read `threshold_v` and `reference`; the `edge` cannot be read, it is as last set."""
+        with self._idle():
+            level = self._ask("LEVEL?", _is_level, timeout_s)
+            reference = self._ask("REFCLK?", _is_integer, timeout_s)
+        names = {code: name for name, code in _REFERENCES.items()}
+        if reference not in names:
+            raise ProtocolError(
+                f"'{self.name}' reports the unknown clock {reference!r}", reference.encode()
+            )
+        return {
+            "threshold_v": float(level.split()[0]),
+            "edge": self._edge.value,
+            "reference": names[reference].value,
+        }
+
+    def configure(
+        self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
+    ) -> Mapping[str, Setting]:
+        """Apply `threshold_v`, `edge`, `reference`; all are checked before one is sent."""
+        unknown = set(settings) - {"threshold_v", "edge", "reference"}
+        if unknown:
+            raise Unsupported(f"'{self.name}' has no setting {', '.join(sorted(unknown))}")
+        try:
+            edge = Edge(settings.get("edge", self._edge))
+            reference = Reference(settings["reference"]) if "reference" in settings else None
+            threshold_v = float(settings["threshold_v"]) if "threshold_v" in settings else None
+        except ValueError as error:
+            raise RangeError(f"'{self.name}': {error}") from error
+        if threshold_v is not None:
+            self._check_threshold(threshold_v)
+        with self._idle():
+            if threshold_v is None and "edge" in settings:
+                threshold_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
+            if threshold_v is not None:
+                self.set_threshold_v(1, threshold_v, edge, timeout_s=timeout_s)
+            if reference is not None:
+                self.set_reference(reference, timeout_s=timeout_s)
+            return self.settings(timeout_s=timeout_s)
+
+    def stop(self) -> None:
+        """Abort a count or a stream now."""
+        link = self._connected()
+        link.send(b"\r\nabort\r\n", priority=Priority.STOP)
+        stream = self._stream
+        if stream is not None:
+            link.end_stream()
+
+    def set_threshold_v(
+        self, channel: int, threshold_v: float, edge: Edge, *, timeout_s: float | None = None
+    ) -> float:
+        """Set the common trigger level and edge of all inputs."""
+        if not 1 <= channel <= CAPABILITIES.n_channels:
+            raise RangeError(f"'{self.name}' has inputs 1 to 4, not {channel}")
+        self._check_threshold(threshold_v)
+        with self._idle():
+            self._tell(f"{_EDGE_COMMANDS[edge]} {threshold_v:g}")
+            held_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
+            if not math.isclose(held_v, threshold_v, abs_tol=LEVEL_TOLERANCE_V):
+                raise InstrumentRefused(
+                    f"'{self.name}' holds a threshold of {held_v:g} V, not {threshold_v:g} V"
+                )
+            self._edge = edge
+            return held_v
+
+    def set_reference(self, reference: Reference, *, timeout_s: float | None = None) -> Reference:
+        """Choose the clock and check that the unit took it."""
+        with self._idle():
+            self._set_and_check("REFCLK", _REFERENCES[reference], timeout_s)
+        return reference
+
+    def count_rates(
+        self, integration_s: float, *, cancel: threading.Event | None = None
+    ) -> tuple[float, ...]:
+        """Count for 1 ms to 65.535 s; a cancelled or timed-out count is aborted."""
+        if not 0.001 <= integration_s <= LONGEST_INTEGRATION_S:
+            raise RangeError(
+                f"'{self.name}' counts for 0.001 to {LONGEST_INTEGRATION_S} s, not {integration_s}"
+            )
+        time_ms = round(integration_s * 1000)
+        with self._idle():
+            self._set_mode("SINGLES", SINGLES, None)
+            self._set_time_ms(time_ms, None)
+            try:
+                line = self._connected().query(
+                    b"COUNTS?\r\n",
+                    _is_counts,
+                    timeout_s=integration_s + REPLY_TIMEOUT_S,
+                    cancel=cancel,
+                )
+            except (InstrumentError, KeyboardInterrupt):
+                self._abort_quietly()
+                raise
+        return tuple(int(count) * 1000 / time_ms for count in line.split())
+
+    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+        """Start streaming; the first block begins with the first word that arrives."""
+        if not 0.001 <= block_s <= 60.0:
+            raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
+        with self._idle():
+            link = self._connected()
+            self._set_mode("TIMESTAMP", TIMESTAMP, None)
+            self._set_time_ms(0, None)
+            stream = _Tdc1Stream(self._finish, link.start_stream(), round(block_s * 1e12))
+            self._stream = stream
+            link.send(b"INPKT;counts?;\r\n")
+            return stream
+
+    def _finish(self, stream: _Tdc1Stream) -> None:
+        with self._operation:
+            if self._stream is not stream or self._link is None:
+                return
+            link = self._link
+            try:
+                link.send(b"abort\r\n", priority=Priority.STOP)
+                self._end_stream(link)
+                link.drain()
+            except NotConnected:
+                self._end_stream(link)
+
+    def _end_stream(self, link: Link) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._resyncs += stream.resyncs
+            self._late_tags += stream.late_tags
+            link.end_stream()
+
+    def _abort_quietly(self) -> None:
+        """End a count that nobody wants any more, also where the wire is gone already."""
+        try:
+            self._connected().send(b"\r\nabort\r\n", priority=Priority.STOP)
+        except InstrumentError:
+            return
+
+    def _idle(self) -> threading.RLock:
+        """Return the lock of operations; a running stream forbids them."""
+        if self._stream is not None:
+            raise Busy(f"'{self.name}' streams; close the stream first")
+        return self._operation
+
+    def _connected(self) -> Link:
+        link = self._link
+        if link is None:
+            raise NotConnected(f"'{self.name}' is not connected")
+        return link
+
+    def _tell(self, command: str) -> None:
+        self._connected().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)
+
+    def _ask(self, command: str, matcher: Matcher, timeout_s: float | None) -> str:
+        reply = self._connected().query(
+            command.encode("ascii") + b"\r\n", matcher, timeout_s=timeout_s or REPLY_TIMEOUT_S
+        )
+        return reply.decode("latin-1").strip()
+
+    def _set_and_check(self, name: str, value: str, timeout_s: float | None) -> None:
+        self._tell(f"{name} {value}")
+        held = self._ask(f"{name}?", _is_integer, timeout_s)
+        if held != value:
+            raise InstrumentRefused(f"'{self.name}' refused {name} {value}: it holds {held}")
+
+    def _set_mode(self, command: str, code: str, timeout_s: float | None) -> None:
+        self._tell(command)
+        held = self._ask("MODE?", _is_integer, timeout_s)
+        if held != code:
+            raise InstrumentRefused(f"'{self.name}' refused {command}: its mode is {held}")
+
+    def _set_time_ms(self, time_ms: int, timeout_s: float | None) -> None:
+        self._tell(f"TIME {time_ms}")
+        # The reply is a signed 16-bit number.
+        held = int(self._ask("TIME?", _is_integer, timeout_s)) % 65536
+        if held != time_ms:
+            raise InstrumentRefused(f"'{self.name}' refused TIME {time_ms}: it holds {held}")
+
+    def _check_threshold(self, threshold_v: float) -> None:
+        low_v, high_v = CAPABILITIES.threshold_range_v
+        if not low_v <= threshold_v <= high_v:
+            raise RangeError(
+                f"'{self.name}': threshold {threshold_v:g} V is outside {low_v} to {high_v} V"
+            )
+
+
+class _Tdc1Stream(TagStream):
+    """Blocks from a running TDC1; one thread reads, any thread closes."""
+
+    def __init__(
+        self, finish: Callable[[_Tdc1Stream], None], incoming: ByteStream, block_ps: int
+    ) -> None:
+        self._finish = finish
+        self._incoming = incoming
+        self._decoder = WordDecoder()
+        self._blocks = BlockAssembler(block_ps)
+        self._reading = threading.Lock()
+
+    @property
+    def resyncs(self) -> int:
+        """How often the byte stream slipped."""
+        return self._decoder.resyncs
+
+    @property
+    def late_tags(self) -> int:
+        """How many tags came after their block was gone."""
+        return self._blocks.late_tags
+
+    def read(self, *, timeout_s: float = 2.0) -> TagBlock:
+        """Return the next block once all of its tags are here."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._reading:
+            while (block := self._blocks.next_block()) is None:
+                left_s = deadline_s - time.monotonic()
+                received, lost_bytes = self._incoming.read(max(left_s, 0.0))
+                if received:
+                    self._blocks.add(self._decoder.feed(received))
+                if lost_bytes:
+                    self._decoder.gap(lost_bytes)
+                    self._blocks.overflow()
+                if not received and not lost_bytes and left_s <= 0:
+                    raise InstrumentTimeout(f"no complete block of tags within {timeout_s:g} s")
+            return block
+
+    def close(self) -> None:
+        """Stop the tagger and discard what is still on the wire."""
+        self._finish(self)
+
+
+def _is_integer(line: bytes) -> bool:
+    text = line.strip()
+    return text.isdigit() or (text.startswith(b"-") and text[1:].isdigit())
+
+
+def _is_level(line: bytes) -> bool:
+    words = line.split()
+    try:
+        return math.isfinite(float(words[0])) and words[1:] in ([], [b"V"])
+    except (ValueError, IndexError):
+        return False
+
+
+def _is_counts(line: bytes) -> bool:
+    words = line.split()
+    return len(words) == 4 and all(word.isdigit() for word in words)

@@ -1,0 +1,68 @@
+"""Make the wire that a URL names; third parties add schemes by the group `qnx_hw.transports`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from qnx_hw.errors import ConfigError
+from qnx_hw.transports.serial_port import SerialWire
+from qnx_hw.transports.sockets import TcpWire
+from qnx_hw.transports.wire import Wire
+
+GROUP = "qnx_hw.transports"
+WireFactory = Callable[[str], Wire]
+
+
+def make_wire(url: str, *, default_baud: int = 115_200, has_flow_control: bool = False) -> Wire:
+    """Return the closed wire of `tcp://host:port` or `serial:///dev/ttyX?baud=115200`.
+
+    Raises `ConfigError` for a URL that makes no sense or a scheme nobody provides.
+    """
+    parts = _split(url)
+    match parts.scheme:
+        case "tcp" | "socket":
+            return TcpWire(*address(url))
+        case "serial":
+            if not parts.path.strip("/"):
+                raise ConfigError(f"'{url}' names no port; write serial:///dev/ttyUSB0")
+            baud = option(url, "baud", str(default_baud))
+            if not baud.isdigit() or not int(baud):
+                raise ConfigError(f"'{url}': the baud rate '{baud}' is not a positive number")
+            return SerialWire(parts.path, int(baud), has_flow_control=has_flow_control)
+        case scheme:
+            return _provided(scheme, url)
+
+
+def address(url: str) -> tuple[str, int]:
+    """Return host and port of a URL, or raise `ConfigError`."""
+    parts = _split(url)
+    if not parts.hostname or not parts.port:
+        raise ConfigError(f"'{url}' names no host and port; write tcp://host:port")
+    return parts.hostname, parts.port
+
+
+def option(url: str, name: str, default: str) -> str:
+    """Return the value behind `?name=` in a URL."""
+    return parse_qs(_split(url).query).get(name, [default])[-1]
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"'{url}' is no URL: {error}") from error
+    return parts
+
+
+def _provided(scheme: str, url: str) -> Wire:
+    found = entry_points(group=GROUP, name=scheme) if scheme else ()
+    for entry in found:
+        try:
+            factory: WireFactory = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the transport '{scheme}' cannot be loaded: {error}") from error
+        return factory(url)
+    raise ConfigError(f"'{url}' begins with no known scheme; known are tcp:// and serial://")
