@@ -1,0 +1,199 @@
+"""Draw the clicks of a chunk: only what is detected is ever drawn.
+
+Pairs from a Poisson source, seen through fixed analysers, are one Poisson process of detected
+events, each of one of 24 kinds (which detector here, which there, at least one of them); dark
+counts only add to the kinds. The cost does not depend on the loss. Pulsed and thermal sources give
+bunches: a negative binomial number of pairs is a Poisson number of bunches whose size has
+the logarithmic law, and thinning keeps that form.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sim_devices.physics.random_words import TO_UNIT, State, exponential, next_word, seeded
+
+Times = NDArray[np.int64]
+Inputs = NDArray[np.uint8]
+Real = NDArray[np.float64]
+
+# Two sides with four detectors each and 'none' (index 4): 25 combinations, rounded up.
+N_KINDS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrivals:
+    """Photons (or dark counts) that meet a detector: sorted true times and detectors 0 to 3."""
+
+    times_ps: Times
+    detectors: Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Bunching:
+    """How pairs come: `period_ps` 0 is a continuous pump; `modes` 0 is Poisson, else thermal."""
+
+    period_ps: int = 0
+    modes: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.modes and not self.period_ps:
+            raise ValueError("thermal statistics need a pulsed source")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which random numbers: the seed, the stream and the chunk."""
+
+    seed: int
+    stream: int
+    chunk: int
+
+
+def draw(
+    rates_hz: Real, span: tuple[int, int], place: Place, bunching: Bunching
+) -> tuple[Arrivals, Arrivals]:
+    """Return what meets the detectors of both sides within `span` (start, length in ps).
+
+    `rates_hz[a, b]`, 5 × 5, counts events that detectors a and b see together; 4 is 'none', and
+    the entry [4, 4] is ignored. Both answers are sorted by time.
+    """
+    kinds = np.zeros(N_KINDS)
+    kinds[:24] = rates_hz.ravel()[:24]
+    rate_hz = float(kinds.sum())
+    start_ps, length_ps = span
+    if rate_hz <= 0.0:
+        return _nothing(), _nothing()
+    bunch_rate_hz, log_parameter = _bunches(rate_hz, bunching)
+    mean = rate_hz * length_ps * 1e-12
+    spread = math.sqrt(mean / (1.0 - log_parameter))
+    capacity = math.ceil(mean + 12 * spread + 64 + 12 / (1.0 - log_parameter))
+    keep, other = alias_table(kinds / rate_hz)
+    times = np.empty((2, capacity), dtype=np.int64)
+    detectors = np.empty((2, capacity), dtype=np.uint8)
+    gap_ps = 1e12 / bunch_rate_hz
+    n_a, n_b = _draw(
+        seeded(place.seed, place.stream, place.chunk),
+        (start_ps, length_ps, gap_ps, bunching.period_ps, log_parameter),
+        keep,
+        other,
+        times,
+        detectors,
+    )
+    return Arrivals(times[0, :n_a], detectors[0, :n_a]), Arrivals(
+        times[1, :n_b], detectors[1, :n_b]
+    )
+
+
+def _nothing() -> Arrivals:
+    return Arrivals(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8))
+
+
+def _bunches(rate_hz: float, bunching: Bunching) -> tuple[float, float]:
+    """Return the rate of bunches and the parameter of their logarithmic size (0: always one).
+
+    With mean m per pulse and K modes, p = m/(K + m) and the bunches per pulse are Poisson with
+    mean −K ln(1 − p) (Quenouille 1949).
+    """
+    if not bunching.modes:
+        return rate_hz, 0.0
+    mean = rate_hz * bunching.period_ps * 1e-12
+    parameter = mean / (bunching.modes + mean)
+    per_pulse = -bunching.modes * math.log1p(-parameter)
+    return per_pulse / (bunching.period_ps * 1e-12), parameter
+
+
+@njit(nogil=True, cache=True)
+def alias_table(probabilities: Real) -> tuple[Real, NDArray[np.int64]]:
+    """Return Walker's alias table: keep column k with `keep[k]`, else take `other[k]`."""
+    n = len(probabilities)
+    keep = probabilities * n
+    other = np.arange(n)
+    small = np.empty(n, dtype=np.int64)
+    large = np.empty(n, dtype=np.int64)
+    n_small = n_large = 0
+    for k in range(n):
+        if keep[k] < 1.0:
+            small[n_small] = k
+            n_small += 1
+        else:
+            large[n_large] = k
+            n_large += 1
+    while n_small and n_large:
+        n_small -= 1
+        little, big = small[n_small], large[n_large - 1]
+        other[little] = big
+        keep[big] -= 1.0 - keep[little]
+        if keep[big] < 1.0:
+            n_large -= 1
+            small[n_small] = big
+            n_small += 1
+    # What is left over is 1 up to rounding, but a kind that never happens must stay out.
+    for k in range(n_small):
+        if keep[small[k]] > 0.5:
+            keep[small[k]] = 1.0
+    for k in range(n_large):
+        keep[large[k]] = 1.0
+    return keep, other
+
+
+@njit(nogil=True, cache=True)
+def _draw(
+    state: State,
+    timing: tuple[int, int, float, int, float],
+    keep: Real,
+    other: NDArray[np.int64],
+    times: Times,
+    detectors: Inputs,
+) -> tuple[int, int]:
+    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+    start_ps, length_ps, gap_ps, period_ps, log_parameter = timing
+    capacity = times.shape[1]
+    n_a = n_b = 0
+    elapsed_ps = 0.0
+    while True:
+        gap, s0, s1, s2, s3 = exponential(s0, s1, s2, s3)
+        elapsed_ps += gap * gap_ps
+        if elapsed_ps >= length_ps or n_a >= capacity or n_b >= capacity:
+            return n_a, n_b
+        time_ps = start_ps + np.int64(elapsed_ps)
+        if period_ps > 0:
+            time_ps -= time_ps % period_ps
+        left = 1
+        if log_parameter > 0.0:
+            word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+            left = _logarithmic(
+                np.float64(np.int64(word >> np.uint64(11))) * TO_UNIT, log_parameter
+            )
+        while left > 0 and n_a < capacity and n_b < capacity:
+            left -= 1
+            word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+            kind = np.int64(word >> np.uint64(59))
+            u = np.float64(np.int64(word & np.uint64(0x1FFFFFFFFFFFFF))) * TO_UNIT
+            if u >= keep[kind]:
+                kind = other[kind]
+            a = kind // 5
+            b = kind - 5 * a
+            times[0, n_a] = time_ps
+            detectors[0, n_a] = a
+            n_a += int(a < 4)
+            times[1, n_b] = time_ps
+            detectors[1, n_b] = b
+            n_b += int(b < 4)
+
+
+@njit(nogil=True, cache=True)
+def _logarithmic(u: float, parameter: float) -> int:
+    """Return n ≥ 1 with probability −pⁿ / (n ln(1 − p)), by inversion."""
+    term = -parameter / np.log1p(-parameter)
+    n = 1
+    while u > term and n < 1000:
+        u -= term
+        term *= parameter * n / (n + 1)
+        n += 1
+    return n

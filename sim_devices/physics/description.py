@@ -1,0 +1,247 @@
+"""The `[bench]` part of a network file: sources, stations, what is expected of links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim_devices.physics.bias import WORKING_BIAS_UA
+from sim_devices.physics.detection import Response
+from sim_devices.physics.polarization import BELL_KETS, Real, werner
+from sim_devices.physics.tables import Table
+
+Four = tuple[float, float, float, float]
+LONGEST_FADING_S = 3600.0
+# Time slots of taggers by driver; what is not here stamps in picoseconds.
+RESOLUTION_PS = {"tdc1": 2000}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Photon pairs: two arms, or several users behind beam splitters."""
+
+    name: str
+    pair_rate_hz: float
+    pair: Real
+    """Pauli matrix of the state (see `polarization`)."""
+    arms: tuple[str, ...]
+    pulse_period_ps: int = 0
+    modes: float = 0.0
+    """Schmidt modes of a pulsed source's thermal statistics; 0 is Poisson."""
+    bandwidth_nm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fibre:
+    """What lies between source and analyser; angles in rad on the Poincaré sphere."""
+
+    loss_db: float = 0.0
+    is_rotation_random: bool = False
+    drift_rad_per_sqrt_s: float = 0.0
+    ramp_rad_per_s: float = 0.0
+    knock_at_s: float = 0.0
+    knock_rad: float = 0.0
+    scintillation_index: float = 0.0
+    """Variance of the received power over its mean squared (free space); 0 is steady."""
+    fading_time_s: float = 0.01
+    dispersion_ps_per_nm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StationSetup:
+    """One station: fibre, passive analyser, four detectors, the tagger's clock."""
+
+    name: str
+    node: str
+    fibre: Fibre
+    efficiency: Four
+    dark_rate_cps: Four
+    background_cps: Four
+    z_probability: float
+    extinction: float
+    response: Response
+    working_bias_ua: float
+    clock_offset_s: float
+    clock_drift_ppm: float
+    clock_wander_ppm_per_sqrt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Eavesdropper:
+    """Somebody in front of a station, from `begins_at_s` on."""
+
+    station: str
+    is_blinding: bool
+    fraction: float
+    begins_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnds:
+    """The stations of a link, its window (full width) and the time slots of its taggers."""
+
+    name: str
+    alice: str
+    bob: str
+    window_ps: float
+    resolution_ps: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """Everything that is said about the bench."""
+
+    seed: int
+    sources: tuple[Source, ...]
+    stations: dict[str, StationSetup]
+    links: dict[str, LinkEnds]
+    eavesdropper: Eavesdropper | None = None
+
+
+def read(raw: Mapping[str, object]) -> Laboratory:
+    """Read a whole parsed network file; ValueError names the place of what is wrong."""
+    bench = Table(Table(raw, "file").anything("bench", {}), "bench")
+    bench.table("emulators")
+    seed = bench.whole("seed", 1, 0, 2**63 - 1)
+    station_tables = bench.table("stations")
+    stations = {name: _station(name, station_tables.table(name)) for name in station_tables.names()}
+    source_tables = bench.table("sources")
+    sources = tuple(_source(name, source_tables.table(name)) for name in source_tables.names())
+    for source in sources:
+        for arm in source.arms:
+            _known(arm, stations, f"bench.sources.{source.name}.arms")
+    eavesdropper = None
+    if "eavesdropper" in bench.names():
+        eavesdropper = _eavesdropper(bench.table("eavesdropper"))
+        _known(eavesdropper.station, stations, "bench.eavesdropper.station")
+    bench.finish()
+    return Laboratory(seed, sources, stations, _links(raw, stations), eavesdropper)
+
+
+def _known(name: str, stations: Mapping[str, object], place: str) -> None:
+    if name not in stations:
+        raise ValueError(f"{place}: there is no [bench.stations.{name}]")
+
+
+def _source(name: str, table: Table) -> Source:
+    table.text("kind", "spdc", ("spdc",))
+    visibility = table.number("visibility", 1.0, 0.0, 1.0)
+    arms = table.texts("arms")
+    if len(arms) < 2 or len(set(arms)) != len(arms):
+        raise ValueError(f"{table.place}.arms: needs two or more different stations")
+    pulse_rate_hz = table.number("pulse_rate_hz", 0.0, 0.0, 1e11)
+    source = Source(
+        name,
+        table.number("pair_rate_hz", None, 0.0, 1e10),
+        werner(_ket(table), visibility),
+        arms,
+        round(1e12 / pulse_rate_hz) if pulse_rate_hz else 0,
+        table.number("modes", 0.0, 0.0, 1e6),
+        table.number("bandwidth_nm", 0.0, 0.0, 1000.0),
+    )
+    if source.modes and not source.pulse_period_ps:
+        raise ValueError(f"{table.place}.modes: thermal statistics need pulse_rate_hz")
+    table.finish()
+    return source
+
+
+def _ket(table: Table) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
+    """Read `state`: a Bell state's name, or four amplitudes [re, im] of HH, HV, VH, VV."""
+    state = table.anything("state", "phi+")
+    if isinstance(state, str):
+        table.text("state", "phi+", tuple(BELL_KETS))
+        return BELL_KETS[state]
+    try:
+        parts = np.asarray(state, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{table.place}.state: needs a name or four [re, im]") from error
+    if parts.shape != (4, 2) or not np.isfinite(parts).all() or not parts.any():
+        raise ValueError(f"{table.place}.state: needs a name or four [re, im], not all zero")
+    return np.asarray(parts[:, 0] + 1j * parts[:, 1])
+
+
+def _station(name: str, table: Table) -> StationSetup:
+    station = StationSetup(
+        name,
+        table.text("node", name),
+        _fibre(table),
+        table.four("efficiency", 0.6, 0.0, 1.0),
+        table.four("dark_rate_cps", 0.0, 0.0, 1e8),
+        table.four("background_cps", 0.0, 0.0, 1e8),
+        table.number("z_probability", 0.5, 0.0, 1.0),
+        10 ** (-table.number("extinction_db", 300.0, 3.02, 300.0) / 10),
+        _response(table),
+        table.number("bias_uA", WORKING_BIAS_UA, 0.1, 100.0),
+        table.number("clock_offset_s", 0.0, -1e4, 1e4),
+        table.number("clock_drift_ppm", 0.0, -1000.0, 1000.0),
+        table.number("clock_wander_ppm_per_sqrt_s", 0.0, 0.0, 1.0),
+    )
+    table.finish()
+    return station
+
+
+def _fibre(table: Table) -> Fibre:
+    return Fibre(
+        table.number("loss_db", 0.0, 0.0, 200.0),
+        table.text("rotation", "identity", ("identity", "random")) == "random",
+        table.number("drift_rad_per_sqrt_s", 0.0, 0.0, 1e4),
+        table.number("ramp_rad_per_s", 0.0, 0.0, 1e4),
+        table.number("knock_at_s", 0.0),
+        table.number("knock_rad", 0.0, 0.0, 3.1416),
+        table.number("scintillation_index", 0.0, 0.0, 10.0),
+        table.number("fading_time_s", 0.01, 1e-4, LONGEST_FADING_S),
+        table.number("dispersion_ps_per_nm", 0.0, 0.0, 1e5),
+    )
+
+
+def _response(table: Table) -> Response:
+    return Response(
+        round(table.number("dead_time_ps", 0, 0, 1e12)),
+        table.number("jitter_ps", 0.0, 0.0, 1e6),
+        table.number("jitter_tail_fraction", 0.0, 0.0, 1.0),
+        table.number("jitter_tail_ps", 0.0, 0.0, 1e6),
+        table.number("afterpulse_probability", 0.0, 0.0, 0.5),
+        table.number("afterpulse_ps", 50_000.0, 1.0, 1e9),
+        table.number("crosstalk_probability", 0.0, 0.0, 0.3),
+        table.number("recovery_ps", 0.0, 0.0, 1e9),
+    )
+
+
+def _eavesdropper(table: Table) -> Eavesdropper:
+    kind = table.text("kind", "intercept-resend", ("intercept-resend", "blinding"))
+    eavesdropper = Eavesdropper(
+        table.text("station", None),
+        kind == "blinding",
+        table.number("fraction", 1.0, 0.0, 1.0),
+        table.number("begins_at_s", 0.0),
+    )
+    table.finish()
+    return eavesdropper
+
+
+def _links(raw: Mapping[str, object], stations: Mapping[str, StationSetup]) -> dict[str, LinkEnds]:
+    """Return the links that join two stations of the bench."""
+    at_node = {station.node: name for name, station in stations.items()}
+    file = Table(raw, "file")
+    tables = Table(file.anything("links", {}), "links")
+    nodes = Table(file.anything("nodes", {}), "nodes")
+    links = {}
+    for name in tables.names():
+        table = tables.table(name)
+        alice, bob = table.table("alice"), table.table("bob")
+        ends = [at_node.get(side.text("node", None)) for side in (alice, bob)]
+        if ends[0] is None or ends[1] is None:
+            continue
+        window_ps = table.number("coincidence_window_ps", 2000.0, 1.0, 1e9)
+        slots = _resolution(nodes, alice), _resolution(nodes, bob)
+        links[name] = LinkEnds(name, ends[0], ends[1], window_ps, slots)
+    return links
+
+
+def _resolution(nodes: Table, side: Table) -> float:
+    """Return the time slot of the tagger of a link's end, 0 for one that is not known."""
+    instruments = nodes.table(side.text("node", None)).table("instruments")
+    tagger = instruments.table(side.text("tagger", "tagger"))
+    return RESOLUTION_PS.get(tagger.text("driver", ""), 0)

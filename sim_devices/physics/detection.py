@@ -1,0 +1,175 @@
+"""Turn photons that meet four detectors into stamps: dead time, after-pulses, jitter, clock.
+
+Dead time acts on true times, jitter comes afterwards, and the stamps are sorted, as a tagger gives
+them. Times are true picoseconds since the bench began, stamps those of the station's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from sim_devices.physics.clicks import Arrivals, Inputs, Place, Real, Times
+from sim_devices.physics.random_words import TO_UNIT, State, exponential, next_word, seeded
+
+FWHM_PER_SIGMA = 2.3548200450309493
+N_JITTER = 4096
+NEVER = -(1 << 61)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """How four equal detectors answer light; times in ps, `jitter_ps` is the FWHM.
+
+    `jitter_tail_fraction` of the clicks are later by an exponential of mean `jitter_tail_ps`.
+    An after-pulse follows with the given probability, `afterpulse_ps` (mean) after the dead time.
+    Crosstalk makes the next detector click too, at once. `recovery_ps` is the time in which the
+    efficiency returns after the dead time, as 1 − exp(−t/recovery).
+    """
+
+    dead_time_ps: int = 0
+    jitter_ps: float = 0.0
+    jitter_tail_fraction: float = 0.0
+    jitter_tail_ps: float = 0.0
+    afterpulse_probability: float = 0.0
+    afterpulse_ps: float = 50_000.0
+    crosstalk_probability: float = 0.0
+    recovery_ps: float = 0.0
+
+
+def jitter_table(response: Response) -> Real:
+    """Return the inverse distribution of the jitter at 4097 equally likely steps, in ps."""
+    steps = (np.arange(N_JITTER + 1) / N_JITTER).clip(0.25 / N_JITTER, 1 - 0.25 / N_JITTER)
+    gauss = response.jitter_ps / FWHM_PER_SIGMA * ndtri(steps)
+    if not response.jitter_tail_fraction or not response.jitter_tail_ps:
+        return np.asarray(gauss, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    n_draws = 1 << 20
+    late = rng.random(n_draws) < response.jitter_tail_fraction
+    sample = ndtri((np.arange(n_draws) + 0.5) / n_draws) * response.jitter_ps / FWHM_PER_SIGMA
+    sample = sample + late * rng.exponential(response.jitter_tail_ps, n_draws)
+    return np.asarray(np.quantile(sample, steps))
+
+
+@dataclass(slots=True, eq=False)
+class Detectors:
+    """The state of a station's detectors between chunks."""
+
+    response: Response
+    clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, dtype=np.int64))
+    """Clicks of each detector so far."""
+    _last_ps: Times = field(default_factory=lambda: np.full(4, NEVER, dtype=np.int64))
+    _pending_ps: Times = field(default_factory=lambda: np.full(4, 1 << 61, dtype=np.int64))
+    _table: Real = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._table = jitter_table(self.response)
+
+    def register(
+        self, arrivals: Arrivals, end_ps: int, clock: tuple[int, int, float], place: Place
+    ) -> tuple[Times, Inputs]:
+        """Return sorted stamps and inputs 1 to 4 of what clicks before `end_ps`.
+
+        `clock` is (true time, stamp at that time, stamps per true time) of the chunk.
+        """
+        r = self.response
+        n = len(arrivals.times_ps)
+        extra = (r.afterpulse_probability, r.afterpulse_ps, r.crosstalk_probability)
+        capacity = n + 64
+        if r.afterpulse_probability or r.crosstalk_probability:
+            capacity = 4 * n + 256
+        stamps = np.empty(capacity, dtype=np.int64)
+        inputs = np.empty(capacity, dtype=np.uint8)
+        n_out = _register(
+            seeded(place.seed, place.stream, place.chunk),
+            (arrivals.times_ps, arrivals.detectors, end_ps),
+            clock,
+            (r.dead_time_ps, r.recovery_ps, self._table, *extra),
+            (self._last_ps, self._pending_ps, self.clicks),
+            (stamps, inputs),
+        )
+        return stamps[:n_out], inputs[:n_out]
+
+
+@njit(nogil=True, cache=True)
+def _register(
+    state: State,
+    arrivals: tuple[Times, Inputs, int],
+    clock: tuple[int, int, float],
+    answer: tuple[int, float, Real, float, float, float],
+    memory: tuple[Times, Times, NDArray[np.int64]],
+    out: tuple[Times, Inputs],
+) -> int:
+    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+    times, detectors, end_ps = arrivals
+    start_ps, stamp_ps, stamps_per_ps = clock
+    dead_ps, recovery_ps, table, after_probability, after_ps, cross_probability = answer
+    last, pending, clicks = memory
+    stamps, inputs = out
+    has_extra = after_probability > 0.0 or cross_probability > 0.0
+    next_extra = pending.min()
+    n_in = len(times)
+    i = n = 0
+    while n < len(stamps):
+        if i < n_in and times[i] <= next_extra:
+            time_ps = times[i]
+            d = np.int64(detectors[i])
+            i += 1
+        elif next_extra < end_ps:
+            d = np.int64(np.argmin(pending))
+            time_ps = pending[d]
+            pending[d] = 1 << 61
+            next_extra = pending.min()
+        else:
+            return n
+        since_ps = time_ps - last[d]
+        if since_ps < dead_ps:
+            continue
+        word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+        if recovery_ps > 0.0 and since_ps < dead_ps + 40 * recovery_ps:
+            u = np.float64(np.int64(word >> np.uint64(11))) * TO_UNIT
+            if u < np.exp(-(since_ps - dead_ps) / recovery_ps):
+                continue
+            word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+        last[d] = time_ps
+        clicks[d] += 1
+        jitter = _jitter(word, table)
+        stamp = stamp_ps + np.int64(
+            np.floor((np.float64(time_ps - start_ps) + jitter) * stamps_per_ps)
+        )
+        _insert(stamps, inputs, n, stamp, d + 1)
+        n += 1
+        if has_extra:
+            word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+            u = np.float64(np.int64(word >> np.uint64(11))) * TO_UNIT
+            if u < after_probability:
+                delay, s0, s1, s2, s3 = exponential(s0, s1, s2, s3)
+                pending[d] = min(pending[d], time_ps + dead_ps + np.int64(delay * after_ps))
+            elif u < after_probability + cross_probability:
+                neighbour = (d + 1) & 3
+                pending[neighbour] = min(pending[neighbour], time_ps + 1)
+            next_extra = pending.min()
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _jitter(word: np.uint64, table: Real) -> np.float64:
+    step = np.int64(word >> np.uint64(52))
+    part = np.float64(np.int64(word & np.uint64(0xFFFFFFFFFF))) * 2.0**-40
+    return np.float64(table[step] + part * (table[step + 1] - table[step]))
+
+
+@njit(nogil=True, cache=True)
+def _insert(stamps: Times, inputs: Inputs, n: int, stamp: np.int64, detector: np.int64) -> None:
+    """Put a stamp in its place among the `n` sorted ones; it nearly always is the last."""
+    k = n
+    while k > 0 and stamps[k - 1] > stamp:
+        stamps[k] = stamps[k - 1]
+        inputs[k] = inputs[k - 1]
+        k -= 1
+    stamps[k] = stamp
+    inputs[k] = detector

@@ -1,0 +1,241 @@
+"""One station of the bench: its optics, its four detectors, its clock, and who reads them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim_devices.physics.bias import Bias
+from sim_devices.physics.channel import Channel
+from sim_devices.physics.clicks import Arrivals, Inputs, Place, Times
+from sim_devices.physics.clock import Clock
+from sim_devices.physics.description import Eavesdropper, StationSetup
+from sim_devices.physics.detection import Detectors, Response
+from sim_devices.physics.polarization import (
+    PAULI,
+    Real,
+    analyser,
+    intercept_resend,
+    mueller,
+    paddles,
+)
+
+N_DETECTORS = 4
+# Tags that nobody fetched for this long are lost (their counts are not).
+KEPT_S = 5.0
+
+
+class StationView(Protocol):
+    """What the emulated instruments of a station see; true times in s since the bench began.
+
+    Tagger and detector bank look at the same clicks, each with its own place in time.
+    """
+
+    @abstractmethod
+    def take_tags(self, until_s: float) -> tuple[Times, Inputs]:
+        """Return stamps (ps, station's clock, sorted) and inputs (1..4) since the last call."""
+
+    @abstractmethod
+    def take_counts(self, until_s: float) -> NDArray[np.int64]:
+        """Return the clicks of each detector since the last call."""
+
+    @abstractmethod
+    def stamp_at(self, true_s: float) -> int:
+        """Return what the station's clock (ps) shows at a time not more than 5 s ago."""
+
+    @abstractmethod
+    def set_paddle(self, paddle: int, angle_deg: float) -> None:
+        """Turn paddle 1, 2 or 3 (λ/4, λ/2, λ/4 behind the fibre) to this angle."""
+
+    @abstractmethod
+    def set_bias(self, detector: int, microampere: float) -> None:
+        """Give detector 1..4 this bias current."""
+
+    @abstractmethod
+    def set_threshold(self, detector: int, millivolt: float) -> None:
+        """Give detector 1..4 this trigger level."""
+
+    @abstractmethod
+    def set_enabled(self, enabled: bool) -> None:
+        """Switch the bias of all detectors on or off."""
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Sorted stamps of a span before `end`; `counted` are the clicks of each detector earlier."""
+
+    end: int
+    stamps: Times
+    inputs: Inputs
+    counted: NDArray[np.int64]
+
+
+class BenchStation(StationView):
+    """A station whose clicks the bench draws; settings act from the next chunk (10 ms) on."""
+
+    # A comparator sees nothing below the noise and nothing above the pulse (typical, mV).
+    NOISE_MV = 5.0
+    PULSE_MV = 300.0
+
+    def __init__(
+        self,
+        setup: StationSetup,
+        response: Response,
+        streams: tuple[np.random.Generator, np.random.Generator],
+        advance: Callable[[float], None],
+    ) -> None:
+        """`streams` move the fibre and the clock; `advance` makes the bench draw up to a time."""
+        self.setup = setup
+        self.channel = Channel(setup.fibre, streams[0])
+        self.bias = Bias(setup.working_bias_ua)
+        self.clock = Clock(
+            setup.clock_offset_s,
+            setup.clock_drift_ppm,
+            setup.clock_wander_ppm_per_sqrt_s,
+            streams[1],
+        )
+        self.eavesdropper: Eavesdropper | None = None
+        self._advance = advance
+        self._detectors = Detectors(response)
+        self._paddles_deg = [0.0, 0.0, 0.0]
+        self._paddle_jones = PAULI[0]
+        self._hears = np.ones(N_DETECTORS)
+        self._batches: deque[_Batch] = deque()
+        self._held: tuple[Times, Inputs] = _no_tags()
+        self._counted = np.zeros(N_DETECTORS, dtype=np.int64)
+        self._tags_until = self._counts_until = self.clock.segment().stamp_ps
+        self._counts_taken = np.zeros(N_DETECTORS, dtype=np.int64)
+        # Jitter moves a stamp by at most this much across the end of a chunk.
+        self._guard_ps = round(8 * response.jitter_ps + 16 * response.jitter_tail_ps) + 1
+
+    @property
+    def guard_s(self) -> float:
+        """How far beyond a time the bench must have drawn before that time is complete."""
+        return self._guard_ps * 2e-12
+
+    @property
+    def paddles_deg(self) -> tuple[float, float, float]:
+        """Where the paddles stand."""
+        first, middle, last = self._paddles_deg
+        return first, middle, last
+
+    def take_tags(self, until_s: float) -> tuple[Times, Inputs]:
+        """Return stamps and inputs since the last call; what is older than 5 s is lost."""
+        self._advance(until_s)
+        since, self._tags_until = self._tags_until, max(self.stamp_at(until_s), self._tags_until)
+        parts = [
+            (batch.stamps[low:high], batch.inputs[low:high])
+            for batch in self._batches
+            if batch.end > since
+            for low, high in [np.searchsorted(batch.stamps, (since, self._tags_until)).tolist()]
+            if high > low
+        ]
+        if not parts:
+            return _no_tags()
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def take_counts(self, until_s: float) -> NDArray[np.int64]:
+        """Return the clicks of each detector since the last call."""
+        self._advance(until_s)
+        self._counts_until = max(self.stamp_at(until_s), self._counts_until)
+        total = self._counted_before(self._counts_until)
+        new, self._counts_taken = total - self._counts_taken, total
+        return new
+
+    def stamp_at(self, true_s: float) -> int:
+        """Return what the station's clock shows at a true time."""
+        return self.clock.stamp_at(round(true_s * 1e12))
+
+    def set_paddle(self, paddle: int, angle_deg: float) -> None:
+        """Turn a paddle."""
+        if not 1 <= paddle <= 3:
+            raise ValueError(f"there is no paddle {paddle}; there are 1 to 3")
+        self._paddles_deg[paddle - 1] = angle_deg
+        self._paddle_jones = paddles(self._paddles_deg)
+
+    def set_bias(self, detector: int, microampere: float) -> None:
+        """Change a detector's efficiency and dark counts, see `bias`."""
+        self.bias.set(detector, microampere)
+
+    def set_threshold(self, detector: int, millivolt: float) -> None:
+        """Let a detector be heard only with a level between noise and pulse height."""
+        self._hears[detector - 1] = self.NOISE_MV <= abs(millivolt) <= self.PULSE_MV
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Switch all bias on or off."""
+        self.bias.set_enabled(enabled)
+
+    def effects(self, now_s: float) -> Real:
+        """Return what the source's photon meets now as detector effects (5 × 4)."""
+        jones = self._paddle_jones @ self.channel.jones
+        optics = mueller(jones)
+        eve = self.eavesdropper
+        if eve and now_s >= eve.begins_at_s and not eve.is_blinding:
+            optics = optics @ intercept_resend(eve.fraction)
+        z = self.setup.z_probability
+        split = np.array([z, z, 1 - z, 1 - z])
+        scale = self.bias.efficiency_scale() * self._hears * self.channel.transmission
+        weights = np.minimum(np.array(self.setup.efficiency) * scale, 1.0) * split
+        return np.asarray(analyser(weights.tolist(), self.setup.extinction) @ optics)
+
+    def noise_cps(self, now_s: float) -> Real:
+        """Return dark counts and background clicks of each detector."""
+        eve = self.eavesdropper
+        if eve and eve.is_blinding and now_s >= eve.begins_at_s:
+            # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
+            return np.zeros(N_DETECTORS)
+        dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale()
+        background = np.array(self.setup.background_cps) * self.bias.efficiency_scale()
+        return np.asarray((dark + background) * self._hears)
+
+    def register(self, arrivals: Arrivals, span: tuple[int, int], place: Place) -> None:
+        """Take what meets the detectors within a span (start, length in ps), then move on."""
+        start_ps, length_ps = span
+        now = self.clock.segment()
+        stamps, inputs = self._detectors.register(
+            arrivals,
+            start_ps + length_ps,
+            (now.true_ps, now.stamp_ps, now.stamps_per_ps),
+            place,
+        )
+        self.clock.advance(length_ps)
+        self.channel.advance(length_ps * 1e-12)
+        self._keep(stamps, inputs)
+
+    def _keep(self, stamps: Times, inputs: Inputs) -> None:
+        """Add stamps to what can be taken, except those that later ones may still precede."""
+        if len(self._held[0]):
+            stamps = np.concatenate([self._held[0], stamps])
+            inputs = np.concatenate([self._held[1], inputs])
+            order = np.argsort(stamps, kind="stable")
+            stamps, inputs = stamps[order], inputs[order]
+        complete = self.clock.segment().stamp_ps - self._guard_ps
+        cut = int(np.searchsorted(stamps, complete))
+        self._held = stamps[cut:], inputs[cut:]
+        self._batches.append(_Batch(complete, stamps[:cut], inputs[:cut], self._counted))
+        self._counted = self._counted + _per_detector(inputs[:cut])
+        done = min(self._tags_until, self._counts_until)
+        lost = complete - round(KEPT_S * 1e12)
+        while self._batches and self._batches[0].end <= max(done, lost):
+            self._batches.popleft()
+
+    def _counted_before(self, stamp: int) -> NDArray[np.int64]:
+        for batch in self._batches:
+            if stamp < batch.end:
+                before = int(np.searchsorted(batch.stamps, stamp))
+                return batch.counted + _per_detector(batch.inputs[:before])
+        return self._counted
+
+
+def _per_detector(inputs: Inputs) -> NDArray[np.int64]:
+    return np.bincount(inputs, minlength=N_DETECTORS + 1)[1:].astype(np.int64)
+
+
+def _no_tags() -> tuple[Times, Inputs]:
+    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
