@@ -1,0 +1,25 @@
+"""Reconciliation: make Bob's string equal to Alice's, and count every bit that it costs."""
+
+from qnx_hw.qkd.reconciliation.cascade import CascadeAlice, CascadeBob, reconcile, warm_up
+from qnx_hw.qkd.reconciliation.cascade_plan import CascadeParameters, Mode
+from qnx_hw.qkd.reconciliation.interface import (
+    Bits,
+    Corrector,
+    ReconciliationFailed,
+    Reference,
+    Result,
+)
+
+__all__ = [
+    "Bits",
+    "CascadeAlice",
+    "CascadeBob",
+    "CascadeParameters",
+    "Corrector",
+    "ReconciliationFailed",
+    "Reference",
+    "Result",
+    "Mode",
+    "reconcile",
+    "warm_up",
+]

@@ -1,0 +1,444 @@
+"""Cascade's compiled inner loops: parities, the tree of known differences, the next questions.
+
+How it thinks. Each pass lays a binary tree over its order of the bits; a node is a power-of-two
+range. For every node both parties know either nothing or whether their strings differ there by
+an even or an odd number of bits. All of that follows from parities both have published, so both
+run this same code on the same knowledge and always agree on what is asked next: messages carry
+parities and nothing else. A node known to be odd is halved: the left child's parity is asked,
+the right child's follows. An odd leaf is an error; it is corrected in every pass at once, which
+turns known nodes above it over. The smallest node that became odd is searched next (sub-block
+reuse). All searches advance one level per message. After the last pass random subsets are
+compared until enough of them agree; one that does not is halved like a node.
+
+Martinez-Mateo, Pacher, Peev, Ciurana, Martin, "Demystifying the information reconciliation
+protocol Cascade" (2015, arXiv 1407.3257) describes the variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from qnx_hw.qkd.reconciliation.cascade_plan import LANES, PASSES
+
+# numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
+kernel: Callable[..., Any] = partial(numba.njit, nogil=True, cache=True, error_model="numpy")
+
+UNKNOWN, EVEN, ODD = 0, 2, 3
+QUEUED = 4
+"""Flag of a node that waits to be searched."""
+
+SUBSET, SUBSET_NODE = 6, 7
+"""Kinds of question beside the passes' own numbers: a whole subset, part of the searched one."""
+MAX_SUBSETS = 1024
+WHOLE = 40
+"""A level above the largest string."""
+
+# A node or question in one number: pass or kind, level, index in the level.
+KIND_SHIFT, LEVEL_SHIFT = 56, 48
+INDEX_MASK = (1 << LEVEL_SHIFT) - 1
+
+# Registers.
+OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING = range(9)
+N_REGISTERS = 9
+
+
+class Board(NamedTuple):
+    """One party's working memory."""
+
+    registers: npt.NDArray[np.int64]
+    """Passes opened, questions pending, errors found, contradiction seen, subsets asked, subsets
+    still wanted, subset searched (-1: none), whether to correct the words, nodes waiting."""
+    words: npt.NDArray[np.uint64]
+    """The party's string in each pass' order."""
+    states: npt.NDArray[np.uint8]
+    """What is known of each pass' nodes, level by level."""
+    first: npt.NDArray[np.int64]
+    """Where each level begins in a row of `states`."""
+    top: npt.NDArray[np.int64]
+    """Each pass' block level."""
+    order: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]
+    lanes: npt.NDArray[np.int64]
+    """The shuffles, see `cascade_plan.Shuffles`."""
+    questions: npt.NDArray[np.int64]
+    waiting: npt.NDArray[np.int64]
+    fixed: npt.NDArray[np.uint64]
+    """Corrected bits, in pass-0 order."""
+    subsets: npt.NDArray[np.uint8]
+    """Difference parity of each subset asked."""
+    subset_seed: npt.NDArray[np.uint64]
+
+
+@kernel()
+def _mix(x: np.uint64) -> np.uint64:
+    # The finaliser of splitmix64 (Steele, Lea, Flood 2014).
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@kernel()
+def _shuffle(values: npt.NDArray[np.int64], state: np.uint64) -> np.uint64:
+    # Fisher-Yates; the high half of a 64-bit product is close enough to uniform below 2^24.
+    for i in range(values.size - 1, 0, -1):
+        state += np.uint64(0x9E3779B97F4A7C15)
+        j = np.int64(((_mix(state) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
+        values[i], values[j] = values[j], values[i]
+    return state
+
+
+@kernel()
+def draw_shuffles(
+    seed: np.uint64,
+    order: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.int64],
+    lanes: npt.NDArray[np.int64],
+) -> None:
+    """Fill in the shuffles of all passes from a seed; pass 0 keeps the order."""
+    n_words = order.shape[1]
+    state = seed
+    for p in range(order.shape[0]):
+        order[p] = np.arange(n_words)
+        lanes[p, 0] = 0
+        lanes[p, 1] = np.arange(LANES)
+        if p > 0:
+            state = _shuffle(order[p], state)
+            state = _shuffle(lanes[p, 1], state)
+            for b in range(LANES):
+                state += np.uint64(0x9E3779B97F4A7C15)
+                lanes[p, 0, b] = np.int64(_mix(state) % np.uint64(n_words))
+        for j in range(n_words):
+            slots[p, order[p, j]] = j
+        for b in range(LANES):
+            lanes[p, 2, lanes[p, 1, b]] = b
+
+
+@kernel()
+def _interleave(
+    source: npt.NDArray[np.uint64],
+    order: npt.NDArray[np.int64],
+    lanes: npt.NDArray[np.int64],
+    out: npt.NDArray[np.uint64],
+) -> None:
+    n_words = source.size
+    moved = np.empty(n_words, np.uint64)
+    for j in range(n_words):
+        moved[j] = source[order[j]]
+        out[j] = np.uint64(0)
+    one = np.uint64(1)
+    for b in range(LANES):
+        offset = lanes[0, b]
+        lane, target = np.uint64(lanes[1, b]), np.uint64(b)
+        ahead, behind = moved[offset:], moved[:offset]
+        begin, end = out[: n_words - offset], out[n_words - offset :]
+        for j in range(ahead.size):
+            begin[j] |= ((ahead[j] >> lane) & one) << target
+        for j in range(behind.size):
+            end[j] |= ((behind[j] >> lane) & one) << target
+
+
+@kernel()
+def _parity(x: np.uint64) -> int:
+    x ^= x >> np.uint64(32)
+    x ^= x >> np.uint64(16)
+    x ^= x >> np.uint64(8)
+    x ^= x >> np.uint64(4)
+    return np.int64((np.uint64(0x6996) >> (x & np.uint64(15))) & np.uint64(1))
+
+
+@kernel()
+def _within(level: int, index: int) -> np.uint64:
+    # Mask of a node smaller than a word, inside its word.
+    shift = np.uint64((index << level) & 63)
+    return ((np.uint64(1) << np.uint64(1 << level)) - np.uint64(1)) << shift
+
+
+@kernel()
+def _node_parity(words: npt.NDArray[np.uint64], level: int, index: int) -> int:
+    if level < 6:
+        return _parity(words[(index << level) >> 6] & _within(level, index))
+    total = np.uint64(0)
+    first = index << (level - 6)
+    for w in range(first, min(first + (1 << (level - 6)), words.size)):
+        total ^= words[w]
+    return _parity(total)
+
+
+@kernel()
+def _mask(seed: np.uint64, subset: int, word: int) -> np.uint64:
+    number = np.uint64(subset) * np.uint64(0xD1342543DE82EF95) + np.uint64(word)
+    return _mix(seed + number * np.uint64(0x9E3779B97F4A7C15))
+
+
+@kernel()
+def _subset_parity(
+    words: npt.NDArray[np.uint64], seed: np.uint64, subset: int, level: int, index: int
+) -> int:
+    if level < 6:
+        w = (index << level) >> 6
+        return _parity(words[w] & _mask(seed, subset, w) & _within(level, index))
+    total = np.uint64(0)
+    first = index << (level - 6)
+    for w in range(first, min(first + (1 << (level - 6)), words.size)):
+        total ^= words[w] & _mask(seed, subset, w)
+    return _parity(total)
+
+
+@kernel()
+def _push(board: Board, p: int, level: int, index: int) -> None:
+    state = board.states[p]
+    at = board.first[level] + index
+    if state[at] != ODD:
+        return
+    n = board.registers[WAITING]
+    if n >= board.waiting.size:
+        board.registers[FAILED] = 1
+        return
+    state[at] |= QUEUED
+    board.waiting[n] = (p << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
+    board.registers[WAITING] = n + 1
+
+
+@kernel()
+def _correct(board: Board, p: int, position: int) -> None:
+    # Turn one bit over, given where it stands in pass p.
+    n_words = board.fixed.size
+    w, b = position >> 6, position & 63
+    if p > 0:
+        w = board.order[p, (w + board.lanes[p, 0, b]) % n_words]
+        b = board.lanes[p, 1, b]
+    bit = np.uint64(1) << np.uint64(b)
+    if board.fixed[w] & bit:
+        board.registers[FAILED] = 1
+        return
+    board.fixed[w] |= bit
+    board.registers[ERRORS] += 1
+    for s in range(board.registers[SUBSETS]):
+        board.subsets[s] ^= np.uint8(
+            (_mask(board.subset_seed[0], s, w) >> np.uint64(b)) & np.uint64(1)
+        )
+    for q in range(board.registers[OPENED]):
+        lane = board.lanes[q, 2, b]
+        slot = board.slots[q, w] - board.lanes[q, 0, lane]
+        if slot < 0:
+            slot += n_words
+        if board.registers[OWNER]:
+            board.words[q, slot] ^= np.uint64(1) << np.uint64(lane)
+        _turn_over(board, q, (slot << 6) | lane)
+
+
+@kernel()
+def _turn_over(board: Board, p: int, position: int) -> None:
+    # Walk from the block to the leaf as far as anything is known; search the smallest odd node.
+    state, first = board.states[p], board.first
+    smallest = -1
+    for level in range(board.top[p], -1, -1):
+        at = first[level] + (position >> level)
+        if state[at] == UNKNOWN:
+            break
+        state[at] ^= 1
+        if state[at] & 1:
+            smallest = level
+    if smallest >= 0:
+        _push(board, p, smallest, position >> smallest)
+
+
+@kernel()
+def _settle(board: Board) -> None:
+    # Follow what is known until every waiting node needs an answer; correct what is found.
+    registers, first = board.registers, board.first
+    n_bits = board.fixed.size << 6
+    parked = 0
+    while registers[WAITING] > parked and not registers[FAILED]:
+        # The first `parked` need answers; the others have not been looked at.
+        registers[WAITING] -= 1
+        node = board.waiting[registers[WAITING]]
+        p = node >> KIND_SHIFT
+        level = (node >> LEVEL_SHIFT) & 0xFF
+        index = node & INDEX_MASK
+        state = board.states[p]
+        state[first[level] + index] &= ~np.uint8(QUEUED)
+        if not state[first[level] + index] & 1:
+            continue
+        while level > 0:
+            left = first[level - 1] + 2 * index
+            if ((2 * index + 1) << (level - 1)) >= n_bits:
+                state[left] |= ODD
+            if state[left] == UNKNOWN:
+                break
+            level -= 1
+            index = 2 * index if state[left] & 1 else 2 * index + 1
+        at = first[level] + index
+        if level == 0:
+            _correct(board, p, index)
+        elif not state[at] & QUEUED:
+            # Swap into the parked part: the first unseen node moves to the free end.
+            state[at] |= QUEUED
+            board.waiting[registers[WAITING]] = board.waiting[parked]
+            board.waiting[parked] = (p << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
+            registers[WAITING] += 1
+            parked += 1
+
+
+@kernel()
+def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> None:
+    registers, first = board.registers, board.first
+    answered, registers[QUESTIONS] = registers[QUESTIONS], 0
+    for k in range(answered):
+        odd = ((ours[k >> 3] ^ theirs[k >> 3]) >> (k & 7)) & 1
+        question = board.questions[k]
+        kind = question >> KIND_SHIFT
+        level = (question >> LEVEL_SHIFT) & 0xFF
+        index = question & INDEX_MASK
+        if kind == SUBSET:
+            board.subsets[index] = odd
+        elif kind == SUBSET_NODE:  # always alone in its message
+            _narrow(board, level, index + 1 - odd)
+        elif level == board.top[kind]:
+            board.states[kind, first[level] + index] = EVEN | odd
+            _push(board, kind, level, index)
+        else:
+            board.states[kind, first[level] + index] = EVEN | odd
+            board.states[kind, first[level] + index + 1] = ODD - odd
+            _push(board, kind, level, index + 1 - odd)
+    _settle(board)
+
+
+@kernel()
+def _narrow(board: Board, level: int, index: int) -> None:
+    # The searched subset is odd in this node: ask about its left half, skipping empty halves.
+    n_bits = board.fixed.size << 6
+    subset = board.registers[SEARCHED]
+    seed = board.subset_seed[0]
+    while level > 0:
+        level -= 1
+        index *= 2
+        if ((index + 1) << level) >= n_bits:
+            continue
+        if level >= 6:
+            break
+        mask = _mask(seed, subset, (index << level) >> 6)
+        if not mask & _within(level, index):
+            index += 1
+        elif mask & _within(level, index + 1):
+            break
+    else:
+        board.registers[SEARCHED] = -1
+        if _mask(seed, subset, index >> 6) & _within(0, index):
+            _correct(board, 0, index)
+        else:
+            board.registers[FAILED] = 1
+        return
+    _ask(board, SUBSET_NODE, level, index)
+
+
+@kernel()
+def _ask(board: Board, kind: int, level: int, index: int) -> None:
+    n = board.registers[QUESTIONS]
+    board.questions[n] = (kind << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
+    board.registers[QUESTIONS] = n + 1
+
+
+@kernel()
+def _ask_waiting(board: Board) -> None:
+    for k in range(board.registers[WAITING]):
+        node = board.waiting[k]
+        p = node >> KIND_SHIFT
+        level = (node >> LEVEL_SHIFT) & 0xFF
+        index = node & INDEX_MASK
+        at = board.first[level] + index
+        board.states[p, at] &= ~np.uint8(QUEUED)
+        if board.states[p, at] & 1:
+            _ask(board, p, level - 1, 2 * index)
+    board.registers[WAITING] = 0
+
+
+@kernel()
+def _open_pass(board: Board) -> None:
+    p = board.registers[OPENED]
+    if p > 0:
+        _interleave(board.words[0], board.order[p], board.lanes[p], board.words[p])
+    level = board.top[p]
+    n_bits = board.fixed.size << 6
+    for index in range((n_bits + (1 << level) - 1) >> level):
+        _ask(board, p, level, index)
+    board.registers[OPENED] = p + 1
+
+
+@kernel()
+def _confirm(board: Board) -> bool:
+    # Search the first subset that differs; it no longer counts, so a fresh one is wanted instead.
+    # Return whether anything is left to do.
+    registers = board.registers
+    for s in range(registers[SUBSETS]):
+        if board.subsets[s]:
+            registers[SEARCHED] = s
+            registers[FRESH] += 1
+            level = 6
+            while (1 << (level - 6)) < board.fixed.size:
+                level += 1
+            _narrow(board, level, 0)
+            _settle(board)
+            return True
+    wanted = registers[FRESH]
+    if registers[SUBSETS] + wanted > MAX_SUBSETS:
+        registers[FAILED] = 1
+        return False
+    for s in range(registers[SUBSETS], registers[SUBSETS] + wanted):
+        _ask(board, SUBSET, 0, s)
+    registers[SUBSETS] += wanted
+    registers[FRESH] = 0
+    return bool(wanted > 0)
+
+
+@kernel()
+def _say(board: Board, ours: npt.NDArray[np.uint8]) -> None:
+    # Our parities for all questions, eight per byte, lowest bit first.
+    n = board.registers[QUESTIONS]
+    ours[: (n + 7) >> 3] = 0
+    for k in range(n):
+        question = board.questions[k]
+        kind = question >> KIND_SHIFT
+        level = (question >> LEVEL_SHIFT) & 0xFF
+        index = question & INDEX_MASK
+        if kind < PASSES:
+            parity = _node_parity(board.words[kind], level, index)
+        else:
+            whole = kind == SUBSET
+            subset = index if whole else board.registers[SEARCHED]
+            parity = _subset_parity(
+                board.words[0],
+                board.subset_seed[0],
+                subset,
+                WHOLE if whole else level,
+                0 if whole else index,
+            )
+        ours[k >> 3] |= np.uint8(parity << (k & 7))
+
+
+@kernel()
+def turn(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> int:
+    """Take the peer's parities for the pending questions and decide what is asked next.
+
+    `ours` holds this party's parities for the pending questions and receives those for the next.
+    Return the number of next questions, 0 when finished, -1 where the answers contradict.
+    """
+    registers = board.registers
+    _absorb(board, ours, theirs)
+    while registers[QUESTIONS] == 0 and not registers[FAILED]:
+        if registers[WAITING]:
+            _ask_waiting(board)
+        elif registers[OPENED] < PASSES:
+            _open_pass(board)
+        elif not _confirm(board):
+            break
+    if registers[FAILED]:
+        return -1
+    _say(board, ours)
+    return int(registers[QUESTIONS])
