@@ -13,15 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sim_devices.emulators.emulator import Emulator, PortKind
 from sim_devices.emulators.faults import Faults, parse_fault
 from sim_devices.emulators.server import Server
 from sim_devices.emulators.station import Station
-
-if TYPE_CHECKING:
-    from sim_devices.physics.bench import Bench
 
 Factory = Callable[[Station | None, Mapping[str, object]], Emulator]
 
@@ -88,7 +84,10 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
         listen = tuple(str(where) for where in table.get("listen", ()))
         places = server.add(name, emulator, listen, faults)
         endpoints[name] = [place.url for place in places]
-    return {"endpoints": endpoints, "expected": _expected(bench, raw)}
+    # The first chunks, so that what has to be compiled is compiled before anybody measures.
+    bench.advance(0.02)
+    expected = {name: asdict(bench.expected(name)) for name in bench.links}
+    return {"endpoints": endpoints, "expected": expected}
 
 
 def kinds() -> list[str]:
@@ -103,7 +102,7 @@ def _make(
         if point.name == kind:
             factory: Factory = point.load()
             return factory(station, {**options, "faults": faults})
-    raise ValueError(f"there is no such kind; known are {', '.join(kinds())}")
+    raise ValueError(f"there is no kind {kind!r}; known are {', '.join(kinds())}")
 
 
 def _run(server: Server) -> None:
@@ -114,10 +113,6 @@ def _run(server: Server) -> None:
         server.run()
     finally:
         server.close()
-
-
-def _expected(bench: Bench, raw: Mapping[str, object]) -> dict[str, object]:
-    return {name: asdict(bench.expected(name)) for name in _table(raw, "links")}
 
 
 def _table(raw: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -12,6 +12,8 @@ from enum import IntFlag
 
 HOST = 0x01
 UNIT = 0x50
+# Hosts also address racks and their first bay; a unit on USB answers all the same.
+UNITS = frozenset({0x11, 0x21, UNIT})
 LONG = 0x80
 # No message to a motor is longer; a larger announcement is noise.
 LARGEST_DATA = 255
@@ -69,7 +71,7 @@ class AptDecoder:
                 break
             payload = bytes(self._pending[6 : 6 + size]) if destination & LONG else None
             del self._pending[: 6 + size]
-            if destination & ~LONG == UNIT:
+            if destination & ~LONG in UNITS:
                 messages.append(AptMessage(ident, p1, p2, payload))
         return messages
 

@@ -34,6 +34,10 @@ class SteadyClock:
         self.now_s = 0.0
         self.slipped_s = 0.0
 
+    def resume(self) -> None:
+        """Go on from here: what passed since the last call does not count."""
+        self._last_s = self._real_s()
+
     def advance(self) -> float:
         """Move on by the real time since the last call, at most by the longest step."""
         present_s = self._real_s()
@@ -191,6 +195,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until stopped."""
+        self.clock.resume()
         next_tick_s = time.monotonic()
         while not self._stopping:
             ready = self._selector.select(max(next_tick_s - time.monotonic(), 0.0))
