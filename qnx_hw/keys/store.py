@@ -36,7 +36,7 @@ from qnx_hw.secret import Secret
 DATABASE = "keys.sqlite"
 KEY_FILE = "keys.key"
 END = (1 << 63) - 1
-FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND name GLOB 'pending-*'"
+FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND block = ? AND name GLOB 'pending-*'"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursor(
@@ -111,7 +111,7 @@ class KeyStore:
             )
             for purpose, secret in parts.items():
                 self._insert(link, purpose, address_of(block), secret)
-            execute(FORGET_PENDING, link)
+            execute(FORGET_PENDING, link, block)
             if released is not None:
                 self._remember(link, "released", block, released)
         return True
@@ -122,17 +122,17 @@ class KeyStore:
             self._remember(link, "started", block, Secret(b""))
 
     def keep_pending(self, link: str, pending: Pending) -> None:
-        """Keep a key that must not be used before the peer has released it."""
+        """Keep a key that must not be used before the peer has released it; the newest only."""
         with self._transaction():
             self._remember(link, "pending-token", pending.block, pending.token)
             self._remember(link, "pending-key", pending.block, pending.key)
             made = Secret(msgspec.json.encode(pending.provenance))
             self._remember(link, "pending-provenance", pending.block, made)
 
-    def drop_pending(self, link: str) -> None:
-        """Destroy the key that was pending."""
+    def drop_pending(self, link: str, block: int) -> None:
+        """Destroy the key that was pending for a block; another block's stays."""
         with self._transaction() as execute:
-            execute(FORGET_PENDING, link)
+            execute(FORGET_PENDING, link, block)
 
     def memory(self, link: str) -> Memory:
         """Return what the link's next session must know of the earlier ones."""

@@ -57,17 +57,6 @@ class Keeper:
 
     def open_session(self) -> Session:
         """Make a session that goes on where the last one stopped."""
-        memory = self._store.memory(self._name)
-        pending = memory.pending
-        resumption = Resumption(
-            next_block=memory.next_block,
-            released=None
-            if self._role is Role.BOB or memory.released is None
-            else ReleasedBlock(*memory.released),
-            pending=None
-            if self._role is Role.ALICE or pending is None
-            else PendingBlock(pending.block, pending.token, pending.key),
-        )
         return Session(
             self._role,
             session_parameters(self._name, self._link),
@@ -79,7 +68,21 @@ class Keeper:
             ),
             SystemRandomness(),
             station=station_inputs(getattr(self._link, self._role.value)),
-            resumption=resumption,
+            resumption=self.resumption(),
+        )
+
+    def resumption(self) -> Resumption:
+        """Return what the next session must know of the earlier ones."""
+        memory = self._store.memory(self._name)
+        pending = memory.pending
+        return Resumption(
+            next_block=memory.next_block,
+            released=None
+            if self._role is Role.BOB or memory.released is None
+            else ReleasedBlock(*memory.released),
+            pending=None
+            if self._role is Role.ALICE or pending is None
+            else PendingBlock(pending.block, pending.token, pending.key),
         )
 
     def keep(self, output: Kept) -> None:
@@ -94,7 +97,7 @@ class Keeper:
                     self._name, Pending(output.block, pending.token, pending.key, made)
                 )
             case KeyDropped():
-                self._store.drop_pending(self._name)
+                self._store.drop_pending(self._name, output.block)
             case KeyReady():
                 self._store.ingest(
                     self._name,

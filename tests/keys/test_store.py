@@ -126,7 +126,9 @@ def test_a_pending_key_waits_until_it_is_released_or_dropped(tmp_path: Path) -> 
 
         assert store.memory(LINK).pending is None
         store.keep_pending(LINK, Pending(8, Secret(b"token"), Secret(b"key"), MADE))
-        store.drop_pending(LINK)
+        store.drop_pending(LINK, 7)
+        assert store.memory(LINK).pending is not None
+        store.drop_pending(LINK, 8)
         assert store.memory(LINK).pending is None
 
 
