@@ -163,8 +163,8 @@ class Tdc1(TimeTagger):
         if unknown:
             raise Unsupported(f"'{self.name}' has no setting {', '.join(sorted(unknown))}")
         try:
-            edge = Edge(settings.get("edge", self._edge))
-            reference = Reference(settings["reference"]) if "reference" in settings else None
+            edge = Edge(str(settings.get("edge", self._edge)))
+            reference = Reference(str(settings["reference"])) if "reference" in settings else None
             threshold_v = float(settings["threshold_v"]) if "threshold_v" in settings else None
         except ValueError as error:
             raise RangeError(f"'{self.name}': {error}") from error
