@@ -135,5 +135,5 @@ class Authenticator:
 
 
 def forgery_probability(transcript_bytes: int) -> float:
-    """Bound the chance of one forged tag: 8 ceil(L/16)/2^106 (Bernstein, FSE 2005, theorem 3.3)."""
+    """Bound the chance of one forged tag: 8 ceil(L/16)/2^106 (Bernstein, FSE 2005, section 3)."""
     return 8.0 * math.ceil(transcript_bytes / 16) * 2.0**-106

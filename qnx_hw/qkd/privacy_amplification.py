@@ -2,7 +2,7 @@
 
 The family of hashes is the modified Toeplitz matrix (I | T): the first `length` bits stay, and a
 random Toeplitz matrix of the others is added. It is exactly two-universal (Hayashi, Tsurumaru,
-IEEE Trans. Inf. Theory 62, 2213 (2016), section III), as the leftover hash lemma needs, and its
+IEEE Trans. Inf. Theory 62, 2213 (2016)), as the leftover hash lemma needs, and its
 seed has one bit less than its input. The seed is public but must be drawn after the last detection
 and sent where it is authenticated.
 """

@@ -47,7 +47,7 @@ def tag(bits: npt.NDArray[np.uint8], key: bytes, tag_bits: int) -> bytes:
 def epsilon(n_bits: int, tag_bits: int) -> float:
     """Return the largest probability that two different strings have equal tags.
 
-    Poly1305 alone 8 ceil(L/16)/2^106 for L bytes (Bernstein, FSE 2005, theorem 3.3); cutting it
+    Poly1305 alone 8 ceil(L/16)/2^106 for L bytes (Bernstein, FSE 2005, section 3); cutting it
     by a two-universal hash adds 2^-tag_bits.
     """
     octets = LENGTH_BYTES + (n_bits + 7) // 8

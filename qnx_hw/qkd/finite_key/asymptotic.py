@@ -19,7 +19,7 @@ def bb84_fraction(qber_z: float, qber_x: float, f: float = 1.0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class DecoyChannel:
-    """A link of decoy BB84 as Ma, Qi, Zhao, Lo, PRA 72, 012326 (2005), section II describe it."""
+    """A link of decoy BB84 as Ma, Qi, Zhao, Lo, PRA 72, 012326 (2005) describe it."""
 
     efficiency: float
     """From Alice's output to a click at Bob, between 0 and 1."""
@@ -42,7 +42,7 @@ def decoy_rate(
 ) -> float:
     """Return secret bits per pulse with a signal mu, a decoy nu and a vacuum decoy.
 
-    Ma et al. 2005, eq. 34, 37 and 11.
+    Ma et al. 2005, the bounds on Y1 and e1 for vacuum and weak decoy.
     """
     if not 0.0 < nu < mu:
         raise ValueError(f"a decoy of {nu!r} photons must be weaker than the signal's {mu!r}")
@@ -58,7 +58,7 @@ def decoy_rate(
 def decoy_rate_limit(
     channel: DecoyChannel, mu: float, *, f: float = 1.0, sifting: float = 0.5
 ) -> float:
-    """Return secret bits per pulse with infinitely many decoys (Ma et al. 2005, eq. 11)."""
+    """Return secret bits per pulse with infinitely many decoys (Ma et al. 2005)."""
     y1 = channel.background + channel.efficiency
     e1 = (channel.background / 2.0 + channel.misalignment * channel.efficiency) / y1
     return _rate(channel, mu, y1, e1, (f, sifting))

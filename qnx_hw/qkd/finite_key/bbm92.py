@@ -39,7 +39,7 @@ def bbm92_key_length(
         l = floor(n (1 - h(e_up)) - leak - tag - 2 log2(1/(2 eps_pa)))
 
     Proof: entropic uncertainty relation and leftover hashing (Tomamichel, Lim, Gisin, Renner,
-    Nat. Commun. 3, 634 (2012), eq. 2 and methods) with the exact hypergeometric tail in place of
+    Nat. Commun. 3, 634 (2012)) with the exact hypergeometric tail in place of
     Serfling's inequality; valid for a length chosen after `errors` is seen (Tupkary, Nahar, Sinha,
     Luetkenhaus 2024). Conditions: docs/explanation/security.md.
     """
@@ -58,7 +58,7 @@ def bbm92_key_length(
 def serfling_error_bound(n: float, k: float, errors: float, eps: float) -> float:
     """Return errors/k + nu, which is never below K/n: a cross-check, too loose for keys.
 
-    nu = sqrt((n+k)(k+1) ln(1/eps) / (n k^2)) (Tomamichel et al. 2012, eq. 2; wrong with
+    nu = sqrt((n+k)(k+1) ln(1/eps) / (n k^2)) (Tomamichel et al. 2012; wrong with
     probability eps^2 at most). Not clipped to 1.
     """
     if n < 1 or k < 1:

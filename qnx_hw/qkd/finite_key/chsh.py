@@ -99,7 +99,7 @@ class ChshTest:
 def device_independent_fraction(s: float, qber: float) -> float:
     """Return r = 1 - h(Q) - h((1 + sqrt((S/2)^2 - 1))/2), 0 where it is not positive.
 
-    An indicator to show (Acin et al., PRL 98, 230501 (2007), eq. 11): with the detection loophole
+    An indicator to show (Acin et al., PRL 98, 230501 (2007)): with the detection loophole
     open it secures nothing.
     """
     if s <= 2.0:

@@ -2,7 +2,7 @@
 
 Names as in the papers: X is the key basis, Z the test basis. Counts are ordered by falling
 intensity. Two decoys: Lim, Curty, Walenta, Xu, Zbinden, PRA 89, 022307 (2014), eq. 2-4; one decoy:
-Rusca, Boaron, Gruenenfelder, Martin, Zbinden, APL 112, 171104 (2018), eq. 2-4 and A; variable
+Rusca, Boaron, Gruenenfelder, Martin, Zbinden, APL 112, 171104 (2018), appendix; variable
 length: Tupkary, Nahar, Sinha, Luetkenhaus 2024.
 """
 
