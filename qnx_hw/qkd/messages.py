@@ -96,7 +96,7 @@ class Bases(BlockMessage, frozen=True, tag="bases"):
 
 class Test(BlockMessage, frozen=True, tag="test"):
     """Alice: which sifted rounds of each basis are tested, with her outcomes there and in the
-    rounds whose bases differ."""
+    rounds whose bases differ; and the seed of reconciliation's shuffles."""
 
     __test__ = False  # not a test of pytest's
 
@@ -105,6 +105,7 @@ class Test(BlockMessage, frozen=True, tag="test"):
     outcomes_z: Octets
     outcomes_x: Octets
     mismatched: Octets
+    shuffle: Token
 
 
 class Disclosure(BlockMessage, frozen=True, tag="disclosure"):

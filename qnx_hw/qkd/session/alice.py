@@ -42,6 +42,7 @@ class AliceBlock(BlockParty):
         self._paired: list[Bits] = []
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
+        self._shuffle = b""
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: ReferenceKeys | None = None
@@ -122,6 +123,7 @@ class AliceBlock(BlockParty):
         )
         rounds.choose(chosen_z, chosen_x, fraction)
         ours_open = rounds.disclosed()
+        self._shuffle = self._context.randomness.octets(16)
         self._rounds, self.step = rounds, Step.TESTING
         return [
             self._say(
@@ -132,6 +134,7 @@ class AliceBlock(BlockParty):
                     pack_bits(ours_open.z),
                     pack_bits(ours_open.x),
                     pack_bits(ours_open.mismatched),
+                    self._shuffle,
                 )
             )
         ]
@@ -144,7 +147,7 @@ class AliceBlock(BlockParty):
         judgement = self._accept(self._rounds.judge(theirs))
         if self.objection:
             return []
-        self._keys = ReferenceKeys(self._rounds.keys(), judgement, self._seeds())
+        self._keys = ReferenceKeys(self._rounds.keys(), judgement, self._shuffle)
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return []
 
@@ -158,7 +161,7 @@ class AliceBlock(BlockParty):
         assert self._judgement is not None
         keys, leaks = self._keys.strings, self._keys.leaks
         told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
-        if leaks != told:
+        if leaks != told or not self._keys.is_finished:
             raise BlockAborted("the two ends count different leaks")
         distillation = Distillation(keys, leaks, self._judgement, self._context.parameters)
         drawn = distillation.draw(self.number, self._context.randomness)

@@ -129,7 +129,7 @@ class BobBlock(BlockParty):
         judgement = self._accept(rounds.judge(theirs))
         if self.objection:
             return [said]
-        self._keys = CorrectedKeys(rounds.keys(), judgement, self._seeds())
+        self._keys = CorrectedKeys(rounds.keys(), judgement, message.shuffle)
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return [said, *self._ask(self._keys.start())]
 

@@ -148,11 +148,6 @@ class BlockParty(ABC):
         self._context.authenticator.check(self.number, self._said(), seal.seal)
         self.is_proven = True
 
-    def _seeds(self) -> tuple[bytes, bytes]:
-        """Return what Cascade shuffles both strings by: public, and new for each block."""
-        name = f"{self._context.session} {self.number}"
-        return f"{name} z".encode(), f"{name} x".encode()
-
     def _said(self) -> tuple[bytes, bytes, bytes]:
         """What a seal covers: both greetings, Alice's messages, Bob's messages."""
         alice, bob = (bytes(self._transcript[role]) for role in (Role.ALICE, Role.BOB))

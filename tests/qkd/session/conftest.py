@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ class Source:
     """Pairs in the state V |Phi+><Phi+| + (1-V)/4, measured in Z or X at random on each side."""
 
     seconds: float = 2.5
-    pairs_hz: float = 50_000.0
+    pairs_hz: float = 80_000.0
     efficiency: float = 0.8
     visibility: float = 0.96
     dark_hz: float = 200.0
@@ -205,7 +207,13 @@ class Pair:
                     self._queue.append((role.peer, message))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def bench() -> ModuleType:
+    """This module: the source, the pair of sessions and what they are made of."""
+    return sys.modules[__name__]
+
+
+@pytest.fixture(scope="session")
 def small() -> SessionParameters:
     """Settings that make short blocks from `Source`."""
     return SessionParameters(
@@ -213,6 +221,6 @@ def small() -> SessionParameters:
         coincidence_window_ps=2000,
         clock_offset_limit_s=0.1,
         clock_drift_limit_ppm=10.0,
-        block_sifted_bits=8000,
+        block_sifted_bits=14_000,
         test_fraction=0.25,
     )
