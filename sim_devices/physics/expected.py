@@ -98,7 +98,7 @@ def _effects(setup: StationSetup) -> Real:
 
 
 def _noise(setup: StationSetup) -> Real:
-    return np.array(setup.dark_rate_cps) + np.array(setup.background_cps)
+    return np.asarray(np.add(setup.dark_rate_cps, setup.background_cps), dtype=np.float64)
 
 
 def _singles(source: Source, setup: StationSetup) -> Real:

@@ -66,7 +66,7 @@ def rotation(axis_angle: Real) -> Complex:
     """Return exp(−i a·σ/2), which turns the Poincaré sphere by |a| rad about a (order x, y, z)."""
     angle = float(np.linalg.norm(axis_angle))
     if angle == 0.0:
-        return PAULI[0].copy()
+        return np.eye(2, dtype=np.complex128)
     generator = np.tensordot(axis_angle / angle, PAULI[1:], axes=1)
     return np.asarray(np.cos(angle / 2) * PAULI[0] - 1j * np.sin(angle / 2) * generator)
 
