@@ -1,0 +1,171 @@
+"""Candidate paths: short ones, and diverse ones that avoid each other's links."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
+
+from qnx_hw.network.topology import Floats, Integers, Topology
+
+_Partial = tuple[float, float, tuple[int, ...], tuple[int, ...]]
+"""A path on its way: least length it can end with, length so far, nodes, links."""
+_NEXT_SHORTEST_LIMIT = 60
+"""Nodes up to which the next shortest paths are enumerated."""
+_DETOUR_LIMIT = 200_000
+"""Link removals times nodes up to which every link's detours are tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class PathSet:
+    """Paths `p` of all pairs, in the order of pairs.
+
+    `links[offsets[p]:offsets[p + 1]]` are the links of path p; `first[k]:first[k + 1]` are the
+    paths of pair k.
+    """
+
+    topology: Topology
+    offsets: Integers
+    links: Integers
+    first: Integers
+
+    def __len__(self) -> int:
+        return int(self.offsets.size - 1)
+
+    @cached_property
+    def pair_of(self) -> Integers:
+        """Return the pair each path belongs to."""
+        return np.repeat(np.arange(self.first.size - 1), np.diff(self.first))
+
+    @cached_property
+    def incidence(self) -> csr_array:
+        """Return the `(paths, links)` matrix that is 1 where a path uses a link."""
+        shape = (len(self), self.topology.link_count)
+        return csr_array((np.ones(self.links.size), self.links, self.offsets), shape=shape)
+
+    def links_of(self, path: int) -> Integers:
+        """Return the links of a path in the order they are passed."""
+        return self.links[self.offsets[path] : self.offsets[path + 1]]
+
+    def nodes_of(self, path: int) -> tuple[int, ...]:
+        """Return the nodes of a path, both ends included."""
+        links = self.links_of(path)
+        topology = self.topology
+        return (int(topology.sources[links[0]]), *map(int, topology.targets[links]))
+
+
+def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
+    """Collect up to `most` paths per pair.
+
+    First the shortest by hops, by weight and by inverse capacity, then half of `most` the next
+    shortest by hops, then for each link the detours around it, then shortest paths under random
+    weights. Raise `ValueError` where two nodes are
+    not joined.
+    """
+    found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
+    base = topology.weights / topology.weights.mean()
+    hops = np.ones(topology.link_count) + 1e-3 * base
+    metrics = [hops, base, topology.capacities.max() / topology.capacities]
+    for metric in metrics:
+        _collect(topology, metric, found, most)
+    if any(not paths for paths in found):
+        row = next(index for index, paths in enumerate(found) if not paths)
+        ends = (topology.names[int(side[row])] for side in topology.pairs)
+        raise ValueError("no path leads from '{}' to '{}'".format(*ends))
+    if topology.node_count <= _NEXT_SHORTEST_LIMIT:
+        _collect_next_shortest(topology, hops, found, 3 + most // 2)
+    rng = np.random.default_rng(seed)
+    detours = topology.link_count * topology.node_count <= _DETOUR_LIMIT
+    for metric in (hops, base) if detours else ():
+        for link in range(topology.link_count):
+            avoiding = metric.copy()
+            avoiding[link] = metric.sum() * 10
+            _collect(topology, avoiding, found, most)
+    for spread in np.linspace(0.3, 3.0, 12 if detours else 4):
+        for metric in (hops, base):
+            noisy = metric * (1 + spread * rng.random(topology.link_count))
+            _collect(topology, noisy, found, most)
+    return _pack(topology, found)
+
+
+def _collect(
+    topology: Topology,
+    metric: Floats,
+    found: list[dict[tuple[int, ...], None]],
+    most: int,
+) -> None:
+    """Add every pair's shortest path under a metric."""
+    count = topology.node_count
+    order = np.lexsort((metric, topology.targets, topology.sources))
+    sources, targets = topology.sources[order], topology.targets[order]
+    keep = np.ones(order.size, dtype=bool)  # of parallel links the shortest
+    keep[1:] = (sources[1:] != sources[:-1]) | (targets[1:] != targets[:-1])
+    chosen = order[keep]
+    link_between = np.full((count, count), -1, dtype=np.int64)
+    link_between[topology.sources[chosen], topology.targets[chosen]] = chosen
+    places = (topology.sources[chosen], topology.targets[chosen])
+    graph = csr_array((metric[chosen], places), shape=(count, count))
+    _, before = dijkstra(graph, return_predecessors=True)
+    for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
+        if len(found[pair]) < most and before[source, target] >= 0:
+            found[pair][_walk(before[source], link_between, int(source), int(target))] = None
+
+
+def _collect_next_shortest(
+    topology: Topology,
+    metric: Floats,
+    found: list[dict[tuple[int, ...], None]],
+    most: int,
+) -> None:
+    """Add every pair's next shortest simple paths until it has `most`.
+
+    Best-first search over partial paths; what remains at least is known exactly, so that whole
+    paths come out in order of their length.
+    """
+    places = (topology.sources, topology.targets)
+    graph = csr_array((metric, places), shape=(topology.node_count,) * 2)
+    remaining = dijkstra(graph)
+    leaving = [np.flatnonzero(topology.sources == node) for node in range(topology.node_count)]
+    for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
+        paths = found[pair]
+        queue: list[_Partial] = [(float(remaining[source, target]), 0.0, (int(source),), ())]
+        while queue and len(paths) < most:
+            _, length, nodes, links = heapq.heappop(queue)
+            if nodes[-1] == target:
+                paths[links] = None
+                continue
+            for link in leaving[nodes[-1]]:
+                node = int(topology.targets[link])
+                if node not in nodes:
+                    passed = length + float(metric[link])
+                    bound = passed + float(remaining[node, target])
+                    step = (bound, passed, (*nodes, node), (*links, int(link)))
+                    heapq.heappush(queue, step)
+
+
+def _walk(
+    before: npt.NDArray[np.int32], link_between: Integers, source: int, target: int
+) -> tuple[int, ...]:
+    links, node = [], target
+    while node != source:
+        previous = int(before[node])
+        links.append(int(link_between[previous, node]))
+        node = previous
+    return tuple(reversed(links))
+
+
+def _pack(topology: Topology, found: list[dict[tuple[int, ...], None]]) -> PathSet:
+    paths = [path for of_pair in found for path in of_pair]
+    lengths = np.fromiter((len(path) for path in paths), dtype=np.int64, count=len(paths))
+    per_pair = np.fromiter((len(of_pair) for of_pair in found), dtype=np.int64, count=len(found))
+    return PathSet(
+        topology,
+        np.concatenate(([0], np.cumsum(lengths))),
+        np.fromiter((link for path in paths for link in path), np.int64, int(lengths.sum())),
+        np.concatenate(([0], np.cumsum(per_pair))),
+    )

@@ -1,0 +1,173 @@
+"""Decides how each pair's traffic is split over its paths, from the past alone.
+
+Better forecasts hardly help; deciding under their uncertainty does. Each expert lays scenarios of
+the next interval around its own forecast and finds splits that are good for all of them. The
+experts' splits are mixed by how well each did lately, so that no day is much worse than the best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qnx_hw.network import splits as first_order
+from qnx_hw.network.paths import PathSet, candidates
+from qnx_hw.network.topology import Floats, Topology
+
+_FLOOR = 0.02
+"""Share of the mean demand below which no scenario falls."""
+_FORECAST_WEIGHT = 2.0
+"""Weight of the forecast itself; each scenario around it weighs 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """A way to lay scenarios: exponentially weighted mean plus recent residuals, stretched."""
+
+    name: str
+    memory: float
+    """Weight of the newest matrix in the mean, 0 to 1."""
+    horizon: int
+    """How many residuals back."""
+    stretch: float
+    """Factor on the residuals: how much worse than lately it may get."""
+    every: int = 1
+    """Decides anew each so many steps, and keeps its splits between."""
+
+
+RECENT = Expert("recent", memory=0.7, horizon=64, stretch=1.4)
+ROBUST = Expert("robust", memory=0.1, horizon=384, stretch=1.1, every=3)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the nodes shall do until the next plan.
+
+    `splits` is float64 `(paths,)`, not negative, and sums to 1 over the paths of each pair.
+    """
+
+    paths: PathSet
+    splits: Floats
+    revision: int
+    experts: tuple[str, ...]
+    shares: tuple[float, ...]
+    """How much of the plan is each expert's."""
+    logits: tuple[Floats, ...]
+    losses: tuple[float, ...]
+    """Discounted excess of each expert over the best one."""
+
+    def loads(self, demands: Floats) -> Floats:
+        """Return the utilisation of every link `(E,)` for demands of all pairs `(P,)`."""
+        return utilisation(self.paths, self.splits, demands)
+
+
+class Planner:
+    """Plans for one topology. It holds settings only: the past comes as arguments."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        experts: tuple[Expert, ...] = (RECENT, ROBUST),
+        iterations: int = 70,
+        learning_rate: float = 10.0,
+        discount: float = 0.98,
+    ) -> None:
+        self.topology = topology
+        self.paths = candidates(topology)
+        self._experts = experts
+        self._iterations = iterations
+        self._learning_rate = learning_rate
+        self._discount = discount
+
+    def decide(self, history: Floats, previous: Plan | None = None) -> Plan:
+        """Return the plan for the interval after `history` `(T, N, N)` of traffic matrices.
+
+        `previous` is the plan made one interval ago; with it the search starts warm and the
+        experts are judged by the newest matrix. What is missing in the past (NaN, negative,
+        infinite) counts as unchanged.
+        """
+        past = self._clean(history)
+        revision = 1 if previous is None else previous.revision + 1
+        losses = self._judge(past, previous)
+        logits = tuple(
+            self._ask(number, past, previous, revision) for number in range(len(self._experts))
+        )
+        weights = np.exp(-self._learning_rate * (np.asarray(losses) - min(losses)))
+        weights /= weights.sum()
+        mixed = np.zeros(len(self.paths))
+        for weight, own in zip(weights, logits, strict=True):
+            mixed += weight * first_order.shares(self.paths, own)
+        return Plan(
+            paths=self.paths,
+            splits=mixed,
+            revision=revision,
+            experts=tuple(expert.name for expert in self._experts),
+            shares=tuple(weights.tolist()),
+            logits=logits,
+            losses=losses,
+        )
+
+    def _clean(self, history: Floats) -> Floats:
+        """Return the past of all pairs `(T, P)`; at least one row."""
+        traffic = np.asarray(history, dtype=np.float64)
+        known = self.topology.demands(traffic)
+        if not len(known):
+            return np.ones((1, self.topology.pairs[0].size))
+        deepest = max(expert.horizon for expert in self._experts) + 1
+        rows, columns = self.topology.pairs
+        raw = traffic[-deepest:, rows, columns]
+        past: Floats = known[-deepest:]
+        bad = ~(np.isfinite(raw) & (raw >= 0))
+        for step in np.flatnonzero(bad.any(axis=1)):
+            if step:
+                past[step, bad[step]] = past[step - 1, bad[step]]
+        return past
+
+    def _judge(self, past: Floats, previous: Plan | None) -> tuple[float, ...]:
+        if previous is None:
+            return (0.0,) * len(self._experts)
+        reached = [
+            utilisation(self.paths, first_order.shares(self.paths, own), past[-1]).max()
+            for own in previous.logits
+        ]
+        best = max(min(reached), 1e-12)
+        return tuple(
+            self._discount * before + (now / best - 1)
+            for before, now in zip(previous.losses, reached, strict=True)
+        )
+
+    def _ask(self, number: int, past: Floats, previous: Plan | None, revision: int) -> Floats:
+        expert = self._experts[number]
+        if previous is None:
+            start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
+        elif revision % expert.every:
+            return previous.logits[number]
+        else:
+            start, iterations = previous.logits[number], self._iterations
+        scenarios, weights = lay_scenarios(expert, past)
+        return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
+
+
+def lay_scenarios(expert: Expert, past: Floats) -> tuple[Floats, Floats]:
+    """Return what the next interval may bring `(S, P)` and how much each case weighs `(S,)`."""
+    past = past[-expert.horizon - 1 :]
+    means = np.empty_like(past)
+    means[0] = past[0]
+    for step in range(1, len(past)):
+        means[step] = expert.memory * past[step] + (1 - expert.memory) * means[step - 1]
+    forecast = means[-1]
+    surprises = past[1:] - means[:-1]
+    cases = np.concatenate((forecast[None], forecast + expert.stretch * surprises))
+    floor = _FLOOR * past.mean(axis=0)
+    weights = np.ones(len(cases))
+    weights[0] = _FORECAST_WEIGHT
+    return np.maximum(cases, floor), weights
+
+
+def utilisation(paths: PathSet, splits: Floats, demands: Floats) -> Floats:
+    """Return the utilisation of every link `(E,)` when demands `(P,)` are split over paths."""
+    flows = splits * demands[paths.pair_of]
+    loads: Floats = paths.incidence.T @ flows
+    return loads / paths.topology.capacities

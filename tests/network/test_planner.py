@@ -1,0 +1,157 @@
+"""Plans are always possible, never look ahead, and come near the optimum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qnx_hw.network import programmes
+from qnx_hw.network.paths import candidates
+from qnx_hw.network.planner import Planner, utilisation
+from qnx_hw.network.topology import Floats, Topology
+
+
+def ring(count: int = 5, *, chords: int = 2, seed: int = 3) -> Topology:
+    """A ring with chords, links both ways, capacities of 1 to 10 Gbit/s."""
+    rng = np.random.default_rng(seed)
+    ends = [(node, (node + 1) % count) for node in range(count)]
+    ends += [(node, (node + 2) % count) for node in range(chords)]
+    both = np.array(ends + [(b, a) for a, b in ends])
+    capacities = np.tile(rng.choice([1e3, 2.5e3, 1e4], size=len(ends)), 2)
+    names = tuple(f"n{node}" for node in range(count))
+    return Topology(names, both[:, 0], both[:, 1], capacities, np.ones(len(both)))
+
+
+def traffic(topology: Topology, steps: int, seed: int = 1) -> Floats:
+    """Gravity-like demand with a daily swing and noise."""
+    rng = np.random.default_rng(seed)
+    mean = np.outer(rng.random(topology.node_count), rng.random(topology.node_count)) * 500
+    swing = 1 + 0.5 * np.sin(np.arange(steps) / 20)[:, None, None]
+    return mean * swing * rng.lognormal(0, 0.2, size=(steps, *mean.shape))
+
+
+def assert_possible(planner: Planner, splits: Floats) -> None:
+    assert np.all(np.isfinite(splits))
+    assert np.all(splits >= 0)
+    sums = np.add.reduceat(splits, planner.paths.first[:-1])
+    np.testing.assert_allclose(sums, 1.0, atol=1e-9)
+
+
+def test_every_candidate_leads_from_source_to_target_without_loops() -> None:
+    paths = candidates(ring(8, chords=3))
+
+    sources, targets = paths.topology.pairs
+    for path in range(len(paths)):
+        nodes = paths.nodes_of(path)
+        assert (nodes[0], nodes[-1]) == (sources[paths.pair_of[path]], targets[paths.pair_of[path]])
+        assert len(set(nodes)) == len(nodes)
+        links = paths.links_of(path)
+        assert np.array_equal(paths.topology.targets[links[:-1]], paths.topology.sources[links[1:]])
+
+
+def test_candidates_of_a_pair_differ() -> None:
+    paths = candidates(ring(8, chords=3))
+
+    every = [tuple(paths.links_of(path).tolist()) for path in range(len(paths))]
+
+    assert len(set(every)) == len(every)
+    assert np.diff(paths.first).min() >= 2
+
+
+def test_a_network_in_two_parts_is_refused_with_the_nodes_named() -> None:
+    ends = np.array([[0, 1], [1, 0], [2, 3], [3, 2]])
+    topology = Topology(("a", "b", "c", "d"), ends[:, 0], ends[:, 1], np.ones(4), np.ones(4))
+
+    with pytest.raises(ValueError, match="no path leads from 'a' to 'c'"):
+        candidates(topology)
+
+
+def test_no_plan_beats_the_optimum_and_restricted_paths_come_close_to_it() -> None:
+    topology = ring(6)
+    matrix = traffic(topology, 1)[0]
+    paths = candidates(topology)
+
+    best = programmes.least_utilisation(topology, matrix)
+    on_paths, splits = programmes.best_splits(paths, topology.demands(matrix))
+
+    reached = utilisation(paths, splits, topology.demands(matrix)).max()
+    assert reached == pytest.approx(on_paths, rel=1e-6)
+    assert best <= on_paths + 1e-9
+    assert on_paths <= best * 1.05
+
+
+def test_one_bottleneck_has_the_utilisation_that_can_be_written_down() -> None:
+    ends = np.array([[0, 1], [0, 2], [2, 1], [1, 0], [2, 0], [1, 2]])
+    capacity = np.array([10.0, 30.0, 30.0, 10.0, 30.0, 30.0])
+    topology = Topology(("a", "b", "c"), ends[:, 0], ends[:, 1], capacity, np.ones(6))
+    matrix = np.zeros((3, 3))
+    matrix[0, 1] = 20.0
+
+    assert programmes.least_utilisation(topology, matrix) == pytest.approx(0.5)
+
+
+def test_the_planner_is_within_a_few_percent_of_the_clairvoyant_optimum() -> None:
+    topology = ring(6)
+    matrices = traffic(topology, 120)
+    planner, plan, scores = Planner(topology), None, []
+
+    for step in range(60, 120):
+        plan = planner.decide(matrices[:step], plan)
+        load = plan.loads(topology.demands(matrices[step])).max()
+        scores.append(load / programmes.least_utilisation(topology, matrices[step]))
+
+    assert min(scores) >= 1 - 1e-6
+    assert np.mean(scores) <= 1.12
+
+
+def test_a_plan_depends_on_the_past_alone() -> None:
+    topology = ring(5)
+    matrices = traffic(topology, 30)
+    planner = Planner(topology)
+
+    one = planner.decide(matrices[:20])
+    other = planner.decide(matrices[:20].copy())
+
+    assert np.array_equal(one.splits, other.splits)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_poisoned_telemetry_never_makes_an_impossible_plan(data: st.DataObject) -> None:
+    topology = ring(5)
+    planner = Planner(topology, iterations=10)
+    steps = data.draw(st.integers(0, 12))
+    matrices = traffic(topology, steps) if steps else np.empty((0, 5, 5))
+    poison = st.sampled_from([np.nan, np.inf, -np.inf, -1e9, 0.0, 1e18])
+    for _ in range(data.draw(st.integers(0, 20)) if steps else 0):
+        place = tuple(data.draw(st.integers(0, size - 1)) for size in matrices.shape)
+        matrices[place] = data.draw(poison)
+    plan = None
+
+    for step in range(max(0, steps - 3), steps + 1):
+        plan = planner.decide(matrices[:step], plan)
+        assert_possible(planner, plan.splits)
+
+
+def test_the_expert_that_does_better_gets_the_larger_share() -> None:
+    topology = ring(6)
+    steady = np.repeat(traffic(topology, 1), 80, axis=0)
+    bursts = steady.copy()
+    bursts[::2] *= np.random.default_rng(5).lognormal(0, 1.5, size=bursts[::2].shape)
+    planner, plan = Planner(topology, iterations=40), None
+
+    for step in range(40, 80):
+        plan = planner.decide(bursts[:step], plan)
+
+    assert plan is not None
+    assert plan.losses[int(np.argmax(plan.shares))] == min(plan.losses)
+    assert sum(plan.shares) == pytest.approx(1.0)
+
+
+def test_a_topology_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity above zero"):
+        Topology(("a", "b"), np.array([0]), np.array([1]), np.array([0.0]), np.array([1.0]))
+    with pytest.raises(ValueError, match="joins a node to itself"):
+        Topology(("a", "b"), np.array([1]), np.array([1]), np.array([1.0]), np.array([1.0]))
