@@ -14,7 +14,7 @@ import msgspec
 
 from qnx_hw import config
 from qnx_hw.api.schema import LinkView
-from qnx_hw.commands.laboratory import Laboratory, laboratory, stop
+from qnx_hw.commands.laboratory import Expected, Laboratory, laboratory, stop
 from qnx_hw.commands.lifetime import told_to_stop, until
 from qnx_hw.commands.ports import resolve
 from qnx_hw.commands.screen import Screen
@@ -187,7 +187,11 @@ class _Watch:
         for link in self._host.hub.links():
             before = self._views.get(link.name, link)
             self._views[link.name] = msgspec.structs.replace(
-                link, qber=before.qber, chsh_s=before.chsh_s, message=before.message
+                link,
+                qber=before.qber,
+                chsh_s=before.chsh_s,
+                message=before.message,
+                blocks_aborted=before.blocks_aborted,  # not the one that stopping cut short
             )
             ours, theirs = (
                 self._host.nodes[node].store.digests(link.name, salt)
@@ -198,14 +202,14 @@ class _Watch:
     def result(self, name: str, lab: Laboratory) -> LinkResult:
         """Sum up a link."""
         view = self._views.get(name)
-        expected = lab.opening.expected.get(name, {})
+        expected = lab.opening.expected.get(name, Expected())
         return LinkResult(
             secret_bits=view.secret_bits if view else 0,
             keys_equal=self._equal.get(name, False),
             qber=view.qber.value if view else None,
-            qber_expected=expected.get("qber"),
+            qber_expected=expected.qber,
             chsh_s=view.chsh_s.value if view else None,
-            chsh_s_expected=expected.get("chsh_s"),
+            chsh_s_expected=expected.chsh_s,
             pairs=view.pairs if view else 0,
             sifted_bits=view.sifted_bits if view else 0,
             leaked_bits=view.leaked_bits if view else 0,

@@ -18,12 +18,18 @@ START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 0.6
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """What the physics predicts for a link."""
+
+    qber: float | None = None
+    chsh_s: float | None = None
+
+
 class Opening(msgspec.Struct, frozen=True):
     """What the laboratory says first."""
 
     endpoints: Mapping[str, tuple[str, ...]] = {}
-    expected: Mapping[str, Mapping[str, float | None]] = {}
-    """Per link, what the physics predicts."""
+    expected: Mapping[str, Expected] = {}
 
 
 class Laboratory:

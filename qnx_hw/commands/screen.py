@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from qnx_hw.api.schema import BlockStage, Estimate, Event, Level, LinkPhase, LinkView
+from qnx_hw.api.schema import Estimate, Event, Level, LinkPhase, LinkView
 
 BAR_CELLS = 30
 MARKS = {Level.OK: "+", Level.INFO: " ", Level.WARNING: "!", Level.ALARM: "!!"}
@@ -45,9 +45,9 @@ class Screen:
             self._draw([line for link in links for line in lines_of(link)])
             return
         for link in links:
-            if self._said.get(link.name) != (now := _news(link)):
-                self._said[link.name] = now
-                self.say(f"   {link.name}: {now}")
+            if self._said.get(link.name) != (occasion := _occasion(link)):
+                self._said[link.name] = occasion
+                self.say(f"   {link.name}: {_news(link)}")
 
     def close(self) -> None:
         """Leave what was drawn and go to the next line."""
@@ -126,11 +126,15 @@ def estimate(measured: Estimate) -> str:
     return f"{measured.value:.3f} ± {measured.sigma or 0.0:.3f}"
 
 
+def _occasion(link: LinkView) -> str:
+    """Return what must change for a line of its own: the phase, or the number of blocks."""
+    return f"{phase(link)} {link.blocks_done}"
+
+
 def _news(link: LinkView) -> str:
-    """Return what is worth a line of its own: phases, and blocks once they are judged."""
     if link.phase is not LinkPhase.GENERATING:
         return phase(link)
-    if link.blocks_done == 0 and link.stage is BlockStage.COLLECTING:
+    if link.blocks_done == 0:
         return f"collecting the first block, {si(link.coincidence_rate_cps)}pairs/s"
     return (
         f"QBER {percent(link.qber)}, S {estimate(link.chsh_s)}, "

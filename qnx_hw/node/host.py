@@ -24,6 +24,7 @@ from qnx_hw.node.views import link_view
 
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
+SAME_MOMENT_S = 2.0
 
 
 class Host(LinkCommands):
@@ -42,13 +43,14 @@ class Host(LinkCommands):
         )
         self.history = History()
         self.nodes: dict[str, Node] = {}
+        self._told_s: dict[tuple[str, str], float] = {}
 
     @asynccontextmanager
     async def running(self, api: socket.socket | None = None) -> AsyncIterator[None]:
         """Run the nodes, and the API on the bound socket `api`, while the context lasts."""
         async with AsyncExitStack() as stack:
             for name in self._names:
-                opening = Node.open(self._network, name, self.hub.tell)
+                opening = Node.open(self._network, name, self._tell)
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
             stack.callback(self._stop_nodes)
@@ -78,6 +80,14 @@ class Host(LinkCommands):
         for name in self._network.links:
             if (view := self._link(name)) is not None:
                 self.hub.set_link(view)
+
+    def _tell(self, level: Level, source: str, message: str) -> None:
+        """Add an event; what both ends of a link say alike within a moment is said once."""
+        now_s = time.monotonic()
+        if now_s - self._told_s.get((source, message), -SAME_MOMENT_S) >= SAME_MOMENT_S:
+            self.hub.tell(level, source, message)
+        self._told_s = {key: at for key, at in self._told_s.items() if now_s - at < SAME_MOMENT_S}
+        self._told_s[source, message] = now_s
 
     async def _serve(self, stack: AsyncExitStack, taken: socket.socket) -> None:
         host, port = taken.getsockname()[:2]
