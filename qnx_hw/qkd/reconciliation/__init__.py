@@ -16,10 +16,10 @@ __all__ = [
     "CascadeBob",
     "CascadeParameters",
     "Corrector",
+    "Mode",
     "ReconciliationFailed",
     "Reference",
     "Result",
-    "Mode",
     "reconcile",
     "warm_up",
 ]

@@ -83,7 +83,8 @@ class _Party:
             raise ReconciliationFailed(
                 f"the peer sent {len(message)} octets where {n} parities were due"
             )
-        return np.frombuffer(message, np.uint8)
+        # Not the message itself: kernels are compiled for arrays that can be written to.
+        return np.frombuffer(bytearray(message), np.uint8)
 
     def _exchanged(self, theirs: npt.NDArray[np.uint8]) -> None:
         self._leak += self._pending
@@ -91,15 +92,17 @@ class _Party:
         self._go_on(theirs)
 
     def _go_on(self, theirs: npt.NDArray[np.uint8]) -> None:
-        self._pending = kernels.turn(self._board, self._ours, theirs)
-        if self._pending < 0:
-            self._pending = 0
+        self._wait_for(kernels.turn(self._board, self._ours, theirs))
+
+    def _wait_for(self, pending: int) -> None:
+        self._pending = 0
+        if pending < 0:
             raise ReconciliationFailed("the peer's parities contradict each other")
-        if self._leak + self._pending > self._limit:
-            self._pending = 0
+        if self._leak + pending > self._limit:
             raise ReconciliationFailed(
                 f"correcting {self._size} bits would leak more than {self._limit}"
             )
+        self._pending = pending
 
 
 class CascadeAlice(_Party, Reference):
@@ -150,6 +153,19 @@ class CascadeBob(_Party, Corrector):
         self._exchanged(self._hear(reply))
         return self._said() if self._pending else None
 
+    def converse(self, alice: CascadeAlice) -> None:
+        """Finish a conversation with a party of the same process, without messages in Python."""
+        if self._size != alice._size:
+            raise ValueError(f"strings of {alice._size} and {self._size} bits cannot be equal")
+        said = (alice._ours, self._ours, np.empty_like(self._ours))
+        pending, leak, rounds = kernels.converse(
+            alice._board, self._board, said, self._pending, self._limit
+        )
+        for party in (alice, self):
+            party._leak += leak
+            party._rounds += rounds
+            party._wait_for(pending)
+
     @property
     def corrected(self) -> Bits:
         """A copy of the string as corrected so far."""
@@ -165,12 +181,10 @@ def reconcile(
     seed: bytes = b"",
     parameters: CascadeParameters | None = None,
 ) -> Result:
-    """Run both parties in this process, message by message."""
+    """Run both parties in this process; same messages, counters and failures as apart."""
     reference = CascadeAlice(alice, qber_hint=qber_hint, seed=seed, parameters=parameters)
     corrector = CascadeBob(bob, qber_hint=qber_hint, seed=seed, parameters=parameters)
-    request = corrector.start()
-    while request is not None:
-        request = corrector.receive(reference.answer(request))
+    corrector.converse(reference)
     return Result(
         corrected=corrector.corrected,
         leak_alice=corrector.leak_alice,
@@ -224,4 +238,5 @@ def _board(
         fixed=np.zeros(n_words, np.uint64),
         subsets=np.zeros(kernels.MAX_SUBSETS, np.uint8),
         subset_seed=np.array([number], np.uint64),
+        scratch=np.empty(n_words, np.uint64),
     )

@@ -7,6 +7,7 @@ import math
 from enum import StrEnum
 
 import msgspec
+
 from qnx_hw.qkd.reconciliation.interface import MAX_KEY_BITS
 
 PASSES = 3
