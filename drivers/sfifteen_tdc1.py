@@ -274,7 +274,10 @@ class Tdc1(TimeTagger):
             return
 
     def _idle(self) -> threading.RLock:
-        """Return the lock of operations; a running stream forbids them."""
+        """Return the lock of operations; a lost wire or a running stream forbids them."""
+        link = self._connected()
+        if link.error is not None:
+            raise NotConnected(f"'{self.name}' was lost: {link.error}")
         if self._stream is not None:
             raise Busy(f"'{self.name}' streams; close the stream first")
         return self._operation
