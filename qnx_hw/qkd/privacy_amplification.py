@@ -84,13 +84,17 @@ def _by_fourier(x: Bits, seed: Bits, length: int) -> Bits:
     points = fft.next_fast_len(seed.size, real=True)
     spectrum = fft.rfft(seed.astype(np.float64), points)
     spectrum *= fft.rfft(x.astype(np.float64), points)
-    sums = fft.irfft(spectrum, points)[x.size - 1 : x.size - 1 + length]
+    return parities(fft.irfft(spectrum, points)[x.size - 1 : x.size - 1 + length])
+
+
+def parities(sums: npt.NDArray[np.float64]) -> Bits:
+    """Return whether each sum is odd; `BlockAborted` where one is too far from an integer."""
     whole = np.rint(sums)
     residual = float(np.abs(sums - whole).max())
     if not residual < RESIDUAL_LIMIT:
         raise BlockAborted(f"privacy amplification rounded by {residual:.3g}")
-    parities: Bits = (whole.astype(np.int64) & 1).astype(np.uint8)
-    return parities
+    odd: Bits = (whole.astype(np.int64) & 1).astype(np.uint8)
+    return odd
 
 
 def _by_schoolbook(x: Bits, seed: Bits, length: int) -> Bits:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import carryless
-from qnx_hw.qkd.privacy_amplification import Method, amplify, seed_length
+from qnx_hw.qkd.privacy_amplification import Method, amplify, parities, seed_length
 
 Bits = npt.NDArray[np.uint8]
 METHODS = [Method.FOURIER, Method.SCHOOLBOOK]
@@ -146,6 +147,19 @@ def test_nothing_is_hashed_where_nothing_or_all_is_kept() -> None:
     assert amplify(bits, none, 0).size == 0
     np.testing.assert_array_equal(amplify(bits, none, 100), bits)
     assert (seed_length(100, 0), seed_length(100, 1), seed_length(100, 100)) == (0, 99, 0)
+
+
+def test_small_rounding_is_undone() -> None:
+    sums = np.array([0.0, 1.2, 1.8, 2.9, -0.1])
+
+    np.testing.assert_array_equal(parities(sums), [0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("broken", [0.26, 2.5, float("nan"), float("inf")])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_large_rounding_gives_the_block_up(broken: float) -> None:
+    with pytest.raises(BlockAborted, match="rounded"):
+        parities(np.array([1.0, broken, 0.0]))
 
 
 def test_lengthening_is_refused() -> None:
