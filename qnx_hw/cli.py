@@ -18,6 +18,7 @@ COMMANDS = {
     "sim": "run a network file's simulated laboratory",
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",
+    "routes": "ask the routing engine what it decides, and how well",
     "keylength": "compute how many secret bits a block holds",
 }
 """Each command is a module `qnx_hw.commands.NAME` with `configure(parser)` and `run(arguments)`."""

@@ -1,0 +1,63 @@
+"""Scores a planner on recorded traffic, with only the past visible at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from qnx_hw.network import programmes
+from qnx_hw.network.planner import Plan, Planner
+from qnx_hw.network.topology import Floats
+
+_PAST_STEPS = 1024
+"""How much of the past a planner is shown; all of its experts look back less."""
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """Largest utilisation over the clairvoyant optimum of unrestricted flow; 1 is unbeatable."""
+
+    mean: float
+    p95: float
+    p99: float
+    worst: float
+    steps: int
+
+    @classmethod
+    def of(cls, ratios: Floats) -> Score:
+        """Summarise the ratios of all steps."""
+        p95, p99 = np.quantile(ratios, (0.95, 0.99))
+        return cls(
+            mean=float(ratios.mean()),
+            p95=float(p95),
+            p99=float(p99),
+            worst=float(ratios.max()),
+            steps=int(ratios.size),
+        )
+
+
+def evaluate(
+    planner: Planner,
+    matrices: Floats,
+    first: int,
+    stop: int,
+    progress: Callable[[int, float], None] | None = None,
+) -> Floats:
+    """Return the score of each step from `first` up to `stop`, of matrices `(T, N, N)`.
+
+    The plan for step t sees `matrices[:t]` and nothing else. Steps without demand score 1.
+    """
+    if not 0 <= first < stop <= len(matrices):
+        raise ValueError(f"steps {first} to {stop} of a record of {len(matrices)}")
+    ratios = np.ones(stop - first)
+    plan: Plan | None = None
+    for step in range(first, stop):
+        plan = planner.decide(matrices[max(0, step - _PAST_STEPS) : step], plan)
+        best = programmes.least_utilisation(planner.topology, matrices[step])
+        if best > 0:
+            load = plan.loads(planner.topology.demands(matrices[step])).max()
+            ratios[step - first] = load / best
+        if progress is not None:
+            progress(step - first + 1, float(ratios[step - first]))
+    return ratios

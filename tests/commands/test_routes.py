@@ -1,0 +1,67 @@
+"""`qnx routes evaluate` on a traffic file made here."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qnx_hw.cli import main
+
+
+def write_traffic(path: Path, **changes: object) -> Path:
+    """A triangle whose direct link from a to b is too small at times."""
+    rng = np.random.default_rng(2)
+    matrices = np.zeros((80, 3, 3), dtype=np.float32)
+    matrices[:, 0, 1] = 600 * rng.lognormal(0, 0.1, 80)
+    ends = np.array([(0, 1), (0, 2), (2, 1), (1, 0), (2, 0), (1, 2)])
+    arrays = {
+        "tm_mbps": matrices,
+        "nodes": np.array(["a", "b", "c"]),
+        "edge_src": ends[:, 0],
+        "edge_dst": ends[:, 1],
+        "edge_cap_mbps": np.full(6, 1000.0),
+        "edge_weight": np.ones(6),
+    } | changes
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_the_score_is_printed_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_traffic(tmp_path / "triangle.npz"), tmp_path / "score.json"
+
+    status = main(["routes", "evaluate", "--data", str(data), "--json", str(out)])
+
+    score = json.loads(out.read_text())
+    assert status == 0
+    assert "triangle.npz: mean 1.0" in capsys.readouterr().out
+    assert score["steps"] == len(score["scores"]) == 16
+    assert 1.0 <= score["mean"] <= 1.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"edge_cap_mbps": np.zeros(6)}, "capacity above zero"),
+        ({"tm_mbps": np.zeros((80, 4, 4))}, "3 nodes"),
+        ({"edge_src": np.array([0, 0, 2, 1, 2, 9])}, "there are 3"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], reason: str
+) -> None:
+    data = write_traffic(tmp_path / "bad.npz", **changes)
+
+    assert main(["routes", "evaluate", "--data", str(data)]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_no_archive_is_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.npz").write_bytes(b"not an archive")
+
+    assert main(["routes", "evaluate", "--data", str(tmp_path / "x.npz")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
