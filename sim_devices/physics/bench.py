@@ -49,7 +49,6 @@ class Bench:
             victim.eavesdropper = laboratory.eavesdropper
         self._guard_s = max((each.guard_s for each in self._stations.values()), default=0.0)
         self._processes = [each for source in laboratory.sources for each in _processes(source)]
-        self._lit = {name for process in self._processes for name in process.stations}
         self._streams = {name: stream_number(f"detectors {name}") for name in self._stations}
 
     @classmethod

@@ -27,6 +27,7 @@ class Bias:
         self._bias_ua = np.full(4, working_ua)
         self._is_latched = np.zeros(4, dtype=bool)
         self._is_enabled = True
+        self._settle()
 
     def set(self, detector: int, microampere: float) -> None:
         """Give detector 1 to 4 its bias; too much latches it, next to none unlatches it."""
@@ -38,32 +39,39 @@ class Bias:
             self._is_latched[detector - 1] = True
         elif relative < RESET:
             self._is_latched[detector - 1] = False
+        self._settle()
 
     def set_enabled(self, enabled: bool) -> None:
         """Switch all bias on or off; off unlatches."""
         self._is_enabled = enabled
         if not enabled:
             self._is_latched[:] = False
+        self._settle()
 
     @property
     def is_latched(self) -> tuple[bool, ...]:
         """Which detectors are resistive and click no more."""
         return tuple(bool(each) for each in self._is_latched)
 
+    @property
     def efficiency_scale(self) -> NDArray[np.float64]:
-        """Return each detector's efficiency relative to that at the working bias."""
-        relative = np.abs(self._bias_ua) / self._working_ua
-        curve = _sigmoid(relative) / _sigmoid(np.ones(4))
-        return np.where(self._is_live(), curve, 0.0)
+        """Each detector's efficiency relative to that at the working bias."""
+        return self._efficiency_scale
 
+    @property
     def dark_scale(self) -> NDArray[np.float64]:
-        """Return each detector's dark counts relative to those at the working bias."""
-        relative = np.abs(self._bias_ua) / self._working_ua
-        return np.where(self._is_live(), np.exp((relative - 1.0) / DARK_WIDTH), 0.0)
+        """Each detector's dark counts relative to those at the working bias."""
+        return self._dark_scale
 
-    def _is_live(self) -> NDArray[np.bool_]:
-        has_bias = np.abs(self._bias_ua) > RESET * self._working_ua
-        return np.asarray(has_bias & ~self._is_latched & self._is_enabled)
+    def _settle(self) -> None:
+        relative = np.abs(self._bias_ua) / self._working_ua
+        is_live = (relative > RESET) & ~self._is_latched & self._is_enabled
+        self._efficiency_scale: NDArray[np.float64] = np.where(
+            is_live, _sigmoid(relative) / _sigmoid(np.ones(4)), 0.0
+        )
+        self._dark_scale: NDArray[np.float64] = np.where(
+            is_live, np.exp((relative - 1.0) / DARK_WIDTH), 0.0
+        )
 
 
 def _sigmoid(relative: NDArray[np.float64]) -> NDArray[np.float64]:

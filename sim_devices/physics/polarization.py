@@ -8,6 +8,7 @@ p = eᵀ A T Bᵀ f, with A and B what lies in the two arms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,11 +65,16 @@ def mueller(jones: Complex) -> Real:
 
 def rotation(axis_angle: Real) -> Complex:
     """Return exp(−i a·σ/2), which turns the Poincaré sphere by |a| rad about a (order x, y, z)."""
-    angle = float(np.linalg.norm(axis_angle))
-    if angle == 0.0:
-        return np.eye(2, dtype=np.complex128)
-    generator = np.tensordot(axis_angle / angle, PAULI[1:], axes=1)
-    return np.asarray(np.cos(angle / 2) * PAULI[0] - 1j * np.sin(angle / 2) * generator)
+    x, y, z = axis_angle.tolist()
+    angle = math.sqrt(x * x + y * y + z * z)
+    scale = math.sin(angle / 2) / angle if angle else 0.0
+    whole = math.cos(angle / 2)
+    return np.array(
+        [
+            [complex(whole, -scale * z), complex(-scale * y, -scale * x)],
+            [complex(scale * y, -scale * x), complex(whole, scale * z)],
+        ]
+    )
 
 
 def random_rotation(rng: np.random.Generator) -> Complex:

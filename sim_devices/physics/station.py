@@ -180,7 +180,7 @@ class BenchStation(StationView):
             optics = optics @ intercept_resend(eve.fraction)
         z = self.setup.z_probability
         split = np.array([z, z, 1 - z, 1 - z])
-        scale = self.bias.efficiency_scale() * self._hears * self.channel.transmission
+        scale = self.bias.efficiency_scale * self._hears * self.channel.transmission
         weights = np.minimum(np.array(self.setup.efficiency) * scale, 1.0) * split
         return np.asarray(analyser(weights.tolist(), self.setup.extinction) @ optics)
 
@@ -190,8 +190,8 @@ class BenchStation(StationView):
         if eve and eve.is_blinding and now_s >= eve.begins_at_s:
             # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
             return np.zeros(N_DETECTORS)
-        dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale()
-        background = np.array(self.setup.background_cps) * self.bias.efficiency_scale()
+        dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale
+        background = np.array(self.setup.background_cps) * self.bias.efficiency_scale
         return np.asarray((dark + background) * self._hears)
 
     def register(self, arrivals: Arrivals, span: tuple[int, int], place: Place) -> None:

@@ -10,7 +10,7 @@ from sim_devices.physics.bench import Bench
 
 
 def _close(count: float, mean: float, sigmas: float = 4.0) -> bool:
-    return abs(count - mean) <= sigmas * np.sqrt(mean) + 1
+    return bool(abs(count - mean) <= sigmas * np.sqrt(mean) + 1)
 
 
 def test_singles_and_coincidences_follow_loss_and_efficiency() -> None:
@@ -226,7 +226,7 @@ def test_too_much_bias_latches_until_it_is_taken_away() -> None:
 
     assert latched == (False, True, False, False)
     assert station.bias.is_latched == (False,) * 4
-    assert station.bias.efficiency_scale().tolist() == pytest.approx([1.0] * 4)
+    assert station.bias.efficiency_scale.tolist() == pytest.approx([1.0] * 4)
 
 
 def test_threshold_outside_the_pulse_hides_a_detector() -> None:

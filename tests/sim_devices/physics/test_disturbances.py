@@ -154,8 +154,8 @@ def test_more_bias_never_means_fewer_counts_below_switching(first: float, second
 
     low, high = biases
 
-    assert low.efficiency_scale()[0] <= high.efficiency_scale()[0]
-    assert low.dark_scale()[0] <= high.dark_scale()[0]
+    assert low.efficiency_scale[0] <= high.efficiency_scale[0]
+    assert low.dark_scale[0] <= high.dark_scale[0]
 
 
 def test_bias_of_a_missing_detector_is_refused() -> None:
