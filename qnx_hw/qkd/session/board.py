@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from qnx_hw.api.schema import ClockView, Histogram
+from qnx_hw.api.schema import BlockStage, ClockView, Histogram
+from qnx_hw.qkd.authentication import SECRET_BITS_PER_BLOCK
 from qnx_hw.qkd.session.outputs import Metrics
 from qnx_hw.qkd.session.party import STAGES, BlockParty, Report
 from qnx_hw.qkd.sifting import Events
@@ -96,10 +97,21 @@ class Board:
         """Replace what is known of the peer's clock."""
         self.note(clock=clock, histogram=histogram)
 
-    def follow(self, party: BlockParty) -> None:
-        """Show how far the block being distilled has come, and its estimates."""
+    def show_stage(self, oldest: BlockParty | None) -> None:
+        """Show how far the oldest block has come that is not done yet."""
+        if oldest is None:
+            self.note(stage=BlockStage.COLLECTING, progress=0.0)
+        else:
+            self.note(stage=STAGES[oldest.step], block=oldest.number)
+
+    def lost_clock(self) -> None:
+        """Forget the rates that rested on the clock."""
+        self._pairs = _Sum()
+        self.note(coincidence_rate_cps=None, accidental_rate_cps=None, car=None)
+
+    def judged(self, party: BlockParty) -> None:
+        """Show a block's estimates once there are some."""
         report = party.report
-        self.note(stage=STAGES[party.step], block=party.number)
         if report.judgement is not None:
             self.note(
                 qber_z=report.judgement.qber_z,
@@ -116,7 +128,7 @@ class Board:
         seconds = report.span_ps / 1e12
         self.note(
             sifted_rate_bps=report.sifted_bits / seconds,
-            secret_rate_bps=made.secret_bits / seconds,
+            secret_rate_bps=max(0, made.secret_bits - SECRET_BITS_PER_BLOCK) / seconds,
             epsilon=math.fsum((old.epsilon, made.epsilon_secrecy, made.epsilon_correctness)),
             pairs=old.pairs + report.pairs,
             sifted_bits=old.sifted_bits + report.sifted_bits,

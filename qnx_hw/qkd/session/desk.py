@@ -56,7 +56,7 @@ class Desk(ABC):
             outputs = party.receive(message, octets)
         except (BlockAborted, ChannelError) as error:
             return self.abort(party, str(error))
-        self._board.follow(party)
+        self._board.judged(party)
         self.has_proof = self.has_proof or party.is_proven
         if party.objection:
             outputs += self.abort(party, party.objection)
@@ -64,6 +64,10 @@ class Desk(ABC):
             del self.blocks[party.number]
             self._board.released(party.report)
         return outputs
+
+    def oldest(self) -> BlockParty | None:
+        """Return the block that is nearest to its end."""
+        return self.blocks[min(self.blocks)] if self.blocks else None
 
     def holding(self) -> BlockParty | None:
         """Return the block whose key is ready here but not known to be so at the peer."""
@@ -92,6 +96,6 @@ class Desk(ABC):
 
     def _give_up(self, party: BlockParty, reason: str) -> list[Output]:
         del self.blocks[party.number]
-        self._board.follow(party)
+        self._board.judged(party)
         self._board.aborted()
         return [Aborted(party.number, reason)]

@@ -42,7 +42,7 @@ class Session:
     up to seconds of CPU): keep calls off the event loop. After `Ended` it does nothing more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a party is, knows and remembers, each by name
         self,
         role: Role,
         parameters: SessionParameters,
@@ -51,13 +51,16 @@ class Session:
         *,
         station: StationInputs | None = None,
         resumption: Resumption | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`should_stop` is asked now and then, from the calling thread, during long searches."""
         self._resumption = resumption or Resumption()
         check_role(role, self._resumption)
         self._role = role
         self._parameters = parameters
         self._authenticator = authenticator
         self._randomness = randomness
+        self._should_stop = should_stop
         self._finder = EventFinder(
             station or StationInputs(),
             window_ps=parameters.coincidence_window_ps,
@@ -122,7 +125,9 @@ class Session:
         if self._desk is None:
             return self._end("the peer did not begin with a greeting")
         try:
-            return self._with_news(act(self._desk))
+            outputs = act(self._desk)
+            self._board.show_stage(self._desk.oldest())
+            return self._with_news(outputs)
         except SessionOver as error:
             return self._end(str(error))
         except (AuthenticationError, Conflict) as error:
@@ -141,6 +146,7 @@ class Session:
             self._parameters,
             self._authenticator,
             self._randomness,
+            self._should_stop,
             agreed.session,
             agreed.greeting,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,7 +101,8 @@ class Matching:
     events reach its end.
     """
 
-    def __init__(self, parameters: SessionParameters) -> None:
+    def __init__(self, parameters: SessionParameters, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
         self._parameters = parameters
         self._window_ps = parameters.coincidence_window_ps
         self._delays = np.zeros((1, 1), dtype=np.int64)
@@ -164,6 +165,7 @@ class Matching:
             np.concatenate([chunk.times_ps for chunk in self._chunks]),
             offset_limit_s=self._parameters.clock_offset_limit_s,
             drift_limit_ppm=self._parameters.clock_drift_limit_ppm,
+            should_stop=self._should_stop,
         )
         if lock is not None:
             self._tracker = Tracker(lock)
@@ -174,9 +176,8 @@ class Matching:
         if self._search_ps < LONGEST_SEARCH_PS:
             self._search_ps *= 2
             return
-        keep_ps = self._chunks[-1].end_ps - LONGEST_SEARCH_PS // 2
-        while self._chunks[0].end_ps <= keep_ps:
-            self._held -= self._chunks.popleft().times_ps.size
+        self._chunks.clear()
+        self._held = 0
 
     def _settle(self, tracker: Tracker, chunk: Chunk) -> Matched | None:
         reach_ps = HISTOGRAM_REACH * self._window_ps

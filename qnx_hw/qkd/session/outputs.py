@@ -59,6 +59,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Inferred from the correlations in the measured plane; see `estimation.chsh`."""
     sifted_rate_bps: float | None = None
     secret_rate_bps: float | None = None
+    """Net of the key that the block's authentication used up; the counts below are not."""
     epsilon: float = 0.0
     """Sum of the failure probabilities of all keys of this session."""
     pairs: int = 0

@@ -11,6 +11,7 @@ leaves, each party sends one authentication tag over both directions and both gr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -78,6 +79,7 @@ class Context:
     parameters: SessionParameters
     authenticator: Authenticator
     randomness: Randomness
+    should_stop: Callable[[], bool]
     session: str
     greeting: bytes
 

@@ -52,7 +52,7 @@ class BobDesk(Desk):
         self._next_block += 1
         block = BobBlock(self._context, message.block, message.duration_ps)
         self.blocks[block.number] = block
-        self._board.note(block=block.number, progress=0.0, phase=LinkPhase.GENERATING)
+        self._board.note(progress=0.0, phase=LinkPhase.GENERATING)
         return block.begin(octets)
 
     def proceed(self) -> list[Output]:
@@ -70,7 +70,7 @@ class AliceDesk(Desk):
 
     def __init__(self, context: Context, board: Board, first_block: int) -> None:
         super().__init__(context, board, first_block)
-        self._matching = Matching(context.parameters)
+        self._matching = Matching(context.parameters, context.should_stop)
         self._locked_ps = 0
         self._shown_ps = 0
 
@@ -99,8 +99,6 @@ class AliceDesk(Desk):
                 outputs += waiting[0].sift()
             except BlockAborted as error:
                 outputs += self.abort(waiting[0], str(error))
-            else:
-                self._board.follow(waiting[0])
         if not self._in_step(Step.COLLECTING, Step.WAITING):
             outputs += self._plan()
         return outputs
@@ -129,7 +127,8 @@ class AliceDesk(Desk):
             outputs += self._settle(matched)
         is_locked = self._matching.is_locked
         if is_locked != was_locked:
-            self._locked_ps = 0
+            self._locked_ps = self._shown_ps = 0
+            self._board.lost_clock()
             self._board.show_clock(self._matching.clock_view(), None)
             self._board.note(phase=LinkPhase.SYNCHRONISING)
         if is_locked and self._locked_ps - self._shown_ps >= RATE_SPAN_PS:
@@ -164,5 +163,5 @@ class AliceDesk(Desk):
         block = AliceBlock(self._context, self._next_block, duration_ps)
         self._next_block += 1
         self.blocks[block.number] = block
-        self._board.note(block=block.number, progress=0.0, phase=LinkPhase.GENERATING)
+        self._board.note(progress=0.0, phase=LinkPhase.GENERATING)
         return block.plan()

@@ -65,9 +65,9 @@ class MemoryPads(PadSource):
         return Secret(self._peers[address : self._peer_taken])
 
 
-def authenticators(link: str = "test", pads: int = 64) -> dict[Role, Authenticator]:
+def authenticators(link: str = "test", pads: int = 64, seed: int = 99) -> dict[Role, Authenticator]:
     """Return both ends' authenticators."""
-    random = np.random.default_rng(99)
+    random = np.random.default_rng(seed)
     keys, alice, bob = random.bytes(32), random.bytes(16 * pads), random.bytes(16 * pads)
     return {
         Role.ALICE: Authenticator(Role.ALICE, link, Secret(keys), MemoryPads(alice, bob)),
