@@ -24,9 +24,6 @@ from qnx_hw.node.server import bind
 from qnx_hw.node.warming import warm_up
 from qnx_hw.secret import Secret
 
-GOOD_ENDING_S = 0.5
-"""How long the links may take to end a session in good order."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -131,9 +128,7 @@ async def _run(
     async with host.running(taken), _desktop(url if settings.desktop else None):
         watching.start(url)
         await until(told, settings.seconds, watching.look)
-        for name in network.links:
-            await host.stop_link(name)
-        await until(asyncio.Event(), GOOD_ENDING_S, watching.is_at_rest, interval_s=0.05)
+        await host.rest()
         watching.finish()
 
 
@@ -171,14 +166,6 @@ class _Watch:
                 self._views[link.name] = link
         self._screen.show(links)
         return self._blocks is not None and all(link.blocks_done >= self._blocks for link in links)
-
-    def is_at_rest(self) -> bool:
-        """Whether all sessions ended."""
-        return all(
-            station.is_at_rest
-            for node in self._host.nodes.values()
-            for station in node.stations.values()
-        )
 
     def finish(self) -> None:
         """Take the last numbers and compare the stores, which close after this."""

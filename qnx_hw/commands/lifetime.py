@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from qnx_hw.errors import QnxError
 
+LOOK_INTERVAL_S = 0.2
+
 _Result = TypeVar("_Result")
 
 
@@ -60,15 +62,13 @@ async def told_to_stop() -> AsyncIterator[asyncio.Event]:
             _remove(loop, kinds)
 
 
-async def until(
-    stop: asyncio.Event, seconds: float | None, is_done: Callable[[], bool], interval_s: float = 0.2
-) -> None:
+async def until(stop: asyncio.Event, seconds: float | None, is_done: Callable[[], bool]) -> None:
     """Wait until told to stop, or `seconds` went by, or `is_done`."""
     loop = asyncio.get_running_loop()
     end = None if seconds is None else loop.time() + seconds
     while not (stop.is_set() or is_done() or (end is not None and loop.time() >= end)):
         try:
-            async with asyncio.timeout(interval_s):
+            async with asyncio.timeout(LOOK_INTERVAL_S):
                 await stop.wait()
         except TimeoutError:
             continue

@@ -73,6 +73,8 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
                 return _is_enough(host.hub.links(), arguments.blocks)
 
             await until(stop, arguments.seconds, show)
+            await host.rest()
+            host.publish()
             screen.close()
             return host.hub.links()
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import entry_points
 
 from starlette.routing import BaseRoute
@@ -25,6 +25,8 @@ from qnx_hw.node.views import link_view
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
 SAME_MOMENT_S = 2.0
+GOOD_ENDING_S = 0.5
+"""How long sessions may take to say good-bye when the process is to end at once."""
 
 
 class Host(LinkCommands):
@@ -69,6 +71,16 @@ class Host(LinkCommands):
     async def stop_link(self, name: str) -> LinkView:
         """Let a link rest at all of its ends that are here."""
         return self._set_wanted(name, wanted=False)
+
+    async def rest(self, timeout_s: float = GOOD_ENDING_S) -> None:
+        """Let all links end their sessions in good order, if they do so in time."""
+        stations = [station for node in self.nodes.values() for station in node.stations.values()]
+        for station in stations:
+            station.set_wanted(False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
+                for station in stations:
+                    tasks.create_task(station.at_rest.wait())
 
     def publish(self) -> None:
         """Take the newest values of all nodes and links into the hub."""

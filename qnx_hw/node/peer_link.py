@@ -97,8 +97,11 @@ class Channel:
             async with asyncio.timeout(deadline_s):
                 self._writer.write(octets)
                 await self._writer.drain()
+        except TimeoutError as error:
+            self._writer.transport.abort()  # half a channel is none: receiving ends as well
+            raise ChannelError(f"the peer took nothing for {deadline_s:g} s") from error
         except _BROKEN as error:
-            raise ChannelError(f"the classical channel broke: {error or 'deadline'}") from error
+            raise ChannelError(f"the classical channel broke: {error}") from error
 
     async def _read(self, limit: int, deadline_s: float) -> bytes:
         try:

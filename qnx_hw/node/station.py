@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ import msgspec
 
 from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.config import LinkSection
-from qnx_hw.errors import QnxError
+from qnx_hw.errors import ChannelError, QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.node.door import Way
 from qnx_hw.node.keeping import Keeper
@@ -78,6 +79,9 @@ class Station:
         self._keeper = keeper
         self._tell = tell
         self._worker = Worker(f"{place.link} {place.role}")
+        self.at_rest = asyncio.Event()
+        """Set while no session runs."""
+        self.at_rest.set()
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._phase = LinkPhase.IDLE
@@ -93,11 +97,6 @@ class Station:
         """Let the link make keys, or let it rest."""
         (self._wanted.set if wanted else self._wanted.clear)()
         (self._unwanted.clear if wanted else self._unwanted.set)()
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether no session runs."""
-        return self._since_s is None
 
     def report(self) -> EndReport:
         """Return how this end is."""
@@ -159,6 +158,7 @@ class Station:
         log.debug("link %s: %s after %s", self._place.link, reason, was)
         self._earlier, self._metrics = _sum(self._earlier, self._metrics), Metrics()
         self._since_s, self._inbox = None, None
+        self.at_rest.set()
         return reason
 
     async def _watch_unwanted(self) -> None:
@@ -172,17 +172,22 @@ class Station:
         session = await self._worker.call(self._keeper.open_session)
         inbox: asyncio.Queue[_Input] = asyncio.Queue(WAITING_INPUTS)
         self._inbox, self._since_s = inbox, time.monotonic()
+        self.at_rest.clear()
         self._set_phase(LinkPhase.WARMING_UP, "")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(channel.keep_alive())
             tasks.create_task(_listen(channel, inbox))
+            tasks.create_task(_keep_alive(channel))
             tasks.create_task(self._gather(inbox))
             await self._act(channel, await self._worker.call(session.start))
             while True:
-                outputs = await self._feed_session(session, await inbox.get())
-                await self._act(channel, outputs)
+                given = await inbox.get()
+                if isinstance(given, ChannelError):
+                    raise given
+                await self._act(channel, await self._feed_session(session, given))
 
-    async def _feed_session(self, session: Session, given: _Input) -> list[Output]:
+    async def _feed_session(
+        self, session: Session, given: TagBlock | bytes | _Stop
+    ) -> list[Output]:
         match given:
             case TagBlock():
                 return await self._worker.call(session.detections, given)
@@ -197,11 +202,16 @@ class Station:
             await inbox.put(block)
 
     async def _act(self, channel: Channel, outputs: list[Output]) -> None:
-        """Carry out what the session asks, in order."""
+        """Carry out what the session asks, in order.
+
+        A message that cannot be sent does not end the session: what the peer said before it left,
+        such as the release of a block, is still to be heard. The end of that ends it.
+        """
         for output in outputs:
             match output:
                 case Send():
-                    await channel.send(output.message)
+                    with suppress(ChannelError):
+                        await channel.send(output.message)
                 case Progress():
                     self._metrics = output.metrics
                     self._set_phase(output.metrics.phase, output.metrics.message)
@@ -231,12 +241,21 @@ class _Stop:
     """Asks the session to end in good order."""
 
 
-_Input: TypeAlias = TagBlock | bytes | _Stop
+_Input: TypeAlias = TagBlock | bytes | _Stop | ChannelError
 
 
 async def _listen(channel: Channel, inbox: asyncio.Queue[_Input]) -> None:
-    while True:
-        await inbox.put(await channel.receive())
+    """Pass on what the peer says, and last why it says no more."""
+    try:
+        while True:
+            await inbox.put(await channel.receive())
+    except ChannelError as error:
+        await inbox.put(error)
+
+
+async def _keep_alive(channel: Channel) -> None:
+    with suppress(ChannelError):
+        await channel.keep_alive()
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -159,7 +159,7 @@ def test_a_stopped_link_rests_and_starts_again(pair: Pair) -> None:
         async with pair.running():
             await pair.shine_until(pair.both(1))
             pair.stations[Role.ALICE].set_wanted(False)
-            await pair.shine_until(lambda: pair.stations[Role.ALICE].is_at_rest)
+            await pair.shine_until(pair.stations[Role.ALICE].at_rest.is_set)
             assert LinkPhase.STOPPED in pair.phases()
             before = pair.blocks(Role.ALICE)
             pair.stations[Role.ALICE].set_wanted(True)
