@@ -108,9 +108,9 @@ def work_of(span_ps: int, limit_ps: int, bin_ps: int, rates: int) -> float:
 
 
 def _pieces_and_group(span_ps: int, limit_ps: int) -> tuple[int, int]:
-    # Inside a piece the rates of a group may smear a peak by half a bin, not more.
+    # Inside a piece the rates of a group may smear a peak by a quarter of a bin.
     pieces = max(1, round(span_ps / (2 * limit_ps)))
-    return pieces, max(1, pieces // 2)
+    return pieces, max(1, pieces // 4)
 
 
 def middle_of(times: Times) -> int:
