@@ -144,6 +144,7 @@ class Pair:
     resumption: dict[Role, Resumption] = field(default_factory=dict)
     authenticators: dict[Role, Authenticator] = field(default_factory=authenticators)
     seed: int = 1
+    should_stop: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.outputs: dict[Role, list[Output]] = {role: [] for role in Role}
@@ -157,6 +158,7 @@ class Pair:
                 self.authenticators[role],
                 SeededRandomness(self.seed + index),
                 resumption=self.resumption.get(role),
+                should_stop=self.should_stop,
             )
             for index, role in enumerate(Role)
         }

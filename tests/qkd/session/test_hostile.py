@@ -86,7 +86,7 @@ def check(pair) -> None:
 
 @pytest.mark.slow
 @settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
