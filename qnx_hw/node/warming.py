@@ -39,7 +39,8 @@ def compile_all(progress: Progress) -> None:
     from qnx_hw.qkd.parameters import StationInputs
 
     what = "compiling kernels"
-    timing.warm_up(lambda _, fraction: progress(what, TIMING_SHARE * fraction))
+    if (warm := getattr(timing, "warm_up", None)) is not None:
+        warm(lambda _, fraction: progress(what, TIMING_SHARE * fraction))
     progress(what, TIMING_SHARE)
     times = np.arange(1, 5, dtype=np.int64) * 1_000_000
     tags = TagBlock(times, np.arange(1, 5, dtype=np.uint8), 0, 10_000_000)

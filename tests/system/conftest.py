@@ -1,0 +1,51 @@
+"""Whole programs on ports of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from qnx_hw.commands.ports import free_ports, local_ports, moved
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "demo.toml"
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    """Return the example on free ports, with smaller blocks and its keys in a folder of ours."""
+    table = tomllib.loads(EXAMPLE.read_text())
+    taken = sorted(local_ports(table))
+    table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
+    table["network"]["data_dir"] = str(tmp_path / "data")
+    table["links"]["alice-bob"]["block_sifted_bits"] = 30_000
+    path = tmp_path / "lab.toml"
+    path.write_text(tomli_w.dumps(table))
+    return path
+
+
+@pytest.fixture(name="start")
+def _start() -> Iterator[Start]:
+    """Start `qnx …`; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qnx_hw", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

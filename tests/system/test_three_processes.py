@@ -1,0 +1,79 @@
+"""The laboratory, Alice and Bob as three programs: the same key, seen through two APIs."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qnx_hw import config
+from qnx_hw.api.client import NodeClient
+from qnx_hw.api.schema import LinkPhase
+from qnx_hw.cli import main
+from qnx_hw.keys import KeyStore
+from qnx_hw.secret import Secret
+
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(400)]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout is not None
+    heard = []
+    for line in process.stdout:
+        heard.append(line)
+        if words in line:
+            return line
+    pytest.fail(f"ended without '{words}':\n{''.join(heard)}")
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def test_two_nodes_and_a_laboratory_make_the_same_key(start: Start, file: Path) -> None:
+    assert main(["keys", "init", str(file)]) == 0
+    laboratory = start("sim", str(file))
+    line_with(laboratory, "endpoints")
+    nodes = [
+        start("run", str(file), "--node", name, "--seconds", "300") for name in ("alice", "bob")
+    ]
+    urls = [re.search(r"http://\S+", line_with(node, "API"))[0] for node in nodes]  # type: ignore[index]
+    for node in nodes:
+        line_with(node, "secret bits in 1 blocks")
+
+    link = NodeClient(urls[0]).state().links[0]
+    assert link.phase is LinkPhase.GENERATING
+    assert link.secret_bits > 0
+    assert NodeClient(urls[1]).stop_link("alice-bob").name == "alice-bob"
+    for node in nodes:
+        printed = finish(node)
+        assert "Traceback" not in printed
+
+    network = config.load(file)
+    salt = Secret(b"test")
+    with (
+        KeyStore(network.folder_of("alice")) as alice,
+        KeyStore(network.folder_of("bob")) as bob,
+    ):
+        ours, theirs = alice.digests("alice-bob", salt), bob.digests("alice-bob", salt)
+    common = ours.keys() & theirs.keys()
+    assert common
+    assert all(ours[block] == theirs[block] for block in common)
+
+
+def test_a_node_without_its_initial_secret_says_what_to_do(start: Start, file: Path) -> None:
+    process = start("run", str(file), "--node", "alice", "--no-api")
+    printed, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1
+    assert "qnx keys init" in printed
+    assert "Traceback" not in printed
