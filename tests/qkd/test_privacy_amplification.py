@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import llvmlite.binding as llvm
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -55,6 +56,12 @@ def linear_complexity(bits: Bits) -> int:
                 continue
         gap += 1
     return length
+
+
+def test_the_fast_way_is_taken_where_the_processor_has_it() -> None:
+    has_instruction = llvm.get_host_cpu_features().get("pclmul", False)
+
+    assert carryless.is_available() is has_instruction
 
 
 @given(st.integers(2, 400), st.data())
