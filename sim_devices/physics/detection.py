@@ -19,6 +19,7 @@ from sim_devices.physics.random_words import TO_UNIT, State, exponential, next_w
 FWHM_PER_SIGMA = 2.3548200450309493
 N_JITTER = 4096
 NEVER = -(1 << 61)
+NO_TAGS: tuple[Times, Inputs] = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +71,34 @@ class Detectors:
         self._table = jitter_table(self.response)
 
     def register(
-        self, arrivals: Arrivals, end_ps: int, clock: tuple[int, int, float], place: Place
+        self,
+        arrivals: Arrivals,
+        end_ps: int,
+        clock: tuple[int, int, float],
+        place: Place,
+        held: tuple[Times, Inputs] = NO_TAGS,
     ) -> tuple[Times, Inputs]:
         """Return sorted stamps and inputs 1 to 4 of what clicks before `end_ps`.
 
-        `clock` is (true time, stamp at that time, stamps per true time) of the chunk.
+        `clock` is (true time, stamp at that time, stamps per true time) of the chunk. Sorted tags
+        `held` back from the chunk before are merged in.
         """
         r = self.response
-        n = len(arrivals.times_ps)
+        n, n_held = len(arrivals.times_ps), len(held[0])
         extra = (r.afterpulse_probability, r.afterpulse_ps, r.crosstalk_probability)
         capacity = n + 64
         if r.afterpulse_probability or r.crosstalk_probability:
             capacity = 4 * n + 256
-        stamps = np.empty(capacity, dtype=np.int64)
-        inputs = np.empty(capacity, dtype=np.uint8)
+        stamps = np.empty(capacity + n_held, dtype=np.int64)
+        inputs = np.empty(capacity + n_held, dtype=np.uint8)
+        stamps[:n_held], inputs[:n_held] = held
         n_out = _register(
             seeded(place.seed, place.stream, place.chunk),
             (arrivals.times_ps, arrivals.detectors, end_ps),
             clock,
             (r.dead_time_ps, r.recovery_ps, self._table, *extra),
             (self._last_ps, self._pending_ps, self.clicks),
-            (stamps, inputs),
+            (stamps, inputs, n_held),
         )
         return stamps[:n_out], inputs[:n_out]
 
@@ -102,18 +110,18 @@ def _register(
     clock: tuple[int, int, float],
     answer: tuple[int, float, Real, float, float, float],
     memory: tuple[Times, Times, NDArray[np.int64]],
-    out: tuple[Times, Inputs],
+    out: tuple[Times, Inputs, int],
 ) -> int:
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     times, detectors, end_ps = arrivals
     start_ps, stamp_ps, stamps_per_ps = clock
     dead_ps, recovery_ps, table, after_probability, after_ps, cross_probability = answer
     last, pending, clicks = memory
-    stamps, inputs = out
+    stamps, inputs, n = out
     has_extra = after_probability > 0.0 or cross_probability > 0.0
     next_extra = pending.min()
     n_in = len(times)
-    i = n = 0
+    i = 0
     while n < len(stamps):
         if i < n_in and times[i] <= next_extra:
             time_ps = times[i]
@@ -149,10 +157,11 @@ def _register(
             if u < after_probability:
                 delay, s0, s1, s2, s3 = exponential(s0, s1, s2, s3)
                 pending[d] = min(pending[d], time_ps + dead_ps + np.int64(delay * after_ps))
+                next_extra = pending.min()
             elif u < after_probability + cross_probability:
                 neighbour = (d + 1) & 3
                 pending[neighbour] = min(pending[neighbour], time_ps + 1)
-            next_extra = pending.min()
+                next_extra = pending.min()
     return n
 
 

@@ -16,7 +16,7 @@ from sim_devices.physics.channel import Channel
 from sim_devices.physics.clicks import Arrivals, Inputs, Place, Times
 from sim_devices.physics.clock import Clock
 from sim_devices.physics.description import Eavesdropper, StationSetup
-from sim_devices.physics.detection import Detectors, Response
+from sim_devices.physics.detection import NO_TAGS, Detectors, Response
 from sim_devices.physics.polarization import (
     PAULI,
     Real,
@@ -107,7 +107,7 @@ class BenchStation(StationView):
         self._paddle_jones = PAULI[0]
         self._hears = np.ones(N_DETECTORS)
         self._batches: deque[_Batch] = deque()
-        self._held: tuple[Times, Inputs] = _no_tags()
+        self._held: tuple[Times, Inputs] = NO_TAGS
         self._counted = np.zeros(N_DETECTORS, dtype=np.int64)
         self._tags_until = self._counts_until = self.clock.segment().stamp_ps
         self._counts_taken = np.zeros(N_DETECTORS, dtype=np.int64)
@@ -137,7 +137,7 @@ class BenchStation(StationView):
             if high > low
         ]
         if not parts:
-            return _no_tags()
+            return NO_TAGS
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
@@ -203,6 +203,7 @@ class BenchStation(StationView):
             start_ps + length_ps,
             (now.true_ps, now.stamp_ps, now.stamps_per_ps),
             place,
+            self._held,
         )
         self.clock.advance(length_ps)
         self.channel.advance(length_ps * 1e-12)
@@ -210,16 +211,11 @@ class BenchStation(StationView):
 
     def _keep(self, stamps: Times, inputs: Inputs) -> None:
         """Add stamps to what can be taken, except those that later ones may still precede."""
-        if len(self._held[0]):
-            stamps = np.concatenate([self._held[0], stamps])
-            inputs = np.concatenate([self._held[1], inputs])
-            order = np.argsort(stamps, kind="stable")
-            stamps, inputs = stamps[order], inputs[order]
         complete = self.clock.segment().stamp_ps - self._guard_ps
         cut = int(np.searchsorted(stamps, complete))
         self._held = stamps[cut:], inputs[cut:]
         self._batches.append(_Batch(complete, stamps[:cut], inputs[:cut], self._counted))
-        self._counted = self._counted + _per_detector(inputs[:cut])
+        self._counted = self._detectors.clicks - _per_detector(inputs[cut:])
         done = min(self._tags_until, self._counts_until)
         lost = complete - round(KEPT_S * 1e12)
         while self._batches and self._batches[0].end <= max(done, lost):
@@ -235,7 +231,3 @@ class BenchStation(StationView):
 
 def _per_detector(inputs: Inputs) -> NDArray[np.int64]:
     return np.bincount(inputs, minlength=N_DETECTORS + 1)[1:].astype(np.int64)
-
-
-def _no_tags() -> tuple[Times, Inputs]:
-    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
