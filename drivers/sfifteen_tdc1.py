@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import math
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from drivers.tdc1_words import UNIT_PS, BlockAssembler, WordDecoder
+from drivers.tdc1_stream import Tdc1Stream
+from drivers.tdc1_words import UNIT_PS
 from qnx_hw.errors import (
     Busy,
     InstrumentError,
     InstrumentRefused,
-    InstrumentTimeout,
     NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
 from qnx_hw.instruments.families import TagStream, TimeTagger
-from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import (
     Edge,
     Identity,
@@ -34,7 +32,8 @@ from qnx_hw.instruments.values import (
     TaggerCapabilities,
 )
 from qnx_hw.transports import (
-    ByteStream,
+    Cancel,
+    Fence,
     Lines,
     Link,
     LinkTraits,
@@ -56,7 +55,7 @@ CAPABILITIES = TaggerCapabilities(
     threshold_range_v=(-3.3, 3.3),
 )
 # Late stream data stay in the USB buffer after `abort`; the maker reads until 20..50 ms of silence.
-TRAITS = LinkTraits(quiet_s=0.05)
+TRAITS = LinkTraits(quiet_s=0.05, fence=Fence(b"*IDN?\r\n", lambda line: b"TDC1" in line))
 REPLY_TIMEOUT_S = 2.0
 LONGEST_INTEGRATION_S = 65.535
 # The level's reply shows two or three digits.
@@ -77,7 +76,8 @@ class Tdc1(TimeTagger):
         self._recorder = recorder
         self._operation = threading.RLock()
         self._link: Link | None = None
-        self._stream: _Tdc1Stream | None = None
+        self._stream: Tdc1Stream | None = None
+        self._stopped = threading.Event()
         self._edge = Edge.FALLING
         self._resyncs = 0
         self._late_tags = 0
@@ -182,6 +182,7 @@ class Tdc1(TimeTagger):
     def stop(self) -> None:
         """Abort a count or a stream now."""
         link = self._connected()
+        self._stopped.set()
         link.send(b"\r\nabort\r\n", priority=Priority.STOP)
         stream = self._stream
         if stream is not None:
@@ -222,12 +223,13 @@ class Tdc1(TimeTagger):
         with self._idle():
             self._set_mode("SINGLES", SINGLES, None)
             self._set_time_ms(time_ms, None)
+            self._stopped.clear()
             try:
                 line = self._connected().query(
                     b"COUNTS?\r\n",
                     _is_counts,
                     timeout_s=integration_s + REPLY_TIMEOUT_S,
-                    cancel=cancel,
+                    cancel=_Either(self._stopped, cancel),
                 )
             except (InstrumentError, KeyboardInterrupt):
                 self._abort_quietly()
@@ -242,12 +244,12 @@ class Tdc1(TimeTagger):
             link = self._connected()
             self._set_mode("TIMESTAMP", TIMESTAMP, None)
             self._set_time_ms(0, None)
-            stream = _Tdc1Stream(self._finish, link.start_stream(), round(block_s * 1e12))
+            stream = Tdc1Stream(self._finish, link.start_stream(), round(block_s * 1e12))
             self._stream = stream
             link.send(b"INPKT;counts?;\r\n")
             return stream
 
-    def _finish(self, stream: _Tdc1Stream) -> None:
+    def _finish(self, stream: Tdc1Stream) -> None:
         with self._operation:
             if self._stream is not stream or self._link is None:
                 return
@@ -324,47 +326,15 @@ class Tdc1(TimeTagger):
             )
 
 
-class _Tdc1Stream(TagStream):
-    """Blocks from a running TDC1; one thread reads, any thread closes."""
+class _Either:
+    """Set once one of two events is."""
 
-    def __init__(
-        self, finish: Callable[[_Tdc1Stream], None], incoming: ByteStream, block_ps: int
-    ) -> None:
-        self._finish = finish
-        self._incoming = incoming
-        self._decoder = WordDecoder()
-        self._blocks = BlockAssembler(block_ps)
-        self._reading = threading.Lock()
+    def __init__(self, first: Cancel, second: Cancel | None) -> None:
+        self._first = first
+        self._second = second
 
-    @property
-    def resyncs(self) -> int:
-        """How often the byte stream slipped."""
-        return self._decoder.resyncs
-
-    @property
-    def late_tags(self) -> int:
-        """How many tags came after their block was gone."""
-        return self._blocks.late_tags
-
-    def read(self, *, timeout_s: float = 2.0) -> TagBlock:
-        """Return the next block once all of its tags are here."""
-        deadline_s = time.monotonic() + timeout_s
-        with self._reading:
-            while (block := self._blocks.next_block()) is None:
-                left_s = deadline_s - time.monotonic()
-                received, lost_bytes = self._incoming.read(max(left_s, 0.0))
-                if received:
-                    self._blocks.add(self._decoder.feed(received))
-                if lost_bytes:
-                    self._decoder.gap(lost_bytes)
-                    self._blocks.overflow()
-                if not received and not lost_bytes and left_s <= 0:
-                    raise InstrumentTimeout(f"no complete block of tags within {timeout_s:g} s")
-            return block
-
-    def close(self) -> None:
-        """Stop the tagger and discard what is still on the wire."""
-        self._finish(self)
+    def is_set(self) -> bool:
+        return self._first.is_set() or (self._second is not None and self._second.is_set())
 
 
 def _is_integer(line: bytes) -> bool:

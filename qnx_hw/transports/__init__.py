@@ -3,14 +3,24 @@
 from qnx_hw.transports.factory import address, make_wire, option
 from qnx_hw.transports.framing import Framer, Lines
 from qnx_hw.transports.link import Link
-from qnx_hw.transports.request import ByteStream, KeepAlive, LinkTraits, Matcher, Priority
+from qnx_hw.transports.request import (
+    ByteStream,
+    Cancel,
+    Fence,
+    KeepAlive,
+    LinkTraits,
+    Matcher,
+    Priority,
+)
 from qnx_hw.transports.sockets import SocketWire
 from qnx_hw.transports.transcript import Direction, Recorder, Transcript
 from qnx_hw.transports.wire import Wire
 
 __all__ = [
     "ByteStream",
+    "Cancel",
     "Direction",
+    "Fence",
     "Framer",
     "KeepAlive",
     "Lines",

@@ -4,9 +4,10 @@ How it thinks: requests wait in a priority queue; one at a time is sent and wait
 message its matcher accepts. All other messages go to the unsolicited handler. A request that runs
 out of time, or is given up, leaves the line suspect: until nothing came for `quiet_s`, what
 arrives is nobody's reply and no new request is sent, so a late reply is never taken for the next
-one's. A stop without a reply is written at once, whatever is under way. In stream mode received
-bytes bypass all this and go to a bounded buffer. When the wire breaks, everything that waits
-fails with `NotConnected` and the link is over; a driver opens a new one.
+one's; where the device has a harmless question (`Fence`), that is asked and answered first, too. A
+stop without a reply is written at once, whatever is under way. In stream mode received bytes
+bypass all this and go to a bounded buffer. When the wire breaks, everything that waits fails with
+`NotConnected` and the link is over; a driver opens a new one.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from qnx_hw.errors import Busy, Cancelled, InstrumentError, InstrumentTimeout, NotConnected
 from qnx_hw.transports.framing import Framer
 from qnx_hw.transports.request import (
     ByteStream,
+    Cancel,
     Counters,
     LinkTraits,
     Matcher,
     Priority,
     Request,
+    fail,
+    resolve,
 )
 from qnx_hw.transports.transcript import Direction, Recorder
 from qnx_hw.transports.wire import Wire
@@ -38,10 +42,10 @@ DEFAULT_TIMEOUT_S = 2.0
 STREAM_LIMIT_BYTES = 1 << 26
 # A device that never falls silent (status messages each 100 ms) must not block its link.
 LONGEST_DRAIN_S = 1.0
+FENCE_TIMEOUT_S = 1.0
 # How soon a caller with a cancel event looks at it; an Event cannot wake two kinds of waiter.
 CANCEL_CHECK_S = 0.02
-# What a caller grants the I/O thread beyond the deadline before it calls the thread stuck.
-GRACE_S = 5.0
+GRACE_S = 5.0  # what a caller grants the I/O thread beyond the deadline
 
 
 class Link:
@@ -79,6 +83,7 @@ class Link:
         self._active: Request | None = None
         self._outgoing = bytearray()
         self._quiet_at_s: float | None = None
+        self._is_fence_due = False
         self._drain_ends_s = 0.0
         self._draining: list[Future[bytes]] = []
         self._received_at_s = 0.0
@@ -119,7 +124,7 @@ class Link:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         priority: Priority = Priority.COMMAND,
-        cancel: threading.Event | None = None,
+        cancel: Cancel | None = None,
     ) -> bytes:
         """Send `payload` and return the message that `matcher` accepts.
 
@@ -191,9 +196,7 @@ class Link:
         if self._closing or self._thread.ident is None:
             raise NotConnected(f"'{self.name}' is not connected")
 
-    def _wait(
-        self, future: Future[bytes], timeout_s: float, cancel: threading.Event | None = None
-    ) -> bytes:
+    def _wait(self, future: Future[bytes], timeout_s: float, cancel: Cancel | None = None) -> bytes:
         ends_s = time.monotonic() + timeout_s + GRACE_S
         step_s = timeout_s + GRACE_S if cancel is None else CANCEL_CHECK_S
         while True:
@@ -265,12 +268,10 @@ class Link:
     def _expire(self, now_s: float) -> None:
         self._start_wanted_drain(now_s)
         if self._active is not None and self._active.is_abandoned():
-            self._active = None
-            self._suspect(now_s)
+            self._give_up_active(now_s)
         if self._active is not None and now_s >= self._active.deadline_s:
             self._time_out(self._active)
-            self._active = None
-            self._suspect(now_s)
+            self._give_up_active(now_s)
         with self._lock:
             late = [request for request in self._queue if now_s >= request.deadline_s]
             if late:
@@ -282,7 +283,7 @@ class Link:
             self._quiet_at_s = None
             self.counters.discarded_bytes += self._framer.reset()
             for future in self._draining:
-                _resolve(future, b"")
+                resolve(future, b"")
             self._draining.clear()
         stale_s = self._traits.stale_s
         if stale_s is not None and self._received_at_s and now_s >= self._received_at_s + stale_s:
@@ -296,6 +297,12 @@ class Link:
             self._draining.append(wanted)
             self._suspect(now_s)
 
+    def _give_up_active(self, now_s: float) -> None:
+        """Stop waiting for a reply; it may come yet."""
+        self._active = None
+        self._is_fence_due = self._traits.fence is not None
+        self._suspect(now_s)
+
     def _suspect(self, now_s: float) -> None:
         self._quiet_at_s = now_s + self._traits.quiet_s
         self._drain_ends_s = now_s + LONGEST_DRAIN_S
@@ -304,14 +311,14 @@ class Link:
         self.counters.timeouts += 1
         asked = request.payload[:32]
         shown = repr(asked.decode("ascii").strip()) if asked.isascii() else asked.hex(" ")
-        _fail(request.future, InstrumentTimeout(f"'{self.name}' did not answer {shown} in time"))
+        fail(request.future, InstrumentTimeout(f"'{self.name}' did not answer {shown} in time"))
 
     def _send_stops(self) -> None:
         with self._lock:
             stops, self._stops = self._stops, []
         for request in stops:
             self._put_out(request.payload)
-            _resolve(request.future, b"")
+            resolve(request.future, b"")
 
     def _send_next(self, now_s: float) -> None:
         keep_alive = self._traits.keep_alive
@@ -322,7 +329,7 @@ class Link:
             with self._lock:
                 if not self._queue:
                     return
-                request = heapq.heappop(self._queue)
+                request = self._fence_request(now_s) or heapq.heappop(self._queue)
             if request.is_abandoned():
                 continue
             self.counters.requests += 1
@@ -330,7 +337,15 @@ class Link:
                 self._active = request
             self._put_out(request.payload)
             if request.matcher is None:
-                _resolve(request.future, b"")
+                resolve(request.future, b"")
+
+    def _fence_request(self, now_s: float) -> Request | None:
+        fence = self._traits.fence
+        if fence is None or not self._is_fence_due:
+            return None
+        self._is_fence_due = False
+        deadline_s = now_s + FENCE_TIMEOUT_S
+        return Request(Priority.COMMAND, -1, fence.payload, fence.matcher, deadline_s)
 
     def _put_out(self, payload: bytes) -> None:
         if self._recorder is not None:
@@ -365,7 +380,7 @@ class Link:
         request = self._active
         if request is not None and request.matcher is not None and request.matcher(message):
             self._active = None
-            _resolve(request.future, message)
+            resolve(request.future, message)
             return
         self.counters.unsolicited += 1
         if self._unsolicited is not None:
@@ -382,23 +397,9 @@ class Link:
         drains = [*self._draining, *([drain] if drain else [])]
         lost = NotConnected(f"'{self.name}' was lost: {error}")
         for future in [*(request.future for request in waiting), *drains]:
-            _fail(future, lost)
+            fail(future, lost)
         if stream is not None:
             stream.fail(lost)
         self._wire.close()
         self._waker.close()
         self._woken.close()
-
-
-def _resolve(future: Future[bytes], reply: bytes) -> None:
-    try:
-        future.set_result(reply)
-    except InvalidStateError:
-        return  # cancelled by its caller
-
-
-def _fail(future: Future[bytes], error: Exception) -> None:
-    try:
-        future.set_exception(error)
-    except InvalidStateError:
-        return  # cancelled by its caller

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Protocol
 
 Matcher = Callable[[bytes], bool]
 """Whether a message is the reply that a request waits for."""
@@ -45,6 +46,20 @@ class KeepAlive:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """A harmless question whose answer cannot be taken for another's."""
+
+    payload: bytes
+    matcher: Matcher
+
+
+class Cancel(Protocol):
+    """Something that says whether its owner lost interest, as `threading.Event` does."""
+
+    def is_set(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
 class LinkTraits:
     """How a link must treat its device; from the device's manual."""
 
@@ -54,6 +69,9 @@ class LinkTraits:
     """After so long without the rest, the start of a message is forgotten (protocols without
     delimiters resynchronise so); None keeps it."""
     keep_alive: KeepAlive | None = None
+    fence: Fence | None = None
+    """Asked after a request that got no reply: what comes before its answer is nobody's, however
+    late it comes, as long as the device answers in order."""
     queue_limit: int = 256
 
 
@@ -121,3 +139,19 @@ class ByteStream:
             if not received and not lost_bytes and self._error is not None:
                 raise self._error
             return received, lost_bytes
+
+
+def resolve(future: Future[bytes], reply: bytes) -> None:
+    """Hand over a reply, unless its caller has cancelled."""
+    try:
+        future.set_result(reply)
+    except InvalidStateError:
+        return
+
+
+def fail(future: Future[bytes], error: Exception) -> None:
+    """Hand over an error, unless the caller has cancelled."""
+    try:
+        future.set_exception(error)
+    except InvalidStateError:
+        return

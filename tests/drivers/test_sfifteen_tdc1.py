@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -139,6 +140,21 @@ def test_a_count_can_be_cancelled(serve: Callable[..., list[str]]) -> None:
         with pytest.raises(Cancelled):
             tagger.count_rates(60.0, cancel=cancel)
 
+        assert len(tagger.count_rates(0.01)) == 4
+
+
+def test_a_stop_ends_a_count_of_another_thread(serve: Callable[..., list[str]]) -> None:
+    (url,) = serve(Tdc1Emulator())
+
+    with Tdc1(url) as tagger, ThreadPoolExecutor(1) as pool:
+        asked = tagger.status().counters["requests"]
+        counting = pool.submit(tagger.count_rates, 60.0)
+        while tagger.status().counters["requests"] < asked + 5:
+            assert not counting.done()
+        tagger.stop()
+
+        with pytest.raises(Cancelled):
+            counting.result(LONG_S)
         assert len(tagger.count_rates(0.01)) == 4
 
 

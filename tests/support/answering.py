@@ -38,25 +38,21 @@ class TcpDevice:
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._client: socket.socket | None = None
+        self._has_client = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def drop(self) -> None:
-        """Cut the client off; the next one gets in."""
-        if self._client is not None:
-            with suppress(OSError):
-                self._client.shutdown(socket.SHUT_RDWR)
-
-    def send(self, payload: bytes) -> None:
-        """Send to the client without being asked."""
-        assert self._client is not None
-        self._client.sendall(payload)
+        """Cut the client off, once it is in; the next one gets in."""
+        assert self._has_client.wait(30.0)
+        self._has_client.clear()
+        self._cut()
 
     def close(self) -> None:
         """Cut the client off and leave the port."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self.drop()
+        self._cut()
         self._thread.join()
         self._listener.close()
 
@@ -66,6 +62,11 @@ class TcpDevice:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _cut(self) -> None:
+        if self._client is not None:
+            with suppress(OSError):
+                self._client.shutdown(socket.SHUT_RDWR)
+
     def _run(self) -> None:
         while True:
             try:
@@ -74,6 +75,7 @@ class TcpDevice:
                 return
             with client:
                 self._client = client
+                self._has_client.set()
                 _serve_socket(client, self._answer)
 
 

@@ -14,6 +14,7 @@ from answering import TcpDevice, pipe_device, pty_device
 
 from qnx_hw.errors import Busy, Cancelled, InstrumentTimeout, NotConnected
 from qnx_hw.transports import (
+    Fence,
     KeepAlive,
     Lines,
     Link,
@@ -106,6 +107,28 @@ def test_a_late_reply_is_never_the_next_ones() -> None:
 
         assert second.result(LONG_S) == b"right"
         assert link.counters.timeouts == 1
+
+
+def test_a_fence_holds_back_a_reply_however_late() -> None:
+    asked = threading.Event()
+
+    def answer(chunk: bytes) -> bytes:
+        if b"who" in chunk:
+            asked.set()
+        return b"12\n" if b"second" in chunk else b""
+
+    traits = LinkTraits(quiet_s=0.01, fence=Fence(b"who\n", lambda m: m == b"me"))
+    with (
+        pipe_device(answer) as (near, far),
+        opened(SocketWire(near), traits=traits) as link,
+    ):
+        with pytest.raises(InstrumentTimeout):
+            link.query(b"first\n", bytes.isdigit, timeout_s=0.02)
+        second = link.submit(b"second\n", bytes.isdigit, timeout_s=LONG_S)
+        assert asked.wait(LONG_S)
+        far.sendall(b"11\nme\n")
+
+        assert second.result(LONG_S) == b"12"
 
 
 def test_a_lost_wire_fails_what_waits_and_what_comes() -> None:
