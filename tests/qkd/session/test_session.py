@@ -254,3 +254,18 @@ def test_a_dead_time_leaves_events_out_and_keys_equal(bench, small) -> None:
 
     assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) != {}
     assert pair.metrics(Role.ALICE).coincidence_rate_cps < 42_000
+
+
+@pytest.mark.slow
+def test_a_lost_clock_ends_the_block_and_is_found_again(bench, small) -> None:
+    long = msgspec.structs.replace(small, block_sifted_bits=300_000)
+    alice, bob = bench.Source(seconds=8.5, pairs_hz=60_000).blocks()
+    _, other = bench.Source(seconds=8.5, pairs_hz=60_000, seed=8).blocks()
+    bob[40:129] = other[40:129]
+
+    pair = bench.Pair(long).start().feed(alice, bob)
+
+    assert pair.of(Role.ALICE, Aborted)[0].reason == "the peer's clock was lost"
+    assert len(pair.of(Role.BOB, Aborted)) == len(pair.of(Role.ALICE, Aborted))
+    assert pair.metrics(Role.ALICE).clock.is_locked
+    assert len(pair.of(Role.BOB, BlockStarted)) > 1
