@@ -122,6 +122,22 @@ class Endpoint(Protocol):
         """Disappear."""
 
 
+class MessageEndpoint(Endpoint):
+    """An endpoint that carries whole messages and looks after its clients itself."""
+
+    @abstractmethod
+    def messages(self) -> list[tuple[int, bytes]]:
+        """Return what has arrived, as client and message."""
+
+    @abstractmethod
+    def send(self, client: int, payload: bytes) -> None:
+        """Send a message to a client; it is lost if the client is gone or does not read."""
+
+    def accept(self) -> Wire | None:
+        """Nobody has to be let in."""
+        return None
+
+
 class TcpEndpoint(Endpoint):
     """A listening TCP port for any number of clients."""
 

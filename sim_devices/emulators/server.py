@@ -14,7 +14,15 @@ from itertools import count
 
 from sim_devices.emulators.emulator import Emulator, Output, PortKind
 from sim_devices.emulators.faults import FaultKind, Faults, FaultyWire
-from sim_devices.endpoints import Endpoint, Wire, WireClosed, endpoint, spread
+from sim_devices.endpoints import (
+    Endpoint,
+    MessageEndpoint,
+    Wire,
+    WireClosed,
+    endpoint,
+    host_and_port,
+    spread,
+)
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +86,8 @@ class Device:
             if wire is not None:
                 self._add(port, wire)
             if listener is not None:
-                answer = partial(self._accept, port, place)
+                meet = self._receive if isinstance(place, MessageEndpoint) else self._accept
+                answer = partial(meet, port, place)
                 self._selector.register(listener, selectors.EVENT_READ, answer)
 
     def unplug(self) -> None:
@@ -98,7 +107,16 @@ class Device:
             self.unplug()
         if not self._plugged and not self._faults.strikes(FaultKind.UNPLUG, now_s):
             self.plug()
+        for port, place in self.endpoints:
+            # A ZeroMQ descriptor tells of a message only once, so it is also asked here.
+            self._receive(port, place, 0, now_s)
         self._send(self._emulator.tick(now_s))
+
+    def _receive(self, port: int, place: Endpoint, events: int, now_s: float) -> None:
+        if not isinstance(place, MessageEndpoint) or not self._plugged:
+            return
+        for client, message in place.messages():
+            self._send(self._emulator.feed(port, client, message, now_s))
 
     def _accept(self, port: int, place: Endpoint, events: int, now_s: float) -> None:
         wire = place.accept()
@@ -137,6 +155,9 @@ class Device:
 
     def _send(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
+            for port, place in self.endpoints:
+                if port == output.port and isinstance(place, MessageEndpoint) and self._plugged:
+                    place.send(output.client or 0, output.payload)
             for number, (port, wire) in list(self._wires.items()):
                 if port == output.port and output.client in {None, number}:
                     self._send_to(number, wire, output)
@@ -186,9 +207,13 @@ class Server:
             (port, _endpoint(emulator.ports[port], where))
             for port, where in spread(tuple(listen), emulator.default_listen)
         ]
-        device = Device(
-            name, emulator, Faults() if faults is None else faults, places, self._selector
-        )
+        hidden = [
+            (port, _endpoint(kind, places[0][1].url))
+            for port, kind in enumerate(emulator.ports)
+            if kind is PortKind.PAIR
+        ]
+        wanted = Faults() if faults is None else faults
+        device = Device(name, emulator, wanted, places + hidden, self._selector)
         self._devices.append(device)
         device.plug()
         return [place for _, place in places]
@@ -252,6 +277,7 @@ def serving(
 def _endpoint(kind: PortKind, listen: str) -> Endpoint:
     if kind is PortKind.STREAM:
         return endpoint(listen)
-    from sim_devices.endpoints_zmq import zmq_endpoint
+    from sim_devices.endpoints_zmq import PairEndpoint, ReplyEndpoint
 
-    return zmq_endpoint(kind, listen)
+    host, port = host_and_port(listen)
+    return ReplyEndpoint(host, port) if kind is PortKind.REPLY else PairEndpoint(host)

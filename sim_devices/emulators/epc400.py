@@ -1,0 +1,93 @@
+"""The OZ Optics EPC-400, four fibre squeezers driven by voltages.
+
+Source: maker's command list. Every reply ends with a line `Done`; settings send an empty line
+before it; what is not understood is answered by `Error!` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sim_devices.emulators.line_emulator import LineEmulator
+from sim_devices.emulators.station import Station
+
+N_CHANNELS = 4
+LARGEST_MV = 5000
+LARGEST_HZ = 100
+N_PRESETS = 8
+_SET_VOLTAGE = re.compile(r"V([1-4])\s*,\s*([+-]?\d{1,5})")
+_SET_PRESET_VOLTAGE = re.compile(r"V([ZHL])([1-4])")
+_SET_FREQUENCY = re.compile(r"F([1-4])\s*,\s*(\d{1,3})")
+_FIXED_MV = {"Z": 0, "H": LARGEST_MV, "L": -LARGEST_MV}
+_WAVEFORMS = {"WF1": "Sine", "WF2": "Triangle"}
+
+
+class Epc400Emulator(LineEmulator):
+    """Options: `faults`."""
+
+    def __init__(
+        self, station: Station | None = None, options: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(options or {})
+        self._restart()
+
+    def answer(self, command: str, client: int, now_s: float) -> bytes:
+        """Obey one line."""
+        wanted = command.upper()
+        content = self._shown(wanted)
+        if content is None:
+            content = "" if self._set(wanted) else None
+        return b"Error!\r\n" if content is None else content.encode() + b"\r\nDone\r\n"
+
+    def _restart(self) -> None:
+        self._mV = [0] * N_CHANNELS
+        self._hz = [7, 17, 37, 71]
+        self._mode = "DC"
+        self._waveform = "Sine"
+        self._uses_presets = False
+        self._preset = 1
+
+    def _shown(self, wanted: str) -> str | None:
+        voltages = (f"CH{n} {mV:+05d}" for n, mV in enumerate(self._mV, 1))
+        frequencies = (f"CH{n} {hz:03d}" for n, hz in enumerate(self._hz, 1))
+        shown = {
+            "V?": f"Voltage(mV): {' '.join(voltages)}",
+            "F?": f"Frequency(Hz): {'  '.join(frequencies)}",
+            "M?": f"Operating Mode: {self._mode}",
+            "WF?": f"AC Waveform: {self._waveform}",
+            "VF?": f"Voltage Set: {self._preset}",
+            "CD": "EPC-400 4 channels",
+        }
+        return shown.get(wanted)
+
+    def _set(self, wanted: str) -> bool:
+        if wanted in {"MDC", "MAC"}:
+            self._mode = wanted[1:]
+        elif wanted in _WAVEFORMS:
+            self._waveform = _WAVEFORMS[wanted]
+        elif wanted in {"ENVF0", "ENVF1"}:
+            self._uses_presets = wanted == "ENVF1"
+        elif wanted == "RST":
+            self._restart()
+        elif wanted != "SAVE":
+            return self._set_number(wanted)
+        return True
+
+    def _set_number(self, wanted: str) -> bool:
+        if parts := _SET_VOLTAGE.fullmatch(wanted):
+            number, value = int(parts[1]), int(parts[2])
+            if abs(value) > LARGEST_MV:
+                return False
+            self._mV[number - 1] = value
+        elif parts := _SET_PRESET_VOLTAGE.fullmatch(wanted):
+            self._mV[int(parts[2]) - 1] = _FIXED_MV[parts[1]]
+        elif parts := _SET_FREQUENCY.fullmatch(wanted):
+            if int(parts[2]) > LARGEST_HZ:
+                return False
+            self._hz[int(parts[1]) - 1] = int(parts[2])
+        elif re.fullmatch(r"VF[1-8]", wanted):
+            self._preset = int(wanted[2:])
+        else:
+            return False
+        return True

@@ -1,0 +1,86 @@
+"""The ID Quantique ID120 visible single-photon detector.
+
+Source: its users' driver. Lines end with a line feed; values are whole numbers in small units and
+come back with their unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sim_devices.emulators.emulator import number_option
+from sim_devices.emulators.line_emulator import as_number
+from sim_devices.emulators.scpi import MISSING_PARAMETER, OUT_OF_RANGE, ScpiEmulator
+from sim_devices.emulators.station import Station
+
+BREAKDOWN_UV = 140_000_000
+
+# Lowest, highest, at start, unit.
+_NUMBERS = {
+    "BIAS:VOLTAGE": (0, 220_000_000, 160_000_000, "uV"),
+    "DEADTIME:TIME": (400, 100_000, 1000, "ns"),
+    "THRESHOLD:VOLTAGE": (0, 2_000_000, 150_000, "uV"),
+    "REG:TEMP_SET_POINT": (-50_000, 20_000, -40_000, "mC"),
+    "COUNTERS:INTEGRATION_TIME": (1, 60_000, 1000, "ms"),
+}
+
+
+class Id120Emulator(ScpiEmulator):
+    """Options: `rate_cps` (at the usual bias), `seed`, `faults`."""
+
+    identity = "ID Quantique,ID120,0000001,1.0"
+
+    def __init__(
+        self, station: Station | None = None, options: Mapping[str, object] | None = None
+    ) -> None:
+        options = options or {}
+        super().__init__(options)
+        self._rate_cps = number_option(options, "rate_cps", 2000.0)
+        self._rng = np.random.default_rng(int(number_option(options, "seed", 6)))
+        self.reset()
+
+    def reset(self) -> None:
+        """Take the usual settings."""
+        self._numbers = {name: entry[2] for name, entry in _NUMBERS.items()}
+        self._is_cooled = True
+
+    def _one(self, single: str, now_s: float) -> str:
+        # Its words are not shortened, so they are taken before SCPI's rules.
+        header, _, argument = single.partition(" ")
+        name = header.upper().lstrip(":")
+        if name.removesuffix("?") in self._numbers:
+            return self._number(name, argument)
+        return super()._one(single, now_s)
+
+    def obey(self, header: str, argument: str, now_s: float) -> str | None:
+        """Obey what is not a number."""
+        if header == "REG:RUN" and argument.upper() in {"TRUE", "FALSE"}:
+            self._is_cooled = argument.upper() == "TRUE"
+            return ""
+        if header in {"REG:STAT?", "REG:RUN?"}:
+            return "TRUE" if self._is_cooled else "FALSE"
+        if header in {"COUN:DETECTION_FREQ?", "COUNTERS:DETECTION_FREQ?"}:
+            return f"{self._count(1000)} Hz"
+        if header in {"COUN:DETECTION_COUNT?", "COUNTERS:DETECTION_COUNT?"}:
+            return str(self._count(self._numbers["COUNTERS:INTEGRATION_TIME"]))
+        return None
+
+    def _number(self, name: str, argument: str) -> str:
+        key = name.removesuffix("?")
+        low, high, _, unit = _NUMBERS[key]
+        if name.endswith("?"):
+            return f"{self._numbers[key]} {unit}"
+        value = as_number(argument.strip())
+        if value is None:
+            return self.complain(MISSING_PARAMETER)
+        if not low <= value <= high:
+            return self.complain(OUT_OF_RANGE)
+        self._numbers[key] = int(value)
+        return ""
+
+    def _count(self, span_ms: int) -> int:
+        excess = max(self._numbers["BIAS:VOLTAGE"] - BREAKDOWN_UV, 0) / 20_000_000
+        warm = 1.0 if self._is_cooled else 50.0
+        return int(self._rng.poisson(self._rate_cps * excess * warm * span_ms / 1000.0))
