@@ -22,6 +22,7 @@ _PS = 1e12
 # Pairs within reach of a coarse peak: enough for any peak the coarse step can see.
 _NEAR_PAIRS = 2e6
 _LEAST_BIN_PS = 20_000
+_MOST_BINS = 1 << 24
 # Points to transform in one level: about 20 s of one core.
 _MOST_WORK = 4e8
 _WEAK, _STRONG = 4.5, 9.0
@@ -29,6 +30,8 @@ _CANDIDATES = 32
 # ln(100 000): one false lock in so many calls on unrelated streams.
 _CAUTION = 11.5
 _LEAST_TAGS = 20
+# Fewer pairs in a stretch than this would be no proof even without any background.
+_LEAST_PAIRS = 12
 # A quartz wanders by about this much in a second, so that the line found is not quite straight.
 _WANDER = 1e-9
 
@@ -51,11 +54,13 @@ def acquire(
     period by its limits. Takes fractions of a second of one core where coincidences are plenty,
     up to a minute where none are; `should_stop` is asked now and then.
 
-    Raise `UnsortedTimes` for times out of order; equal times are allowed.
+    Raise `UnsortedTimes` for times out of order; equal times count once.
     """
     times_a, times_b = as_times(times_a_ps, "Alice's times"), as_times(times_b_ps, "Bob's times")
     if not 0 < offset_limit_s <= 1e5 or not 0 < drift_limit_ppm <= 1e4:
         raise ValueError(f"cannot search ±{offset_limit_s} s and ±{drift_limit_ppm} ppm")
+    # A time told twice would count as proof twice.
+    times_a, times_b = _once(times_a), _once(times_b)
     if min(times_a.size, times_b.size) < _LEAST_TAGS:
         return None
     search = _Search(times_a, times_b, offset_limit_s, drift_limit_ppm)
@@ -73,6 +78,12 @@ def resolution_of(times: Times) -> int:
     """Return the unit to which these times are rounded, at least 1 ps."""
     steps = np.diff(times[:4096])
     return max(1, int(np.gcd.reduce(steps))) if steps.size > 1 else 1
+
+
+def _once(times: Times) -> Times:
+    is_new = np.ones(times.size, np.bool_)
+    is_new[1:] = times[1:] != times[:-1]
+    return times if is_new.all() else times[is_new]
 
 
 def _best_candidates(
@@ -100,10 +111,12 @@ class _Search:
     ) -> None:
         self._a, self._b = times_a, times_b
         self._limit_ps = round(offset_limit_s * _PS)
+        self._least_bin_ps = max(_LEAST_BIN_PS, 2 * self._limit_ps // _MOST_BINS)
         self._full_step = 2e-6 * drift_limit_ppm
         self._span_a = max(1, int(times_a[-1]) - int(times_a[0]))
         self._rate_a = times_a.size / self._span_a
-        self._rate_b = times_b.size / max(1, int(times_b[-1]) - int(times_b[0]))
+        # Tags of Bob crammed into a moment are not taken for a rate.
+        self._rate_b = times_b.size / max(int(times_b[-1]) - int(times_b[0]), self._span_a / 10)
         self._resolution = math.hypot(resolution_of(times_a), resolution_of(times_b))
 
     def levels(self) -> Iterator[tuple[Times, FoldedCorrelation, list[float]]]:
@@ -112,7 +125,7 @@ class _Search:
         while True:
             step = self._full_step / divisions
             span = self._stretch_ps(step)
-            bin_ps = max(_LEAST_BIN_PS, int(step * span / 2))
+            bin_ps = max(self._least_bin_ps, int(step * span / 2))
             rates = [(k + 0.5) * step - self._full_step / 2 for k in range(divisions)]
             places = (0.5,) if span > self._span_a / 2 else (0.5, 0.0, 1.0)
             work = len(places) * work_of(span, self._limit_ps, bin_ps, divisions)
@@ -120,13 +133,13 @@ class _Search:
                 return
             for place in places:
                 stretch = self._stretch(span, place)
-                nearby = self._nearby(stretch)
-                if stretch.size >= _LEAST_TAGS and nearby.size >= _LEAST_TAGS:
+                if stretch.size >= _LEAST_TAGS and self._nearby(stretch).size >= _LEAST_TAGS:
                     correlation = FoldedCorrelation(
-                        stretch, nearby, limit_ps=self._limit_ps, bin_ps=bin_ps
+                        stretch, self._nearby(stretch), limit_ps=self._limit_ps, bin_ps=bin_ps
                     )
                     yield stretch, correlation, rates
-            if bin_ps == _LEAST_BIN_PS:
+            weakest = _WEAK * math.sqrt(self._rate_a * self._rate_b * step) * span
+            if bin_ps == self._least_bin_ps or weakest < _LEAST_PAIRS:
                 return
             divisions *= 4
 

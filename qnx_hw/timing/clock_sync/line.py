@@ -18,6 +18,8 @@ _BINS = 24
 _BOX = 4
 # A time that is rounded to 1 spreads by sqrt(1/12).
 _ROUNDED = 0.2887
+# A few times what `acquire` aims at; more come only from streams that are no random clicks.
+MOST_PAIRS = 1 << 24
 # Finer than any tagger and detector: 10 ps.
 _FINEST_PS = 10.0
 
@@ -142,7 +144,8 @@ def differences(
 ) -> tuple[Floats, Floats]:
     """Return all pairs within reach of the line: Alice's time and the residual in ps.
 
-    Alice's time runs from -1 to 1 over her tags; the line must be stated at their middle.
+    Alice's time runs from -1 to 1 over her tags; the line must be stated at their middle. None
+    are returned where there would be more than `MOST_PAIRS`.
     """
     x, dt = _differences(times_a, times_b, line.centre_ps, line.offset_ps, line.rate, int(reach_ps))
     return x / half_span(times_a), dt
@@ -174,6 +177,8 @@ def _differences(
                     dt[n] = times_b[k] - (time + offset) - drift
                 n += 1
                 k += 1
+            if n > MOST_PAIRS:
+                return np.empty(0, np.float64), np.empty(0, np.float64)
     return x, dt
 
 
