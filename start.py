@@ -27,6 +27,7 @@ STAMP = ENVIRONMENT / "qnx-installed"
 WINDOWS = os.name == "nt"
 BINARIES = ENVIRONMENT / ("Scripts" if WINDOWS else "bin")
 PYTHON = BINARIES / ("python.exe" if WINDOWS else "python")
+PIP = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
 
 # What PySide6 loads at import, and the Debian and Ubuntu packages that hold it.
 QT_LIBRARIES = {
@@ -97,17 +98,16 @@ def is_current(lock: str) -> bool:
 
 def install(lock: str) -> None:
     """Make the environment and install exactly what the lock names, by uv or by pip."""
-    print(
-        f"Setting up {ENVIRONMENT.name} (once, some minutes with pip, less with uv) ...", flush=True
-    )
+    print(f"Setting up {ENVIRONMENT.name}: once, a minute with uv, some with pip ...", flush=True)
     STAMP.unlink(missing_ok=True)
     if not PYTHON.exists():
         make_environment()
     requirements = ["--require-hashes", "-r", str(ROOT / "lock" / f"{lock}.txt")]
     ourselves = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-    installer = find_installer()
-    subprocess.run([*installer, *requirements], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*installer, *ourselves], check=True, stdout=subprocess.DEVNULL)
+    uv = find_uv()
+    if uv is None or not use(uv, requirements, check=False):
+        use(PIP, requirements, check=True)
+    use(PIP, ourselves, check=True)
     STAMP.write_text(fingerprint(lock) + "\n", encoding="utf-8")
     print("Ready.", flush=True)
 
@@ -126,17 +126,26 @@ def make_environment() -> None:
     venv.EnvBuilder(with_pip=True, clear=True, symlinks=not WINDOWS).create(ENVIRONMENT)
 
 
-def find_installer() -> list[str]:
-    """Return the install command: uv from the path, uv put into the environment, or plain pip."""
-    pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+def use(installer: list[str], arguments: list[str], *, check: bool) -> bool:
+    """Run an installer; return whether it did what was asked."""
+    # uv trusts its own list of certificates unless told; pip and browsers trust the system's.
+    environment = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1", **os.environ}
+    words = [*installer, *arguments]
+    done = subprocess.run(words, check=check, stdout=subprocess.DEVNULL, env=environment)
+    return done.returncode == 0
+
+
+def find_uv() -> list[str] | None:
+    """Return uv's install command, from the path or put into the environment; None without uv."""
+    if os.environ.get("QNX_NO_UV"):
+        return None
     uv = shutil.which("uv")
-    if uv is None and not os.environ.get("QNX_NO_UV"):
+    if uv is None:
         bundled = BINARIES / ("uv.exe" if WINDOWS else "uv")
         wanted = ["--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "lock" / "uv.txt")]
-        if bundled.exists() or subprocess.run([*pip, *wanted], check=False).returncode == 0:
-            uv = str(bundled)
-    if uv is None or os.environ.get("QNX_NO_UV"):
-        return pip
+        if not bundled.exists() and not use(PIP, wanted, check=False):
+            return None
+        uv = str(bundled)
     return [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
 
 
