@@ -172,7 +172,11 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"*IDN?\n", rb"THORLABS,PAX1000IR2/M,.*\n"),
             (0.0, b"INPut:ROTation:STATe 1\nINP:ROT:STAT?\n", rb"1\n"),
             (0.0, b"SENSe:DATA:PRIMary:LATest?\n", rb"(\d+,){3}1,.*\n"),
-            (2.1, b"SENS:DATA:PRIM:LAT?\n", rb"(\d+,){3}0,(0,){5}(2\.99|3\.00)\d+E-01,.*,9.8\d+E-01,.*\n"),
+            (
+                2.1,
+                b"SENS:DATA:PRIM:LAT?\n",
+                rb"(\d+,){3}0,(0,){5}(2\.99|3\.00)\d+E-01,.*,9.8\d+E-01,.*\n",
+            ),
         ],
     ),
 }

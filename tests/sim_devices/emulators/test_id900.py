@@ -1,0 +1,140 @@
+"""The ID900 by its guide's examples, and on ZeroMQ."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import zmq
+
+from sim_devices.emulators.id900 import Id900Emulator
+from sim_devices.emulators.server import serving
+
+PATIENCE_MS = 20_000
+
+
+def ask(device: Id900Emulator, request: str, now_s: float = 0.0, port: int = 0) -> str:
+    outputs = device.feed(port, 1, request.encode(), now_s)
+    return outputs[-1].payload.decode()
+
+
+def test_settings_echo_what_the_device_took() -> None:
+    device = Id900Emulator()
+
+    reply = ask(device, "INPU1:ENAB ON;THRE 0.5V;SELE UNSHAPED;:INPU2:COUN?")
+
+    assert reply == "ON\n0.499712V\nUNSHAPED\n0"
+    assert ask(device, "inpu1:threshold 1;:INPUt1:THREshold?") == "0.999424V\n0.999424V"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "reply"),
+    [
+        ("*IDN?", "ID Quantique,ID900,00000001,1.0.0"),
+        ("FLY:HIGH 3", "SCPI_ERR_INVALID_CMD"),
+        ("INPU9:ENAB ON", "SCPI_ERR_INVALID_CMD"),
+        ("INPU1:ENAB MAYBE", "SCPI_ERR_PARAM_TYPE"),
+        ("INPU1:COUN:INTE 0", "SCPI_ERR_PARAM_TYPE"),
+        ("DELA1:VALU 1500", "1500TB"),
+        ("DELAy2:VALUe 1.5ns", "1500TB"),
+        ("INPU1:COUN:RESE", "Counter value set to 0 "),
+        ("INPU1:HIRE:ERROR?", "0"),
+        ("HIST1:FLUS", "Flushed Histogram!"),
+        ("HIST1:BCOU 3;DATA?", "3\n[0,0,0]"),
+        ("RECord:TRIGger:ARM:MODE MANUal", "MANUAL"),
+        ("REC:STAG?", "STOPPED"),
+        ("RAW1:ERRORS?", "0"),
+        ("TSCO6:FIR:LINK INPU1;:TSCO6:SECO:LINK INPU2", "INPU1\nINPU2"),
+    ],
+)
+def test_replies(request_text: str, reply: str) -> None:
+    assert ask(Id900Emulator(), request_text) == reply
+
+
+def test_counters_hold_the_last_full_cycle() -> None:
+    device = Id900Emulator(options={"rate_cps": 10_000.0})
+    ask(device, "INPU1:COUN:INTE 500;MODE CYCL")
+
+    for tick in range(120):
+        device.tick(tick / 100)
+
+    assert 4500 < int(ask(device, "INPU1:COUN?", 1.2)) < 5500
+
+
+def test_an_acquisition_streams_its_stamps_and_ends_with_nothing() -> None:
+    device = Id900Emulator(options={"rate_cps": 10_000.0})
+    ask(device, "REC:TRIG:ARM:MODE MANU;:REC:ENAB ON;:REC:STOP;:REC:NUM 2;:REC:DUR 200000000000")
+    ask(device, "RAW1:ERRORS:CLEAR")
+    started = json.loads(
+        ask(device, "start-stream --address 127.0.0.1 --channel 1 --stream-port 7001", port=1)
+    )
+    ask(device, "RAW1:SEND ON")
+    ask(device, "REC:PLAY")
+
+    assert ask(device, "REC:STAGe?") == "PLAYING"
+    streamed = [out for tick in range(60) for out in device.tick(tick / 100)]
+    status = json.loads(ask(device, f"status --id {started['id']}", 0.6, port=1))
+    ended = device.feed(1, 1, f"stop --id {started['id']}".encode(), 0.6)
+
+    stamps = [np.frombuffer(out.payload, dtype="<u8") for out in streamed]
+    assert {(out.port, out.client) for out in streamed} == {(2, 7001)}
+    assert len(stamps) == status["acquisitions_count"] == 2
+    assert sum(map(len, stamps)) == status["timestamps_count"]
+    assert all(1700 < len(part) < 2300 and part.max() <= 2.1e11 for part in stamps)
+    assert (ended[0].client, ended[0].payload) == (7001, b"")
+    assert ask(device, "list", port=1) == "[]"
+
+
+@pytest.mark.parametrize("request_text", ["", "fly", "stop --id 9", "start-stream", 'x "'])
+def test_the_data_link_explains_what_is_wrong(request_text: str) -> None:
+    reply = json.loads(ask(Id900Emulator(), request_text, port=1))
+
+    assert reply["error"]["description"]
+
+
+def test_both_services_answer_on_zeromq() -> None:
+    with serving(Id900Emulator()) as (scpi, link), zmq.Context() as context:
+        for place, request, expected in (
+            (scpi, "INPU1:THRE 0.5V", "0.499712V"),
+            (scpi, "*IDN?", "ID Quantique,ID900,00000001,1.0.0"),
+            (link, "list", "[]"),
+        ):
+            with context.socket(zmq.REQ) as socket:
+                socket.linger = 0
+                socket.rcvtimeo = PATIENCE_MS
+                socket.connect(place.url)
+                socket.send_string(request)
+                assert socket.recv_string() == expected
+
+
+def test_a_stream_arrives_on_its_port() -> None:
+    device = Id900Emulator(options={"rate_cps": 10_000.0})
+    with serving(device) as (scpi, link), zmq.Context() as context:
+        with context.socket(zmq.PAIR) as probe:
+            port = probe.bind_to_random_port("tcp://127.0.0.1")
+        with (
+            context.socket(zmq.REQ) as control,
+            context.socket(zmq.REQ) as service,
+            context.socket(zmq.PAIR) as stream,
+        ):
+            for socket, url in (
+                (control, scpi.url),
+                (service, link.url),
+                (stream, f"tcp://127.0.0.1:{port}"),
+            ):
+                socket.linger = 0
+                socket.rcvtimeo = PATIENCE_MS
+                socket.connect(url)
+            service.send_string(f"start-stream --address x --channel 2 --stream-port {port}")
+            name = json.loads(service.recv_string())["id"]
+            control.send_string("RAW2:SEND ON;:REC:DUR 100000000000;:REC:NUM INF;:REC:PLAY")
+            control.recv_string()
+
+            part = np.frombuffer(stream.recv(), dtype="<u8")
+            service.send_string(f"stop --id {name}")
+            service.recv_string()
+            while stream.recv():
+                continue
+
+    assert 500 < len(part) < 1500
