@@ -22,7 +22,6 @@ from qnx_hw.qkd.session.outputs import (
     Send,
 )
 from qnx_hw.qkd.session.randomness import Randomness, SystemRandomness
-from qnx_hw.qkd.session.warming import warm_up
 
 __all__ = [
     "Aborted",
@@ -44,5 +43,4 @@ __all__ = [
     "SessionParameters",
     "StationInputs",
     "SystemRandomness",
-    "warm_up",
 ]

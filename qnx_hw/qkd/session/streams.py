@@ -16,6 +16,8 @@ from qnx_hw.qkd.session.party import Context, Step
 from qnx_hw.qkd.sifting import Events, round_to_slots, slot_limit, slot_times
 
 SHORTEST_BLOCK_PS = 1_000_000_000
+MAX_BLOCK_EVENTS = 1 << 26
+"""One bit for each of Bob's events must fit into a message."""
 DISTILLING = (Step.SIFTING, Step.TESTING, Step.RECONCILING, Step.AMPLIFYING, Step.SEALING)
 
 
@@ -73,6 +75,7 @@ class AliceDesk(Desk):
         self._matching = Matching(context.parameters, context.should_stop)
         self._locked_ps = 0
         self._shown_ps = 0
+        self._peer_rate_hz = 0.0
 
     def saw(self, events: Events) -> list[Output]:
         for block in self._in_step(Step.COLLECTING):
@@ -97,7 +100,7 @@ class AliceDesk(Desk):
         if waiting and not self._in_step(*DISTILLING):
             try:
                 outputs += waiting[0].sift()
-            except BlockAborted as error:
+            except (BlockAborted, ChannelError) as error:
                 outputs += self.abort(waiting[0], str(error))
         if not self._in_step(Step.COLLECTING, Step.WAITING):
             outputs += self._plan()
@@ -141,6 +144,7 @@ class AliceDesk(Desk):
         if matched.is_locked:
             span_ps = chunk.end_ps - chunk.start_ps
             self._locked_ps += span_ps
+            self._peer_rate_hz = chunk.times_ps.size / span_ps * 1e12
             self._board.matched(span_ps, matched.bases.size, matched.accidentals)
         block = self.blocks.get(chunk.block)
         if not isinstance(block, AliceBlock):
@@ -158,8 +162,9 @@ class AliceDesk(Desk):
             return []
         parameters = self._context.parameters
         wanted_ps = 2 * parameters.block_sifted_bits / rate_hz * 1e12
-        longest_ps = int(parameters.max_block_s * 1e12)
-        duration_ps = max(SHORTEST_BLOCK_PS, min(int(wanted_ps), longest_ps))
+        longest_ps = parameters.max_block_s * 1e12
+        held_ps = MAX_BLOCK_EVENTS / max(self._peer_rate_hz, 1.0) * 1e12
+        duration_ps = max(SHORTEST_BLOCK_PS, int(min(wanted_ps, longest_ps, held_ps)))
         block = AliceBlock(self._context, self._next_block, duration_ps)
         self._next_block += 1
         self.blocks[block.number] = block

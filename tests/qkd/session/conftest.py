@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
@@ -20,6 +22,7 @@ from qnx_hw.qkd.session import (
     Ended,
     KeyDropped,
     KeyReady,
+    Metrics,
     Output,
     Progress,
     Randomness,
@@ -123,7 +126,7 @@ class Source:
 
 
 def _cut(
-    times: np.ndarray, channels: np.ndarray, start: int, seconds: float, span: int
+    times: NDArray[np.int64], channels: NDArray[np.uint8], start: int, seconds: float, span: int
 ) -> list[TagBlock]:
     blocks = []
     for begin in range(start, start + int(seconds * PS) - span + 1, span):
@@ -186,14 +189,14 @@ class Pair:
         self._act(Role.ALICE, self.sessions[Role.ALICE].close("the test is over"))
         self.deliver()
 
-    def of(self, role: Role, kind: type) -> list:
+    def of(self, role: Role, kind: type | tuple[type, ...]) -> list[Any]:
         return [output for output in self.outputs[role] if isinstance(output, kind)]
 
     def keys(self, role: Role) -> dict[int, bytes]:
         """Keys that were released at one end."""
         return {output.block: output.key.reveal() for output in self.of(role, KeyReady)}
 
-    def metrics(self, role: Role):
+    def metrics(self, role: Role) -> Metrics:
         return self.of(role, Progress)[-1].metrics
 
     def reasons(self, role: Role) -> list[str]:

@@ -1,15 +1,22 @@
 """A classical channel in the hands of an attacker: equal keys or none, never different ones."""
 
+from types import ModuleType
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import decode, encode
+from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import Aborted, Ended, KeyPending
+
+Streams = tuple[list[TagBlock], list[TagBlock]]
 
 KINDS = [
     (Role.ALICE, messages.Hello),
@@ -70,11 +77,11 @@ class Attack:
 
 
 @pytest.fixture(scope="module")
-def tags(bench):
+def tags(bench: ModuleType) -> Streams:
     return bench.Source(seconds=2.3).blocks()
 
 
-def check(pair) -> None:
+def check(pair: Any) -> None:
     """Whatever happened, no two keys of one block differ, and Bob is never ahead of Alice."""
     alice, bob = pair.keys(Role.ALICE), pair.keys(Role.BOB)
     pending = {o.block: o.pending.key.reveal() for o in pair.of(Role.BOB, KeyPending)}
@@ -96,7 +103,12 @@ def check(pair) -> None:
     st.floats(0, 0.999),
 )
 def test_any_attack_on_any_message_leaves_equal_keys_or_none(
-    bench, tags, small, target: tuple[Role, type], action: str, place: float
+    bench: ModuleType,
+    tags: Streams,
+    small: SessionParameters,
+    target: tuple[Role, type],
+    action: str,
+    place: float,
 ) -> None:
     pair = bench.Pair(small)
     pair.tamper = Attack(target, action, place)
@@ -111,7 +123,11 @@ def test_any_attack_on_any_message_leaves_equal_keys_or_none(
 @pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
 @pytest.mark.parametrize("target", SEALED, ids=lambda kind: f"{kind[0]}-{kind[1].__name__}")
 def test_a_changed_bit_in_a_block_costs_its_key(
-    bench, tags, small, target: tuple[Role, type], place: float
+    bench: ModuleType,
+    tags: Streams,
+    small: SessionParameters,
+    target: tuple[Role, type],
+    place: float,
 ) -> None:
     pair = bench.Pair(small)
     pair.tamper = Attack(target, "flip", place)
@@ -123,7 +139,9 @@ def test_a_changed_bit_in_a_block_costs_its_key(
     assert 1 not in pair.keys(Role.BOB)
 
 
-def test_a_changed_disclosure_that_hides_errors_is_found_out(bench, tags, small) -> None:
+def test_a_changed_disclosure_that_hides_errors_is_found_out(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     heard: list[messages.Test] = []
 
     def flatter(role: Role, octets: bytes) -> list[bytes]:
@@ -142,7 +160,9 @@ def test_a_changed_disclosure_that_hides_errors_is_found_out(bench, tags, small)
     assert pair.of(Role.BOB, Ended) or pair.of(Role.BOB, Aborted)
 
 
-def test_ends_that_share_no_secret_raise_the_alarm(bench, tags, small) -> None:
+def test_ends_that_share_no_secret_raise_the_alarm(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     other = bench.authenticators(seed=5)
     ends = {Role.ALICE: bench.authenticators()[Role.ALICE], Role.BOB: other[Role.BOB]}
 
@@ -153,7 +173,9 @@ def test_ends_that_share_no_secret_raise_the_alarm(bench, tags, small) -> None:
     assert pair.of(Role.ALICE, Ended)
 
 
-def test_without_pads_the_session_ends_and_keeps_no_key(bench, tags, small) -> None:
+def test_without_pads_the_session_ends_and_keeps_no_key(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small, authenticators=bench.authenticators(pads=0)).start().feed(*tags)
 
     assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
@@ -161,7 +183,9 @@ def test_without_pads_the_session_ends_and_keeps_no_key(bench, tags, small) -> N
     assert not pair.of(Role.ALICE, Ended)[0].is_alarm
 
 
-def test_a_forged_abort_after_the_seals_does_not_part_the_ends(bench, tags, small) -> None:
+def test_a_forged_abort_after_the_seals_does_not_part_the_ends(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     def replace_release(role: Role, octets: bytes) -> list[bytes]:
         if isinstance(decode(octets), messages.Release):
             return [encode(messages.Abort(1, "forged"))]
@@ -177,7 +201,9 @@ def test_a_forged_abort_after_the_seals_does_not_part_the_ends(bench, tags, smal
     assert pair.of(Role.BOB, Ended)
 
 
-def test_what_the_peer_writes_is_not_shown(bench, tags, small) -> None:
+def test_what_the_peer_writes_is_not_shown(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     def slander(role: Role, octets: bytes) -> list[bytes]:
         if isinstance(decode(octets), messages.Pairs):
             return [encode(messages.Abort(1, "call this number"))]
@@ -202,7 +228,7 @@ def test_what_the_peer_writes_is_not_shown(bench, tags, small) -> None:
     ids=lambda message: type(message).__name__,
 )
 def test_a_message_out_of_turn_ends_bobs_session(
-    bench, small, message: messages.AnyMessage
+    bench: ModuleType, small: SessionParameters, message: messages.AnyMessage
 ) -> None:
     pair = bench.Pair(small).start()
 
@@ -212,13 +238,15 @@ def test_a_message_out_of_turn_ends_bobs_session(
 
 
 @pytest.mark.parametrize("octets", [b"", b"\x00", b"\x91\xa5hello"])
-def test_bytes_that_are_no_message_end_the_session(bench, small, octets: bytes) -> None:
+def test_bytes_that_are_no_message_end_the_session(
+    bench: ModuleType, small: SessionParameters, octets: bytes
+) -> None:
     pair = bench.Pair(small).start()
 
     assert any(isinstance(o, Ended) for o in pair.sessions[Role.ALICE].receive(octets))
 
 
-def test_nothing_is_heard_before_a_greeting(bench, small) -> None:
+def test_nothing_is_heard_before_a_greeting(bench: ModuleType, small: SessionParameters) -> None:
     session = bench.Pair(small).sessions[Role.BOB]
 
     assert any(isinstance(o, Ended) for o in session.receive(encode(messages.Plan(1, 10**12))))

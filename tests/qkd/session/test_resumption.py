@@ -1,22 +1,29 @@
 """What a cut connection leaves behind is settled by the next session, alike at both ends."""
 
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
 import msgspec
 import pytest
 
+from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import decode, encode
-from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock, Resumption
+from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock, Resumption, SessionParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import BlockStarted, KeyDropped, KeyPending, KeyReady, Session
 from qnx_hw.secret import Secret
 
+Streams = tuple[list[TagBlock], list[TagBlock]]
+
 
 @pytest.fixture(scope="module")
-def tags(bench):
+def tags(bench: ModuleType) -> Streams:
     return bench.Source(seconds=2.3).blocks()
 
 
-def cut_at(role: Role, kind: type):
+def cut_at(role: Role, kind: type) -> Callable[[Role, bytes], list[bytes]]:
     """Return a channel that breaks where this message should pass."""
     is_broken = False
 
@@ -29,7 +36,7 @@ def cut_at(role: Role, kind: type):
     return tamper
 
 
-def memories(pair) -> dict[Role, Resumption]:
+def memories(pair: Any) -> dict[Role, Resumption]:
     """What both callers kept."""
     released = [o.released for o in pair.of(Role.ALICE, KeyReady)]
     held = [o.pending for o in pair.of(Role.BOB, KeyPending)]
@@ -46,7 +53,9 @@ def memories(pair) -> dict[Role, Resumption]:
     }
 
 
-def test_a_lost_release_is_made_good(bench, tags, small) -> None:
+def test_a_lost_release_is_made_good(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     cut = bench.Pair(small)
     cut.tamper = cut_at(Role.ALICE, messages.Release)
     cut.start().feed(*tags)
@@ -59,7 +68,9 @@ def test_a_lost_release_is_made_good(bench, tags, small) -> None:
     assert again.of(Role.BOB, KeyReady)[0].provenance is None
 
 
-def test_a_lost_seal_costs_the_block_at_both_ends(bench, tags, small) -> None:
+def test_a_lost_seal_costs_the_block_at_both_ends(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     cut = bench.Pair(small)
     cut.tamper = cut_at(Role.BOB, messages.Seal)
     cut.start().feed(*tags)
@@ -75,7 +86,9 @@ def test_a_lost_seal_costs_the_block_at_both_ends(bench, tags, small) -> None:
     assert 1 not in again.keys(Role.ALICE)
 
 
-def test_block_numbers_never_come_back(bench, tags, small) -> None:
+def test_block_numbers_never_come_back(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     memory = {Role.ALICE: Resumption(next_block=5), Role.BOB: Resumption(next_block=11)}
     pair = bench.Pair(small, resumption=memory).start().feed(*tags)
 
@@ -84,7 +97,9 @@ def test_block_numbers_never_come_back(bench, tags, small) -> None:
     assert started[0] == 11
 
 
-def pending_bob(bench, small, tamper) -> tuple:
+def pending_bob(
+    bench: ModuleType, small: SessionParameters, tamper: Callable[[Role, bytes], list[bytes]]
+) -> Any:
     memory = {
         Role.ALICE: Resumption(next_block=2),
         Role.BOB: Resumption(
@@ -96,7 +111,9 @@ def pending_bob(bench, small, tamper) -> tuple:
     return pair.start()
 
 
-def test_a_forged_greeting_neither_releases_nor_drops_a_pending_key(bench, small) -> None:
+def test_a_forged_greeting_neither_releases_nor_drops_a_pending_key(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     def forge(role: Role, octets: bytes) -> list[bytes]:
         message = decode(octets)
         if role is Role.ALICE and isinstance(message, messages.Hello):
@@ -112,7 +129,9 @@ def test_a_forged_greeting_neither_releases_nor_drops_a_pending_key(bench, small
     assert pair.of(Role.BOB, KeyDropped) == []
 
 
-def test_a_memory_that_a_role_cannot_have_is_refused(bench, small) -> None:
+def test_a_memory_that_a_role_cannot_have_is_refused(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     token = Secret(bytes(16))
     for role, memory in (
         (Role.ALICE, Resumption(pending=PendingBlock(1, token, token))),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import ModuleType
 
 import msgspec
 import numpy as np
@@ -19,14 +20,18 @@ from qnx_hw.qkd.session import (
     Send,
 )
 
+Streams = tuple[list[TagBlock], list[TagBlock]]
+
 
 @pytest.fixture(scope="module")
-def tags(bench):
+def tags(bench: ModuleType) -> Streams:
     """Tags of one quiet link, enough for one block and the beginning of the next."""
     return bench.Source().blocks()
 
 
-def test_both_ends_release_the_same_secret_key(bench, tags, small) -> None:
+def test_both_ends_release_the_same_secret_key(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     keys = pair.keys(Role.ALICE)
@@ -36,7 +41,9 @@ def test_both_ends_release_the_same_secret_key(bench, tags, small) -> None:
     assert pair.reasons(Role.ALICE) == pair.reasons(Role.BOB) == []
 
 
-def test_a_row_of_blocks_brings_a_row_of_different_keys(bench, small) -> None:
+def test_a_row_of_blocks_brings_a_row_of_different_keys(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*bench.Source(seconds=4.5, seed=2).blocks())
 
     keys = pair.keys(Role.ALICE)
@@ -47,7 +54,9 @@ def test_a_row_of_blocks_brings_a_row_of_different_keys(bench, small) -> None:
 
 
 @pytest.mark.parametrize("visibility", [0.99, 0.92])
-def test_both_ends_show_the_error_rate_that_is_there(bench, small, visibility: float) -> None:
+def test_both_ends_show_the_error_rate_that_is_there(
+    bench: ModuleType, small: SessionParameters, visibility: float
+) -> None:
     source = bench.Source(visibility=visibility)
     pair = bench.Pair(small).start().feed(*source.blocks())
 
@@ -61,7 +70,9 @@ def test_both_ends_show_the_error_rate_that_is_there(bench, small, visibility: f
     assert len(ours.matrix) == len(ours.matrix[3]) == 4
 
 
-def test_alice_shows_clock_rates_and_histogram(bench, tags, small) -> None:
+def test_alice_shows_clock_rates_and_histogram(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     shown = pair.metrics(Role.ALICE)
@@ -76,7 +87,7 @@ def test_alice_shows_clock_rates_and_histogram(bench, tags, small) -> None:
     assert abs(shown.histogram.peak_ps) < 1000
 
 
-def test_a_key_has_a_history(bench, tags, small) -> None:
+def test_a_key_has_a_history(bench: ModuleType, tags: Streams, small: SessionParameters) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     alice, bob = (pair.of(role, KeyReady)[0] for role in Role)
@@ -90,7 +101,9 @@ def test_a_key_has_a_history(bench, tags, small) -> None:
     assert bob.released is None
 
 
-def test_what_must_be_kept_is_returned_before_what_must_be_sent(bench, tags, small) -> None:
+def test_what_must_be_kept_is_returned_before_what_must_be_sent(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     kinds = {
@@ -105,7 +118,9 @@ def test_what_must_be_kept_is_returned_before_what_must_be_sent(bench, tags, sma
     assert bob.index(KeyPending) < bob.index(messages.Seal)
 
 
-def test_no_message_holds_key_bits(bench, tags, small) -> None:
+def test_no_message_holds_key_bits(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     key = pair.keys(Role.ALICE)[1]
@@ -113,7 +128,9 @@ def test_no_message_holds_key_bits(bench, tags, small) -> None:
     assert not any(key[i : i + 6] in spoken for i in range(len(key) - 5))
 
 
-def test_bob_tells_times_to_one_window_and_nothing_else(bench, tags, small) -> None:
+def test_bob_tells_times_to_one_window_and_nothing_else(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     for role, octets in pair.said:
@@ -124,7 +141,9 @@ def test_bob_tells_times_to_one_window_and_nothing_else(bench, tags, small) -> N
             assert fields <= {"block", "start_ps", "end_ps", "is_final", "events"}
 
 
-def test_bases_are_told_after_the_blocks_last_detection(bench, tags, small) -> None:
+def test_bases_are_told_after_the_blocks_last_detection(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*tags)
 
     spoken = [decode(octets) for _, octets in pair.said]
@@ -136,7 +155,9 @@ def test_bases_are_told_after_the_blocks_last_detection(bench, tags, small) -> N
     assert max(bases) < min(tests)
 
 
-def test_an_eavesdropper_who_measures_and_resends_gets_no_key(bench, small) -> None:
+def test_an_eavesdropper_who_measures_and_resends_gets_no_key(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*bench.Source(intercepted=True).blocks())
 
     assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
@@ -146,7 +167,9 @@ def test_an_eavesdropper_who_measures_and_resends_gets_no_key(bench, small) -> N
         assert pair.metrics(role).chsh_s.value < 2
 
 
-def test_a_link_below_its_chsh_minimum_gets_no_key(bench, tags, small) -> None:
+def test_a_link_below_its_chsh_minimum_gets_no_key(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     strict = msgspec.structs.replace(small, chsh_minimum=2.82)
     pair = bench.Pair(strict).start().feed(*tags)
 
@@ -154,7 +177,9 @@ def test_a_link_below_its_chsh_minimum_gets_no_key(bench, tags, small) -> None:
     assert "CHSH" in pair.of(Role.BOB, Aborted)[0].reason
 
 
-def test_a_block_too_short_for_a_key_is_given_up_by_both(bench, tags, small) -> None:
+def test_a_block_too_short_for_a_key_is_given_up_by_both(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     short = msgspec.structs.replace(small, block_sifted_bits=1000)
     pair = bench.Pair(short).start().feed(*tags)
 
@@ -165,7 +190,9 @@ def test_a_block_too_short_for_a_key_is_given_up_by_both(bench, tags, small) -> 
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_spans_with_lost_tags_are_cut_out(bench, tags, small, side: int) -> None:
+def test_spans_with_lost_tags_are_cut_out(
+    bench: ModuleType, tags: Streams, small: SessionParameters, side: int
+) -> None:
     streams = [list(stream) for stream in tags]
     damaged = range(34, 38)
     for i in damaged:
@@ -179,7 +206,9 @@ def test_spans_with_lost_tags_are_cut_out(bench, tags, small, side: int) -> None
     assert share == pytest.approx(1 - 0.05 * len(damaged) / block_ps, abs=0.05)
 
 
-def test_a_tagger_whose_time_goes_back_ends_the_session(bench, tags, small) -> None:
+def test_a_tagger_whose_time_goes_back_ends_the_session(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start().feed(*(stream[:3] for stream in tags))
     pair.feed(tags[0][1:2], tags[1][3:4])
 
@@ -187,7 +216,9 @@ def test_a_tagger_whose_time_goes_back_ends_the_session(bench, tags, small) -> N
     assert pair.of(Role.BOB, Ended)
 
 
-def test_too_many_clicks_in_both_bases_end_a_block(bench, tags, small) -> None:
+def test_too_many_clicks_in_both_bases_end_a_block(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     crossed = []
     for block in tags[1]:
         some = slice(None, None, 8)
@@ -203,7 +234,9 @@ def test_too_many_clicks_in_both_bases_end_a_block(bench, tags, small) -> None:
     assert pair.metrics(Role.BOB).cross_click_fraction == pytest.approx(0.125, abs=0.01)
 
 
-def test_ends_with_different_settings_refuse_each_other_alike(bench, small) -> None:
+def test_ends_with_different_settings_refuse_each_other_alike(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     other = msgspec.structs.replace(small, qber_limit=0.1)
     pair = bench.Pair(small, theirs=other).start()
 
@@ -211,7 +244,9 @@ def test_ends_with_different_settings_refuse_each_other_alike(bench, small) -> N
     assert "settings" in pair.of(Role.BOB, Ended)[0].reason
 
 
-def test_an_ended_session_is_silent(bench, tags, small) -> None:
+def test_an_ended_session_is_silent(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small).start()
     pair.close()
     before = len(pair.said)
@@ -222,7 +257,9 @@ def test_an_ended_session_is_silent(bench, tags, small) -> None:
     assert all(session.has_ended for session in pair.sessions.values())
 
 
-def test_a_station_without_a_peer_shows_its_own_rates(bench, tags, small) -> None:
+def test_a_station_without_a_peer_shows_its_own_rates(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
     pair = bench.Pair(small)
     session = pair.sessions[Role.BOB]
 
@@ -232,7 +269,9 @@ def test_a_station_without_a_peer_shows_its_own_rates(bench, tags, small) -> Non
     assert not any(isinstance(output, Send) for output in shown)
 
 
-def test_two_streams_that_have_nothing_in_common_never_begin_a_block(bench, small) -> None:
+def test_two_streams_that_have_nothing_in_common_never_begin_a_block(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     alice, _ = bench.Source(seed=3, seconds=1.5).blocks()
     _, bob = bench.Source(seed=4, seconds=1.5).blocks()
     asked: list[int] = []
@@ -248,7 +287,9 @@ def test_two_streams_that_have_nothing_in_common_never_begin_a_block(bench, smal
     assert not pair.metrics(Role.ALICE).clock.is_locked
 
 
-def test_a_dead_time_leaves_events_out_and_keys_equal(bench, small) -> None:
+def test_a_dead_time_leaves_events_out_and_keys_equal(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     parameters: SessionParameters = msgspec.structs.replace(small, dead_time_ps=2_000_000)
     pair = bench.Pair(parameters).start().feed(*bench.Source(seconds=3.0).blocks())
 
@@ -257,7 +298,9 @@ def test_a_dead_time_leaves_events_out_and_keys_equal(bench, small) -> None:
 
 
 @pytest.mark.slow
-def test_a_lost_clock_ends_the_block_and_is_found_again(bench, small) -> None:
+def test_a_lost_clock_ends_the_block_and_is_found_again(
+    bench: ModuleType, small: SessionParameters
+) -> None:
     long = msgspec.structs.replace(small, block_sifted_bits=300_000)
     alice, bob = bench.Source(seconds=8.5, pairs_hz=60_000).blocks()
     _, other = bench.Source(seconds=8.5, pairs_hz=60_000, seed=8).blocks()
