@@ -55,7 +55,7 @@ def open_vault(key_file: Path, *, may_create: bool) -> Vault:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a new file that only its owner may read, durably; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

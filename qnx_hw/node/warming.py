@@ -33,14 +33,13 @@ def compile_all(progress: Progress) -> None:
     """Run every kernel once on next to nothing; takes seconds, or a minute the first time."""
     import numpy as np
 
-    from qnx_hw import timing
     from qnx_hw.instruments.tags import TagBlock
     from qnx_hw.qkd import privacy_amplification, reconciliation, sifting
     from qnx_hw.qkd.parameters import StationInputs
+    from qnx_hw.timing.warm_up import warm_up as warm_up_timing
 
     what = "compiling kernels"
-    if (warm := getattr(timing, "warm_up", None)) is not None:
-        warm(lambda _, fraction: progress(what, TIMING_SHARE * fraction))
+    warm_up_timing(lambda _, fraction: progress(what, TIMING_SHARE * fraction))
     progress(what, TIMING_SHARE)
     times = np.arange(1, 5, dtype=np.int64) * 1_000_000
     tags = TagBlock(times, np.arange(1, 5, dtype=np.uint8), 0, 10_000_000)
