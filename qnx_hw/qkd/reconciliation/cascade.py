@@ -21,8 +21,8 @@ from qnx_hw.qkd.reconciliation.cascade_plan import (
     LANES,
     PASSES,
     CascadeParameters,
-    block_sizes,
     leak_limit_bits,
+    plan,
     public_number,
 )
 from qnx_hw.qkd.reconciliation.interface import (
@@ -209,7 +209,7 @@ def _board(
     n_words = max(1, -(-key.size // LANES))
     n_bits = n_words * LANES
     highest = (n_bits - 1).bit_length()
-    sizes = parameters.block_sizes or block_sizes(qber_hint, parameters.mode)
+    sizes, overlap = plan(qber_hint, parameters)
     top = np.array([min(size.bit_length() - 1, highest) for size in sizes], np.int64)
     level_sizes = [-(-n_bits >> level) for level in range(int(top.max()) + 1)]
     first = np.concatenate([[0], np.cumsum(level_sizes)]).astype(np.int64)
@@ -223,6 +223,7 @@ def _board(
     registers = np.zeros(kernels.N_REGISTERS, np.int64)
     registers[kernels.OWNER] = owner
     registers[kernels.SEARCHED] = -1
+    registers[kernels.OVERLAP] = overlap * n_bits // 100_000
     registers[kernels.FRESH] = parameters.confirmations
     return Board(
         registers=registers,

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from qnx_hw.qkd.reconciliation.cascade_plan import LANES, PASSES
 
 # numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
-# They allocate nothing; without reference counts for the board's arrays they are 5 times faster.
+# They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
 kernel: Callable[..., Any] = partial(
     numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False
 )
@@ -47,8 +47,8 @@ KIND_SHIFT, LEVEL_SHIFT = 56, 48
 INDEX_MASK = (1 << LEVEL_SHIFT) - 1
 
 # Registers.
-OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING = range(9)
-N_REGISTERS = 9
+OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING, OVERLAP = range(10)
+N_REGISTERS = 10
 
 
 class Board(NamedTuple):
@@ -56,7 +56,8 @@ class Board(NamedTuple):
 
     registers: npt.NDArray[np.int64]
     """Passes opened, questions pending, errors found, contradiction seen, subsets asked, subsets
-    still wanted, subset searched (-1: none), whether to correct the words, nodes waiting."""
+    still wanted, subset searched (-1: none), whether to correct the words, nodes waiting,
+    questions so few that the next pass is opened beside them."""
     words: npt.NDArray[np.uint64]
     """The party's string in each pass' order."""
     states: npt.NDArray[np.uint8]
@@ -256,13 +257,12 @@ def _turn_over(board: Board, p: int, position: int) -> None:
 
 
 @kernel()
-def _settle(board: Board) -> None:
-    # Follow what is known until every waiting node needs an answer; correct what is found.
+def _settle(board: Board, parked: int) -> None:
+    # Follow what is known until every waiting node needs an answer; correct what is found. The
+    # first `parked` nodes do need one.
     registers, first = board.registers, board.first
     n_bits = board.fixed.size << 6
-    parked = 0
     while registers[WAITING] > parked and not registers[FAILED]:
-        # The first `parked` need answers; the others have not been looked at.
         registers[WAITING] -= 1
         node = board.waiting[registers[WAITING]]
         p = node >> KIND_SHIFT
@@ -284,7 +284,7 @@ def _settle(board: Board) -> None:
         if level == 0:
             _correct(board, p, index)
         elif not state[at] & QUEUED:
-            # Swap into the parked part: the first unseen node moves to the free end.
+            # The first node not looked at makes room at the end of the parked ones.
             state[at] |= QUEUED
             board.waiting[registers[WAITING]] = board.waiting[parked]
             board.waiting[parked] = (p << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
@@ -294,26 +294,51 @@ def _settle(board: Board) -> None:
 
 @kernel()
 def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> None:
-    registers, first = board.registers, board.first
+    # Nothing is corrected before all answers are in their nodes. Nodes just halved are parked
+    # at once, and the leaves found are kept in the part of `questions` that is already read.
+    registers, first, waiting, questions = (
+        board.registers,
+        board.first,
+        board.waiting,
+        board.questions,
+    )
     answered, registers[QUESTIONS] = registers[QUESTIONS], 0
+    found = parked = 0
     for k in range(answered):
-        odd = ((ours[k >> 3] ^ theirs[k >> 3]) >> (k & 7)) & 1
-        question = board.questions[k]
+        odd = np.int64((ours[k >> 3] ^ theirs[k >> 3]) >> (k & 7)) & 1
+        question = questions[k]
         kind = question >> KIND_SHIFT
         level = (question >> LEVEL_SHIFT) & 0xFF
         index = question & INDEX_MASK
         if kind == SUBSET:
             board.subsets[index] = odd
-        elif kind == SUBSET_NODE:  # always alone in its message
+            continue
+        if kind == SUBSET_NODE:  # always alone in its message
             _narrow(board, level, index + 1 - odd)
-        elif level == board.top[kind]:
-            board.states[kind, first[level] + index] = EVEN | odd
-            _push(board, kind, level, index)
+            continue
+        state = board.states[kind]
+        at = first[level] + index
+        state[at] = EVEN | odd
+        if level < board.top[kind]:
+            state[at + 1] = ODD - odd
+            index += 1 - odd
+            at += 1 - odd
+        elif not odd:
+            continue
+        node = (kind << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
+        if level == 0:
+            questions[found] = node
+            found += 1
         else:
-            board.states[kind, first[level] + index] = EVEN | odd
-            board.states[kind, first[level] + index + 1] = ODD - odd
-            _push(board, kind, level, index + 1 - odd)
-    _settle(board)
+            state[at] |= QUEUED
+            waiting[parked] = node
+            parked += 1
+    registers[WAITING] += parked
+    for k in range(found):
+        p, index = questions[k] >> KIND_SHIFT, questions[k] & INDEX_MASK
+        if board.states[p, index] & 1:
+            _correct(board, p, index)
+    _settle(board, parked)
 
 
 @kernel()
@@ -353,15 +378,23 @@ def _ask(board: Board, kind: int, level: int, index: int) -> None:
 
 @kernel()
 def _ask_waiting(board: Board) -> None:
+    n_bits = board.fixed.size << 6
     for k in range(board.registers[WAITING]):
         node = board.waiting[k]
         p = node >> KIND_SHIFT
         level = (node >> LEVEL_SHIFT) & 0xFF
         index = node & INDEX_MASK
+        state = board.states[p]
         at = board.first[level] + index
-        board.states[p, at] &= ~np.uint8(QUEUED)
-        if board.states[p, at] & 1:
-            _ask(board, p, level - 1, 2 * index)
+        state[at] &= ~np.uint8(QUEUED)
+        if not state[at] & 1:
+            continue
+        level, index = level - 1, 2 * index
+        while ((index + 1) << level) >= n_bits:
+            # All of the node's bits are in its left child, even of the last one with two.
+            state[board.first[level] + index] |= ODD
+            level, index = level - 1, 2 * index
+        _ask(board, p, level, index)
     board.registers[WAITING] = 0
 
 
@@ -390,7 +423,7 @@ def _confirm(board: Board) -> bool:
             while (1 << (level - 6)) < board.fixed.size:
                 level += 1
             _narrow(board, level, 0)
-            _settle(board)
+            _settle(board, 0)
             return True
     wanted = registers[FRESH]
     if registers[SUBSETS] + wanted > MAX_SUBSETS:
@@ -440,6 +473,8 @@ def turn(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8
     while registers[QUESTIONS] == 0 and not registers[FAILED]:
         if registers[WAITING]:
             _ask_waiting(board)
+            if registers[QUESTIONS] <= registers[OVERLAP] and registers[OPENED] < PASSES:
+                _open_pass(board)
         elif registers[OPENED] < PASSES:
             _open_pass(board)
         elif not _confirm(board):
