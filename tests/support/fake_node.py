@@ -211,7 +211,9 @@ def serve(node: FakeNode, port: int = 0) -> Iterator[str]:
     """Run a fake node on a port of this machine and give its URL."""
     listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(
-        uvicorn.Config(node.app(), log_level="critical", timeout_graceful_shutdown=1, lifespan="off")
+        uvicorn.Config(
+            node.app(), log_level="critical", timeout_graceful_shutdown=1, lifespan="off"
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
