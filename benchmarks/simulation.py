@@ -25,7 +25,8 @@ from sim_devices.physics.detection import Detectors, Response
 
 ROUNDS = 7
 GOAL_MTAGS_S = 25.0
-# SeQUeNCe 0.8.5, an event for each photon, measured beside an earlier state of this bench.
+# SeQUeNCe 0.8.5, an event for each photon: figures of an earlier study with other parameters, not
+# measured by this script, so the ratio gives the order of magnitude only.
 PEER = "SeQUeNCe 0.8.5"
 PEER_PAIRS_MTAGS_S = 0.0072
 PEER_PULSES_MTAGS_S = 0.008

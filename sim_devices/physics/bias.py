@@ -2,7 +2,8 @@
 
 Efficiency follows a sigmoid in the bias current, dark counts grow exponentially, and above the
 switching current the wire stays resistive until its bias is taken away (Natarajan, Tanner &
-Hadfield, SUST 25 (2012) 063001, sections 2 and 3). All figures are those of a typical wire.
+Hadfield, SUST 25 (2012) 063001, for the behaviour). The figures are plausible choices, not measured
+ones: fit them before comparing with a real wire.
 """
 
 from __future__ import annotations
