@@ -15,7 +15,6 @@ from sim_devices.emulators.station import Station
 N_CHANNELS = 4
 LARGEST_MV = 5000
 LARGEST_HZ = 100
-N_PRESETS = 8
 _SET_VOLTAGE = re.compile(r"V([1-4])\s*,\s*([+-]?\d{1,5})")
 _SET_PRESET_VOLTAGE = re.compile(r"V([ZHL])([1-4])")
 _SET_FREQUENCY = re.compile(r"F([1-4])\s*,\s*(\d{1,3})")
@@ -45,18 +44,21 @@ class Epc400Emulator(LineEmulator):
         self._hz = [7, 17, 37, 71]
         self._mode = "DC"
         self._waveform = "Sine"
-        self._uses_presets = False
-        self._preset = 1
+        # With steady voltages allowed in AC mode each channel is steady (V) or scrambles (F).
+        self._steady_in_ac = False
+        self._kinds = ["V"] * N_CHANNELS
 
     def _shown(self, wanted: str) -> str | None:
         voltages = (f"CH{n} {mV:+05d}" for n, mV in enumerate(self._mV, 1))
         frequencies = (f"CH{n} {hz:03d}" for n, hz in enumerate(self._hz, 1))
+        kinds = (f"CH{n}-{kind}" for n, kind in enumerate(self._kinds, 1))
+        switched = "enabled" if self._steady_in_ac else "disabled"
         shown = {
             "V?": f"Voltage(mV): {' '.join(voltages)}",
             "F?": f"Frequency(Hz): {'  '.join(frequencies)}",
             "M?": f"Operating Mode: {self._mode}",
             "WF?": f"AC Waveform: {self._waveform}",
-            "VF?": f"Voltage Set: {self._preset}",
+            "VF?": f"{' '.join(kinds)} DC in AC mode {switched}",
             "CD": "EPC-400 4 channels",
         }
         return shown.get(wanted)
@@ -67,7 +69,7 @@ class Epc400Emulator(LineEmulator):
         elif wanted in _WAVEFORMS:
             self._waveform = _WAVEFORMS[wanted]
         elif wanted in {"ENVF0", "ENVF1"}:
-            self._uses_presets = wanted == "ENVF1"
+            self._steady_in_ac = wanted == "ENVF1"
         elif wanted == "RST":
             self._restart()
         elif wanted != "SAVE":
@@ -86,8 +88,9 @@ class Epc400Emulator(LineEmulator):
             if int(parts[2]) > LARGEST_HZ:
                 return False
             self._hz[int(parts[1]) - 1] = int(parts[2])
-        elif re.fullmatch(r"VF[1-8]", wanted):
-            self._preset = int(wanted[2:])
+        elif re.fullmatch(r"VF[1-4]", wanted):
+            number = int(wanted[2:])
+            self._kinds[number - 1] = "F" if self._kinds[number - 1] == "V" else "V"
         else:
             return False
         return True

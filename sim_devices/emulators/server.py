@@ -93,12 +93,15 @@ class Device:
     def unplug(self) -> None:
         """Close all endpoints and cut all clients off."""
         self._plugged = False
-        for number in list(self._wires):
-            self._drop(number)
+        # Listeners first: who is cut off and comes straight back must not meet a dying one.
         for _, place in self.endpoints:
             listener = place.listener()
             if listener is not None:
                 self._selector.unregister(listener)
+                place.close()
+        for number in list(self._wires):
+            self._drop(number)
+        for _, place in self.endpoints:
             place.close()
 
     def tick(self, now_s: float) -> None:

@@ -55,6 +55,7 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
                 b"F?\r\n",
                 rb"Frequency\(Hz\): CH1 007  CH2 017  CH3 037  CH4 071\r\nDone\r\n",
             ),
+            (0.0, b"ENVF1\rVF2\rVF?\r", rb"(\r\nDone\r\n){2}CH1-V CH2-F .* enabled\r\nDone\r\n"),
             (0.0, b"WF2\r\nWF?\r\n", rb"\r\nDone\r\nAC Waveform: Triangle\r\nDone\r\n"),
         ],
     ),
