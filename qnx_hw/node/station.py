@@ -9,6 +9,7 @@ numbers, a pending key, spent pads) is in the key store before it has any effect
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from contextlib import suppress
@@ -198,8 +199,22 @@ class Station:
                 return await self._worker.call(session.receive, given)
 
     async def _gather(self, inbox: asyncio.Queue[_Input]) -> None:
+        """Pass on the tags, their time counted from the session's start.
+
+        Both ends begin a session within moments, whenever their taggers were started; counted from
+        there, the clocks differ by less than `clock_offset_limit_s`.
+        """
+        origin_ps: int | None = None
         async for block in self._feed.blocks():
-            await inbox.put(block)
+            origin_ps = block.start_ps if origin_ps is None else origin_ps
+            await inbox.put(
+                dataclasses.replace(
+                    block,
+                    times_ps=block.times_ps - origin_ps,
+                    start_ps=block.start_ps - origin_ps,
+                    end_ps=block.end_ps - origin_ps,
+                )
+            )
 
     async def _act(self, channel: Channel, outputs: list[Output]) -> None:
         """Carry out what the session asks, in order.

@@ -34,7 +34,7 @@ SECTION = LinkSection(
 )
 PAIRS_PER_S = 20_000
 SPAN_PS = 100_000_000_000
-BOB_LATE_PS = 3_000_000_000
+BOB_LATE_PS = 3_000_000_000_000_000  # his tagger was started most of an hour before hers
 
 
 def clicks(seed: int) -> Iterator[tuple[TagBlock, TagBlock]]:
