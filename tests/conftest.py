@@ -6,7 +6,11 @@ import importlib
 import os
 
 import pytest
+from hypothesis import settings
 
+# Machines are shared and noisy: no example fails for being slow.
+settings.register_profile("qnx", deadline=None)
+settings.load_profile("qnx")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 OPT_IN = {"hardware": "--hardware", "foreign": "--foreign"}
 
