@@ -75,6 +75,22 @@ def assert_same_key(file: Path, *, at_least: int) -> None:
     assert len(ours.keys() ^ theirs.keys()) <= 1
 
 
+def test_a_node_killed_at_any_moment_goes_on_where_it_was(start: Start, file: Path) -> None:
+    assert main(["keys", "init", str(file)]) == 0
+    line_with(start("sim", str(file)), "endpoints")
+    run = ("run", str(file), "--no-api", "--seconds", "300", "--node")
+    alice, bob = start(*run, "alice"), start(*run, "bob")
+    for seen in ("synchronising", "secret bits in"):
+        line_with(bob, seen)
+        bob.kill()
+        bob.wait(30)
+        bob = start(*run, "bob")
+    line_with(bob, "secret bits in")
+
+    assert "Traceback" not in finish(alice) + finish(bob)
+    assert_same_key(file, at_least=2)
+
+
 def test_a_node_without_its_initial_secret_says_what_to_do(start: Start, file: Path) -> None:
     process = start("run", str(file), "--node", "alice", "--no-api")
     printed, _ = process.communicate(timeout=120)
