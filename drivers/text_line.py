@@ -1,0 +1,140 @@
+"""A wire on which commands are lines and a reply is one line, and the errors that SCPI reports."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, ProtocolError
+from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
+from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Recorder, make_wire
+from qnx_hw.transports.request import Cancel, Priority
+
+REPLY_TIMEOUT_S = 2.0
+# More errors than any queue holds (SCPI 1999, section 21.8, asks for two at least).
+LONGEST_ERROR_QUEUE = 64
+_ERROR = re.compile(r'([+-]?\d+),"([^"]*)"')
+
+
+class TextLine:
+    """Commands and replies of one instrument; `operation` keeps what belongs together together."""
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        recorder: Recorder | None,
+        default_baud: int = 115_200,
+        end: bytes = b"\n",
+        fence: Fence | None = None,
+    ) -> None:
+        self.name = name
+        self.operation = threading.RLock()
+        self._url = url
+        self._recorder = recorder
+        self._default_baud = default_baud
+        self._end = end
+        self._fence = fence
+        self._link: Link | None = None
+
+    def open(self, framer: Framer | None = None, *, timeout_s: float) -> None:
+        """Open the wire anew and drop what still arrives on it."""
+        self.close()
+        link = Link(
+            make_wire(self._url, default_baud=self._default_baud),
+            framer or Lines(),
+            name=self.name,
+            traits=LinkTraits(fence=self._fence),
+            recorder=self._recorder,
+        )
+        link.open(timeout_s=timeout_s)
+        self._link = link
+        try:
+            link.drain()
+        except InstrumentError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the wire."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def status(self) -> InstrumentStatus:
+        """Return how the wire is, without using it."""
+        link = self._link
+        if link is None or link.error is not None:
+            error = "" if link is None else str(link.error)
+            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
+        return InstrumentStatus(InstrumentState.READY, counters=link.counters.as_mapping())
+
+    def link(self) -> Link:
+        """Return the open link or raise `NotConnected`."""
+        if self._link is None:
+            raise NotConnected(f"'{self.name}' is not connected")
+        return self._link
+
+    def ask(
+        self, command: str, timeout_s: float | None = None, *, cancel: Cancel | None = None
+    ) -> str:
+        """Send a command and return its reply without the line's end."""
+        reply = self.link().query(
+            command.encode("ascii") + self._end,
+            lambda line: bool(line.strip()),
+            timeout_s=timeout_s or REPLY_TIMEOUT_S,
+            cancel=cancel,
+        )
+        return reply.decode("latin-1").strip()
+
+    def tell(self, command: str, *, priority: Priority = Priority.COMMAND) -> None:
+        """Send a command that is not answered."""
+        self.link().send(command.encode("ascii") + self._end, priority=priority)
+
+    def tell_checked(self, command: str, timeout_s: float | None = None) -> None:
+        """Send a silent SCPI setting, empty the error queue, and raise what it held."""
+        with self.operation:
+            self.tell(command)
+            found: list[tuple[int, str]] = []
+            for _ in range(LONGEST_ERROR_QUEUE):
+                errors = scpi_errors(self.ask("SYST:ERR?", timeout_s))
+                if not errors:
+                    break
+                found += errors
+            raise_refusal(self.name, command, found)
+
+
+def raise_refusal(name: str, command: str, errors: list[tuple[int, str]]) -> None:
+    """Raise `InstrumentRefused` if there are errors."""
+    if errors:
+        said = ", ".join(f"{code} {text}" for code, text in errors)
+        raise InstrumentRefused(f"'{name}' refused '{command}': {said}", errors[0][0])
+
+
+def scpi_errors(reply: str) -> list[tuple[int, str]]:
+    """Read one entry or a list of the error queue (SCPI 1999, 21.8); 0 is no error."""
+    entries = _ERROR.findall(reply)
+    if not entries:
+        raise ProtocolError(f"{reply!r} is no answer to a question for errors", reply.encode())
+    return [(int(code), text) for code, text in entries if int(code)]
+
+
+def scpi_identity(reply: str) -> Identity:
+    """Read maker, model, serial number and firmware (IEEE 488.2, 10.14)."""
+    words = [word.strip() for word in reply.split(",")]
+    if len(words) != 4:
+        raise ProtocolError(f"{reply!r} is no answer to *IDN?", reply.encode())
+    return Identity(*words)
+
+
+def number(reply: str) -> float:
+    """Read a number or raise `ProtocolError`."""
+    try:
+        return float(reply)
+    except ValueError as error:
+        raise ProtocolError(f"{reply!r} is no number", reply.encode()) from error
+
+
+# Nothing else that these instruments say begins with a letter and has three commas.
+IDENTITY_FENCE = Fence(b"*IDN?\n", lambda line: line.count(b",") == 3 and line[:1].isalpha())
