@@ -1,0 +1,90 @@
+"""Thorlabs PM100D, PM100USB and PM101 power meters.
+
+Source: Thorlabs, "PM100D Operation Manual", SCPI commands. A wrong setting is silent: the error
+queue is read after each. Too much power for the range reads 9.9E+37.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from drivers import knobs
+from drivers.knobs import Knob, Setting
+from drivers.text_line import IDENTITY_FENCE, TextLine, number, scpi_identity
+from qnx_hw.errors import InstrumentError, InstrumentRefused
+from qnx_hw.instruments.families import PowerMeter
+from qnx_hw.instruments.values import Identity, InstrumentStatus
+from qnx_hw.transports import Recorder
+from qnx_hw.transports.request import Priority
+
+OVERFLOW_W = 9.9e37
+# Setting a range ends the automatic one, so that comes after it.
+KNOBS = {
+    "wavelength_nm": Knob("SENS:CORR:WAV", 100.0, 20_000.0),
+    "average_count": Knob("SENS:AVER:COUN", 1, 10_000, kind=int),
+    "range_w": Knob("SENS:POW:RANG", 1e-12, 1e3),
+    "auto_range": Knob("SENS:POW:RANG:AUTO", kind=bool),
+}
+
+
+class Pm100(PowerMeter):
+    """A power meter; what it holds is shown by `settings`."""
+
+    def __init__(self, url: str, *, name: str = "pm100", recorder: Recorder | None = None) -> None:
+        self.name = name
+        self._line = TextLine(url, name, recorder=recorder, fence=IDENTITY_FENCE)
+        self._knobs = dict(KNOBS)
+
+    def connect(self, *, timeout_s: float = 2.0) -> Identity:
+        """Ask who is there and what wavelengths its head takes; have it speak of watt."""
+        self._line.open(timeout_s=timeout_s)
+        try:
+            identity = scpi_identity(self._line.ask("*IDN?", timeout_s))
+            low, high = (number(self._line.ask(f"SENS:CORR:WAV? {end}")) for end in ("MIN", "MAX"))
+            self._knobs["wavelength_nm"] = Knob("SENS:CORR:WAV", low, high)
+            self._line.tell("*CLS")
+            self._line.tell_checked("SENS:POW:UNIT W")
+        except InstrumentError:
+            self._line.close()
+            raise
+        return identity
+
+    def close(self) -> None:
+        """Let go of the meter; it only listens to light."""
+        self._line.close()
+
+    def status(self) -> InstrumentStatus:
+        """Return how the meter is, without asking it."""
+        return self._line.status()
+
+    def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
+        """Read `wavelength_nm`, `average_count` (0.3 ms each), `range_w` and `auto_range`."""
+        with self._line.operation:
+            return knobs.read(self._knobs, lambda command: self._line.ask(command, timeout_s))
+
+    def configure(
+        self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
+    ) -> Mapping[str, Setting]:
+        """Apply settings as `settings` names them; a range ends the automatic one."""
+        with self._line.operation:
+            return knobs.apply(
+                self.name,
+                self._knobs,
+                settings,
+                lambda command: self._line.ask(command, timeout_s),
+                lambda command: self._line.tell_checked(command, timeout_s),
+            )
+
+    def stop(self) -> None:
+        """Abort the measurement under way."""
+        self._line.tell("ABOR", priority=Priority.STOP)
+
+    def power_w(self, *, timeout_s: float | None = None) -> float:
+        """Measure the optical power in watt; too much for the range raises."""
+        power = number(self._line.ask("MEAS:POW?", timeout_s))
+        if power >= OVERFLOW_W:
+            raise InstrumentRefused(
+                f"'{self.name}' sees more power than its range takes: widen range_w or attenuate",
+                "overflow",
+            )
+        return power
