@@ -12,6 +12,7 @@ from gui.desktop.panels.panel import Panel
 from qnx_hw.api.schema import InstrumentView
 
 _GOOD = {"ready", "busy", "streaming"}
+_RATE_UNITS = {"cps", "1/s"}
 _WAITING = {"connecting", "reconnecting"}
 
 
@@ -98,8 +99,9 @@ class InstrumentsPanel(Panel):
 
 
 def _short(value: float, unit: str) -> str:
-    """Write a reading in four digits with an SI prefix."""
-    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size and unit in {"cps", "Hz", "bit/s", "tag/s"}:
-            return f"{value / size:.1f} {prefix}{unit}"
+    """Write a reading in few digits, a rate with an SI prefix."""
+    if unit in _RATE_UNITS:
+        for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if abs(value) >= size:
+                return f"{value / size:.1f} {prefix}cps"
     return f"{value:.4g} {unit}"
