@@ -1,0 +1,156 @@
+"""SRS DG645 digital delay generator.
+
+Source: SRS, "DG645 User Manual", remote programming. Settings are silent: after each, `LERR?` is
+read until it says 0. Delays come in steps of 5 ps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+from drivers import knobs
+from drivers.knobs import Knob, Setting
+from drivers.text_line import (
+    IDENTITY_FENCE,
+    LONGEST_ERROR_QUEUE,
+    TextLine,
+    raise_refusal,
+    scpi_identity,
+)
+from qnx_hw.errors import InstrumentError, ProtocolError, RangeError
+from qnx_hw.instruments.families import DelayGenerator
+from qnx_hw.instruments.values import Identity, InstrumentStatus
+from qnx_hw.transports import Recorder
+from qnx_hw.transports.request import Priority
+
+SERIAL_BAUD = 9600
+# Edges by number (manual, DLAY): 0 is T0, what all delays refer to here; 1 is T1.
+EDGES = {name: number for number, name in enumerate("ABCDEFGH", start=2)}
+LONGEST_DELAY_PS = 2000 * 10**12
+SINGLE_SHOT = 5
+TRIGGERS = (
+    "internal",
+    "external_rising",
+    "external_falling",
+    "single_external_rising",
+    "single_external_falling",
+    "single_shot",
+    "line",
+)
+OUTPUTS = ("t0", "ab", "cd", "ef", "gh")
+KNOBS = {
+    "trigger_rate_hz": Knob("TRAT", 1e-4, 1e7),
+    "trigger_level_v": Knob("TLVL", -3.5, 3.5),
+    "holdoff_s": Knob("HOLD", 0.0, 10.0),
+    "burst_count": Knob("BURC", 1, 2**32 - 1, kind=int),
+    "burst_period_s": Knob("BURP", 1e-7, 42.9),
+    "burst_delay_s": Knob("BURD", 0.0, 2000.0),
+    "burst_on": Knob("BURM", kind=bool),
+    **{
+        f"amplitude_{output}_v": Knob("LAMP", 0.5, 5.0, index=str(place))
+        for place, output in enumerate(OUTPUTS)
+    },
+    "trigger_source": Knob("TSRC", choices=TRIGGERS),
+}
+
+
+class Dg645(DelayGenerator):
+    """A generator at `tcp://host:5025`; leaving it ends its pulses."""
+
+    def __init__(self, url: str, *, name: str = "dg645", recorder: Recorder | None = None) -> None:
+        self.name = name
+        self._line = TextLine(
+            url, name, recorder=recorder, default_baud=SERIAL_BAUD, fence=IDENTITY_FENCE
+        )
+
+    def connect(self, *, timeout_s: float = 2.0) -> Identity:
+        """Ask who is there and forget old errors; the pulses stay as they are."""
+        self._line.open(timeout_s=timeout_s)
+        try:
+            identity = scpi_identity(self._line.ask("*IDN?", timeout_s))
+            self._line.tell("*CLS")
+        except InstrumentError:
+            self._line.close()
+            raise
+        return identity
+
+    def close(self) -> None:
+        """End the pulses, by waiting for a single shot that nobody asks for; let go."""
+        try:
+            self.stop()
+        except InstrumentError:
+            return  # it is gone; nothing more can be done from here
+        finally:
+            self._line.close()
+
+    def status(self) -> InstrumentStatus:
+        """Return how the generator is, without asking it."""
+        return self._line.status()
+
+    def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
+        """Read trigger, burst and the amplitude of each output."""
+        with self._line.operation:
+            return knobs.read(KNOBS, lambda command: self._line.ask(command, timeout_s))
+
+    def configure(
+        self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
+    ) -> Mapping[str, Setting]:
+        """Apply settings as `settings` names them; the source of the trigger comes last."""
+        with self._line.operation:
+            return knobs.apply(
+                self.name,
+                KNOBS,
+                settings,
+                lambda command: self._line.ask(command, timeout_s),
+                lambda command: self._tell(command, timeout_s),
+            )
+
+    def stop(self) -> None:
+        """End the pulses now; `trigger_source` says single_shot afterwards."""
+        self._line.tell(f"TSRC {SINGLE_SHOT}", priority=Priority.STOP)
+
+    def delay_ps(self, channel: str, *, timeout_s: float | None = None) -> int:
+        """Return the delay of an edge, A to H, against what it refers to."""
+        return decode_delay(self._line.ask(f"DLAY?{self._edge(channel)}", timeout_s))[1]
+
+    def set_delay_ps(self, channel: str, delay_ps: int, *, timeout_s: float | None = None) -> int:
+        """Set the delay of an edge, A to H, against T0; the unit rounds to 5 ps."""
+        command = encode_delay(self._edge(channel), delay_ps, self.name)
+        with self._line.operation:
+            self._tell(command, timeout_s)
+            return self.delay_ps(channel, timeout_s=timeout_s)
+
+    def _tell(self, command: str, timeout_s: float | None) -> None:
+        self._line.tell(command)
+        errors: list[tuple[int, str]] = []
+        for _ in range(LONGEST_ERROR_QUEUE):
+            reply = self._line.ask("LERR?", timeout_s)
+            if not reply.isdecimal():
+                raise ProtocolError(f"'{self.name}' says {reply!r} to LERR?", reply.encode())
+            if not int(reply):
+                break
+            errors.append((int(reply), "(see the manual, error codes)"))
+        raise_refusal(self.name, command, errors)
+
+    def _edge(self, channel: str) -> int:
+        if channel not in EDGES:
+            raise RangeError(f"'{self.name}' delays the edges A to H, not {channel!r}")
+        return EDGES[channel]
+
+
+def encode_delay(edge: int, delay_ps: int, name: str) -> str:
+    """Return the command that sets an edge against T0."""
+    if not 0 <= delay_ps <= LONGEST_DELAY_PS:
+        raise RangeError(f"'{name}' delays by 0 to {LONGEST_DELAY_PS} ps, not {delay_ps} ps")
+    seconds, rest_ps = divmod(delay_ps, 10**12)
+    return f"DLAY {edge},0,{seconds}.{rest_ps:012d}"
+
+
+def decode_delay(reply: str) -> tuple[int, int]:
+    """Return the edge that a delay refers to, and the delay in picoseconds, exactly."""
+    edge, _, delay_s = reply.partition(",")
+    try:
+        return int(edge), round(Decimal(delay_s.strip()).scaleb(12))
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise ProtocolError(f"{reply!r} is no delay", reply.encode()) from error
