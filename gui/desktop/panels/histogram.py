@@ -35,7 +35,6 @@ class HistogramPanel(Panel):
         edges = histogram.start_ps + histogram.bin_ps * np.arange(len(histogram.counts) + 1)
         self._curve.setData(edges / 1e3, np.asarray(histogram.counts, dtype=np.float64))
         parts = []
-        centre_ps = histogram.peak_ps or 0.0
         if histogram.peak_ps is not None:
             parts.append(f"peak {histogram.peak_ps / 1e3:.3f} ns")
         if histogram.fwhm_ps is not None:
@@ -44,8 +43,9 @@ class HistogramPanel(Panel):
             parts.append(f"CAR {link.car:.1f}")
         parts.append(f"window {link.window_ps / 1e3:.2f} ns")
         self.subtitle.setText("  ·  ".join(parts))
-        half_ps = link.window_ps / 2
-        self._window.setRegion(((centre_ps - half_ps) / 1e3, (centre_ps + half_ps) / 1e3))
+        # Delays are counted from where the tracked clock expects them: the window is around zero.
+        half_ns = link.window_ps / 2e3
+        self._window.setRegion((-half_ns, half_ns))
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
