@@ -175,11 +175,9 @@ class FakeNode:
             await asyncio.sleep(0.02)
             if self._is_silent:
                 continue
-            for text in self._pushes[sent:]:
-                yield text
-            if sent == len(self._pushes):
-                yield b"event: alive\ndata: {}\n\n"
-            sent = len(self._pushes)
+            new = self._pushes[sent:]
+            sent += len(new)
+            yield b"".join(new) or b"event: alive\ndata: {}\n\n"
 
     async def _history(self, request: Request) -> Response:
         times = tuple(self.snapshot.time_s - 10.0 * step for step in range(20, 0, -1))
