@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from drivers.text_line import TextLine, number
+from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
     InstrumentError,
     InstrumentRefused,
@@ -37,7 +37,7 @@ class Dd100(Attenuator):
     def __init__(self, url: str, *, name: str = "dd100", recorder: Recorder | None = None) -> None:
         self.name = name
         self._line = TextLine(
-            url, name, recorder=recorder, default_baud=BAUD, end=b"\r", fence=FENCE
+            url, name, recorder=recorder, serial=SerialLine(BAUD), end=b"\r", fence=FENCE
         )
         self._limits_db = (0.0, 0.0)
 

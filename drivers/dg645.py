@@ -14,6 +14,7 @@ from drivers.knobs import Knob, Setting
 from drivers.text_line import (
     IDENTITY_FENCE,
     LONGEST_ERROR_QUEUE,
+    SerialLine,
     TextLine,
     raise_refusal,
     scpi_identity,
@@ -61,7 +62,11 @@ class Dg645(DelayGenerator):
     def __init__(self, url: str, *, name: str = "dg645", recorder: Recorder | None = None) -> None:
         self.name = name
         self._line = TextLine(
-            url, name, recorder=recorder, default_baud=SERIAL_BAUD, fence=IDENTITY_FENCE
+            url,
+            name,
+            recorder=recorder,
+            serial=SerialLine(SERIAL_BAUD, has_flow_control=True),
+            fence=IDENTITY_FENCE,
         )
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:

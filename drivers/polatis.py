@@ -10,7 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from drivers.text_line import IDENTITY_FENCE, TextLine, raise_refusal, scpi_errors, scpi_identity
+from drivers.text_line import (
+    IDENTITY_FENCE,
+    SerialLine,
+    TextLine,
+    raise_refusal,
+    scpi_errors,
+    scpi_identity,
+)
 from qnx_hw.errors import (
     InstrumentError,
     InstrumentRefused,
@@ -39,7 +46,7 @@ class Polatis(OpticalSwitch):
     ) -> None:
         self.name = name
         self._line = TextLine(
-            url, name, recorder=recorder, default_baud=SERIAL_BAUD, fence=IDENTITY_FENCE
+            url, name, recorder=recorder, serial=SerialLine(SERIAL_BAUD), fence=IDENTITY_FENCE
         )
         self._n_inputs = self._n_outputs = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 
 from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, ProtocolError
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
@@ -16,6 +17,14 @@ LONGEST_ERROR_QUEUE = 64
 _ERROR = re.compile(r'([+-]?\d+),"([^"]*)"')
 
 
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """How a serial port is used where the URL names one."""
+
+    baud: int = 115_200
+    has_flow_control: bool = False
+
+
 class TextLine:
     """Commands and replies of one instrument; `operation` keeps what belongs together together."""
 
@@ -25,7 +34,7 @@ class TextLine:
         name: str,
         *,
         recorder: Recorder | None,
-        default_baud: int = 115_200,
+        serial: SerialLine = SerialLine(),
         end: bytes = b"\n",
         fence: Fence | None = None,
     ) -> None:
@@ -33,7 +42,7 @@ class TextLine:
         self.operation = threading.RLock()
         self._url = url
         self._recorder = recorder
-        self._default_baud = default_baud
+        self._serial = serial
         self._end = end
         self._fence = fence
         self._link: Link | None = None
@@ -42,7 +51,11 @@ class TextLine:
         """Open the wire anew and drop what still arrives on it."""
         self.close()
         link = Link(
-            make_wire(self._url, default_baud=self._default_baud),
+            make_wire(
+                self._url,
+                default_baud=self._serial.baud,
+                has_flow_control=self._serial.has_flow_control,
+            ),
             framer or Lines(),
             name=self.name,
             traits=LinkTraits(fence=self._fence),
