@@ -33,11 +33,15 @@ class Expert:
     stretch: float
     """Factor on the residuals: how much worse than lately it may get."""
     every: int = 1
-    """Decides anew each so many steps, and keeps its splits between."""
+    """In large networks it decides anew each so many steps, and keeps its splits between."""
 
 
 RECENT = Expert("recent", memory=0.7, horizon=64, stretch=1.4)
-ROBUST = Expert("robust", memory=0.1, horizon=384, stretch=1.1, every=3)
+ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=1.9, every=3)
+_SMALL_NETWORK = 1_000
+"""Pairs times links up to which every expert decides anew at every step."""
+_LARGEST_CASE = 3_000_000
+"""Scenarios times pairs times links that a search may handle; a longer horizon is cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,7 @@ class Planner:
     ) -> None:
         self.topology = topology
         self.paths = candidates(topology)
+        self._size = topology.pairs[0].size * topology.link_count
         self._experts = experts
         self._iterations = iterations
         self._learning_rate = learning_rate
@@ -142,11 +147,12 @@ class Planner:
         expert = self._experts[number]
         if previous is None:
             start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
-        elif revision % expert.every:
+        elif revision % expert.every and self._size > _SMALL_NETWORK:
             return previous.logits[number]
         else:
             start, iterations = previous.logits[number], self._iterations
-        scenarios, weights = lay_scenarios(expert, past)
+        deepest = max(2, min(expert.horizon, _LARGEST_CASE // self._size))
+        scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :])
         return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
 
 
