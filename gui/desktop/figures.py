@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from qnx_hw.api.schema import Estimate, LinkView
+from qnx_hw.api.schema import LinkView
+from qnx_hw.api.value import Estimate
 
 NO_DATA = "–"
 

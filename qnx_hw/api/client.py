@@ -13,17 +13,12 @@ from typing import TypeVar
 
 import msgspec
 
-from qnx_hw.api.schema import Event, LinkView, NodeView, Problem, Series, Snapshot
+from qnx_hw.api.schema import VIEWS, Event, LinkView, Problem, Series, Snapshot, View
 from qnx_hw.api.sse import SseDecoder
 from qnx_hw.errors import ConfigError, QnxError
 
-Update = Snapshot | NodeView | LinkView | Event
-UPDATES: dict[str, type[Update]] = {
-    "snapshot": Snapshot,
-    "node": NodeView,
-    "link": LinkView,
-    "event": Event,
-}
+Update = Snapshot | View | Event
+UPDATES: dict[str, type[Update]] = {"snapshot": Snapshot, "event": Event, **VIEWS}
 SILENCE_LIMIT_S = 10.0
 """The stream says something each second; this much silence means the node is gone."""
 

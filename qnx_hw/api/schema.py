@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-import msgspec
-
-
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Base of everything that crosses the API: made once, checked once, passed on."""
+from qnx_hw.api.loops import LoopView
+from qnx_hw.api.traffic import HopView, PlanView, PoolView, TunnelView
+from qnx_hw.api.value import Estimate, Value
 
 
 class LinkPhase(StrEnum):
@@ -82,13 +80,6 @@ class NodeView(Value, frozen=True, kw_only=True):
     pool_bits: int
     pool_capacity_bits: int
     instruments: tuple[InstrumentView, ...] = ()
-
-
-class Estimate(Value, frozen=True, kw_only=True):
-    """A measured number with its standard error; None where nothing was measured yet."""
-
-    value: float | None = None
-    sigma: float | None = None
 
 
 class ChannelRate(Value, frozen=True, kw_only=True):
@@ -185,6 +176,26 @@ class Snapshot(Value, frozen=True, kw_only=True):
     nodes: tuple[NodeView, ...]
     links: tuple[LinkView, ...]
     events: tuple[Event, ...]
+    pools: tuple[PoolView, ...] = ()
+    loops: tuple[LoopView, ...] = ()
+    tunnels: tuple[TunnelView, ...] = ()
+    hops: tuple[HopView, ...] = ()
+    plans: tuple[PlanView, ...] = ()
+    """One, or none where no controller decides."""
+
+
+View = NodeView | LinkView | PoolView | LoopView | TunnelView | HopView | PlanView
+"""What changes while a client watches; each has a `name`."""
+VIEWS: dict[str, type[View]] = {
+    "node": NodeView,
+    "link": LinkView,
+    "pool": PoolView,
+    "loop": LoopView,
+    "tunnel": TunnelView,
+    "hop": HopView,
+    "plan": PlanView,
+}
+"""The kinds of views by the name that the event stream gives them; `KINDs` in the snapshot."""
 
 
 class Series(Value, frozen=True, kw_only=True):

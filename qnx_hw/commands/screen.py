@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from qnx_hw.api.schema import Estimate, Event, Level, LinkPhase, LinkView
+from qnx_hw.api.schema import Event, Level, LinkPhase, LinkView
+from qnx_hw.api.value import Estimate
 
 BAR_CELLS = 30
 MARKS = {Level.OK: "+", Level.INFO: " ", Level.WARNING: "!", Level.ALARM: "!!"}

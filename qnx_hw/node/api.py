@@ -20,7 +20,7 @@ from qnx_hw.api.schema import LinkView
 from qnx_hw.errors import QnxError
 from qnx_hw.node.guard import Guard, JsonResponse, problem
 from qnx_hw.node.history import QUANTITIES, History
-from qnx_hw.node.state import Hub
+from qnx_hw.node.state import KINDS, Hub
 
 STREAM_INTERVAL_S = 0.2
 KEEP_ALIVE_S = 1.0
@@ -89,8 +89,7 @@ class Api:
                 continue
             changes = self._hub.since(number)
             number = changes.number
-            parts = [_event("node", number, node) for node in changes.nodes]
-            parts += [_event("link", number, link) for link in changes.links]
+            parts = [_event(KINDS[type(view)], number, view) for view in changes.views]
             parts += [_event("event", number, event) for event in changes.events]
             yield b"".join(parts)
             # The rate limit of the stream: what changes meanwhile is sent together afterwards.

@@ -85,13 +85,13 @@ class Host(LinkCommands):
     def publish(self) -> None:
         """Take the newest values of all nodes and links into the hub."""
         for node in self.nodes.values():
-            self.hub.set_node(node.view())
+            self.hub.set(node.view())
         for name in self._network.nodes:
             if name not in self.nodes:
-                self.hub.set_node(self._elsewhere(name))
+                self.hub.set(self._elsewhere(name))
         for name in self._network.links:
             if (view := self._link(name)) is not None:
-                self.hub.set_link(view)
+                self.hub.set(view)
 
     def _tell(self, level: Level, source: str, message: str) -> None:
         """Add an event; what both ends of a link say alike within a moment is said once."""
@@ -131,7 +131,7 @@ class Host(LinkCommands):
             station.set_wanted(wanted)
         view = self._link(name)
         assert view is not None
-        self.hub.set_link(view)
+        self.hub.set(view)
         return view
 
     def _link(self, name: str) -> LinkView | None:

@@ -10,33 +10,37 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
-from qnx_hw.api.schema import Event, Level, LinkView, NodeView, Snapshot
+from qnx_hw.api.schema import VIEWS, Event, Level, LinkView, Snapshot, View
 
 RING_EVENTS = 500
+KINDS = {view: kind for kind, view in VIEWS.items()}
+
+_View = TypeVar("_View", bound=View)
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What is new since a version."""
 
     number: int
-    nodes: tuple[NodeView, ...] = ()
-    links: tuple[LinkView, ...] = ()
+    views: tuple[View, ...] = ()
     events: tuple[Event, ...] = ()
 
 
 class Hub:
-    """Latest-value slots for nodes and links, a bounded ring of events, and a bell."""
+    """Latest-value slots for views by kind and name, a bounded ring of events, and a bell."""
 
     def __init__(self, network: str, *, is_simulated: bool, now: Callable[[], float] = time.time):
         self._network = network
         self._is_simulated = is_simulated
         self._now = now
         self._number = 0
-        self._nodes: dict[str, tuple[int, NodeView]] = {}
-        self._links: dict[str, tuple[int, LinkView]] = {}
+        self._slots: dict[type[msgspec.Struct], dict[str, tuple[int, View]]] = {
+            each: {} for each in KINDS
+        }
         self._events: deque[tuple[int, Event]] = deque(maxlen=RING_EVENTS)
         self._last_event = 0
         self._bell = asyncio.Event()
@@ -46,15 +50,11 @@ class Hub:
         """Grows with every change."""
         return self._number
 
-    def set_node(self, view: NodeView) -> None:
-        """Replace a node's view; an equal one changes nothing."""
-        if view.name not in self._nodes or self._nodes[view.name][1] != view:
-            self._nodes[view.name] = (self._next(), view)
-
-    def set_link(self, view: LinkView) -> None:
-        """Replace a link's view; an equal one changes nothing."""
-        if view.name not in self._links or self._links[view.name][1] != view:
-            self._links[view.name] = (self._next(), view)
+    def set(self, view: View) -> None:
+        """Replace the view of this kind and name; an equal one changes nothing."""
+        slots = self._slots[type(view)]
+        if view.name not in slots or slots[view.name][1] != view:
+            slots[view.name] = (self._next(), view)
 
     def tell(self, level: Level, source: str, message: str) -> Event:
         """Add an event."""
@@ -78,14 +78,17 @@ class Hub:
                 return seen
         return None
 
+    def latest(self, kind: type[_View]) -> tuple[_View, ...]:
+        """Return the latest views of a kind."""
+        return tuple(view for _, view in self._slots[kind].values() if isinstance(view, kind))
+
     def link(self, name: str) -> LinkView | None:
         """Return a link's latest view."""
-        found = self._links.get(name)
-        return found[1] if found else None
+        return next((view for view in self.links() if view.name == name), None)
 
     def links(self) -> tuple[LinkView, ...]:
         """Return all links' latest views."""
-        return tuple(view for _, view in self._links.values())
+        return self.latest(LinkView)
 
     def snapshot(self) -> Snapshot:
         """Return everything."""
@@ -94,17 +97,16 @@ class Hub:
             time_s=self._now(),
             network=self._network,
             is_simulated=self._is_simulated,
-            nodes=tuple(view for _, view in self._nodes.values()),
-            links=self.links(),
             events=tuple(event for _, event in self._events),
+            **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]
         )
 
     def since(self, number: int) -> Changes:
         """Return what changed after `number`."""
+        slots = [slot for slots in self._slots.values() for slot in slots.values()]
         return Changes(
             number=self._number,
-            nodes=tuple(view for at, view in self._nodes.values() if at > number),
-            links=tuple(view for at, view in self._links.values() if at > number),
+            views=tuple(view for at, view in slots if at > number),
             events=tuple(event for at, event in sorted(self._events, key=_order) if at > number),
         )
 

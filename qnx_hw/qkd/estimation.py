@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qnx_hw.api.schema import Estimate
+from qnx_hw.api.value import Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import msgspec
 from qnx_hw.api.schema import (
     BlockStage,
     ChannelRate,
-    Estimate,
     Event,
     Level,
     LinkPhase,
     LinkView,
 )
+from qnx_hw.api.value import Estimate
 from qnx_hw.commands.screen import Screen, bar, lines_of, si
 
 IDLE = LinkView(

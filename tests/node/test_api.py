@@ -49,7 +49,7 @@ class Links(LinkCommands):
         if name != LINK.name:
             raise KeyError(name)
         view = msgspec.structs.replace(LINK, phase=phase)
-        self._hub.set_link(view)
+        self._hub.set(view)
         return view
 
 
@@ -76,7 +76,7 @@ class Served:
         loop, finished = asyncio.get_running_loop(), asyncio.Event()
         self.stop = lambda: loop.call_soon_threadsafe(finished.set) and None
         self.call = lambda change: loop.call_soon_threadsafe(change) and None
-        self.hub.set_link(LINK)
+        self.hub.set(LINK)
         async with serving(app, taken):
             self.running.set()
             await finished.wait()
@@ -147,7 +147,7 @@ def test_commands_answer_with_the_links_new_view(served: Served) -> None:
 def test_commands_from_elsewhere_are_refused(
     served: Served, change: dict[str, str], status: int, field: str
 ) -> None:
-    served.call(lambda: served.hub.set_link(LINK))
+    served.call(lambda: served.hub.set(LINK))
     got, problem, _ = ask(served, "POST", START, COMMAND | change)
 
     assert (got, problem["field"]) == (status, field)

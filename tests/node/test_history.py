@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from qnx_hw.api.schema import BlockStage, Estimate, LinkPhase, LinkView
+from qnx_hw.api.schema import BlockStage, LinkPhase, LinkView
+from qnx_hw.api.value import Estimate
 from qnx_hw.node.history import MOST_POINTS, QUANTITIES, History
 
 LINK = LinkView(

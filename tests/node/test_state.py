@@ -31,24 +31,24 @@ def hub() -> Hub:
 def test_a_slow_client_ends_with_the_latest_values(updates: list[tuple[str, int]]) -> None:
     ours, seen, number = hub(), {}, 0
     for index, (name, pairs) in enumerate(updates):
-        ours.set_link(link(name, pairs))
+        ours.set(link(name, pairs))
         if index % 7 == 0:
             changes = ours.since(number)
             number = changes.number
-            seen |= {view.name: view for view in changes.links}
-    seen |= {view.name: view for view in ours.since(number).links}
+            seen |= {view.name: view for view in changes.views}
+    seen |= {view.name: view for view in ours.since(number).views}
 
     assert seen == {view.name: view for view in ours.links()}
 
 
 def test_an_equal_view_is_no_change() -> None:
     ours = hub()
-    ours.set_link(link("a"))
+    ours.set(link("a"))
     number = ours.number
-    ours.set_link(link("a"))
+    ours.set(link("a"))
 
     assert ours.number == number
-    assert not ours.since(number).links
+    assert not ours.since(number).views
 
 
 def test_the_ring_forgets_the_oldest_events() -> None:
@@ -80,7 +80,7 @@ def test_waiting_ends_with_a_change_or_the_deadline() -> None:
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(ours.changed(ours.number, timeout_s=30.0))
             await asyncio.sleep(0)
-            ours.set_node(
+            ours.set(
                 NodeView(
                     name="alice",
                     is_online=True,

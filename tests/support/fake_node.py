@@ -22,7 +22,6 @@ from qnx_hw.api.schema import (
     BlockStage,
     ChannelRate,
     ClockView,
-    Estimate,
     Event,
     Histogram,
     InstrumentView,
@@ -35,6 +34,7 @@ from qnx_hw.api.schema import (
     Series,
     Snapshot,
 )
+from qnx_hw.api.value import Estimate
 
 
 def sample_link(**changes: Any) -> LinkView:

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from qnx_hw.api.schema import BlockStage, ClockView, Estimate, Histogram, LinkPhase
+from qnx_hw.api.schema import BlockStage, ClockView, Histogram, LinkPhase
+from qnx_hw.api.value import Estimate
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
 from qnx_hw.secret import Secret
 

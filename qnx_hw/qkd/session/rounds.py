@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qnx_hw.api.schema import Estimate
+from qnx_hw.api.value import Estimate
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import estimation
 from qnx_hw.qkd.estimation import Tally
