@@ -8,16 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from qnx_hw.config.section import Address, Fraction, Name, Probability, Section
 from qnx_hw.errors import ConfigError
-
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
-Address = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of the network file; an unknown name in it is an error."""
 
 
 class NetworkSection(Section, frozen=True, kw_only=True):

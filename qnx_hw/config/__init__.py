@@ -1,0 +1,31 @@
+"""The network file: its tables, a module for each part of the software, and how it is read."""
+
+from qnx_hw.config.network import (
+    ApiSection,
+    ChannelMap,
+    InstrumentSection,
+    LinkSection,
+    NetworkFile,
+    NetworkSection,
+    NodeSection,
+    SecuritySection,
+    StationSection,
+    load,
+    parse,
+)
+from qnx_hw.config.section import Section
+
+__all__ = [
+    "ApiSection",
+    "ChannelMap",
+    "InstrumentSection",
+    "LinkSection",
+    "NetworkFile",
+    "NetworkSection",
+    "NodeSection",
+    "Section",
+    "SecuritySection",
+    "StationSection",
+    "load",
+    "parse",
+]

@@ -1,0 +1,16 @@
+"""What every table of the network file is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the network file; an unknown name in it is an error."""
