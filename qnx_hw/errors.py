@@ -75,3 +75,15 @@ class KeyExhausted(QnxError):
 
 class Conflict(QnxError):
     """Somebody else changed it first; read it again."""
+
+
+class BusAway(QnxError, ConnectionError):
+    """The bus' core cannot be reached; nothing of the message was kept."""
+
+
+class BusRefused(QnxError, PermissionError):
+    """The bus does not let this participant do that, or the message is malformed."""
+
+
+class NobodyAnswered(QnxError, TimeoutError):
+    """A question on the bus got no answer in time."""
