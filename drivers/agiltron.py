@@ -10,17 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting
 from qnx_hw.errors import (
     ConfigError,
-    InstrumentError,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
 from qnx_hw.instruments.families import OpticalSwitch
-from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, Framer, Link, LinkTraits, Recorder, make_wire, option
+from qnx_hw.instruments.values import Identity, InstrumentStatus
+from qnx_hw.transports import Fence, Framer, LinkTraits, Recorder, option
 
 BAUD = 9600
 FRAME_BYTES = 4
@@ -31,8 +31,6 @@ REPLY_TIMEOUT_S = 1.0
 # Four bytes take 4 ms at 9600 baud; the start of a frame that stays alone so long is none.
 STALE_S = 0.1
 TRAITS = LinkTraits(stale_s=STALE_S, fence=Fence(QUERY, lambda frame: frame[1] == QUERY_CODE))
-
-Setting = float | int | str | bool
 
 
 class Agiltron(OpticalSwitch):
@@ -45,45 +43,23 @@ class Agiltron(OpticalSwitch):
         if not channels.isdecimal() or not 1 <= int(channels) <= MOST_CHANNELS:
             raise ConfigError(f"'{name}' can have 1 to {MOST_CHANNELS} channels, not {channels}")
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
         self._n_channels = int(channels)
         self._operation = threading.RLock()
-        self._link: Link | None = None
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and see that a switch answers; the path stays."""
-        self.close()
-        link = Link(
-            make_wire(self._url, default_baud=BAUD),
-            Frames(),
-            name=self.name,
-            traits=TRAITS,
-            recorder=self._recorder,
-        )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            link.drain()
+        with self._held.opening(Frames(), timeout_s=timeout_s):
             self.connections(timeout_s=timeout_s)
-        except InstrumentError:
-            self.close()
-            raise
         return Identity("Agiltron", f"1x{self._n_channels}")
 
     def close(self) -> None:
         """Let go of the port; the path stands as it is, which harms nothing."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        self._held.close()
 
     def status(self) -> InstrumentStatus:
         """Return how the switch is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        return InstrumentStatus(InstrumentState.READY, counters=link.counters.as_mapping())
+        return self._held.status()
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Return nothing: there is nothing to set but the path."""
@@ -102,7 +78,7 @@ class Agiltron(OpticalSwitch):
 
     def connections(self, *, timeout_s: float | None = None) -> Mapping[int, int]:
         """Return input 1 and the output that it is connected to."""
-        link = self._connected()
+        link = self._held.link()
         reply = link.query(
             QUERY, lambda frame: frame[1] != SET_CODE, timeout_s=timeout_s or REPLY_TIMEOUT_S
         )
@@ -126,16 +102,10 @@ class Agiltron(OpticalSwitch):
             if held == connections:
                 return held
             command = set_frame(channel)
-            self._connected().query(
+            self._held.link().query(
                 command, lambda frame: frame == command, timeout_s=timeout_s or REPLY_TIMEOUT_S
             )
             return self.connections(timeout_s=timeout_s)
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
 
 
 class Frames(Framer):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from drivers.knobs import Setting
 from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
     Cancelled,
@@ -54,8 +55,6 @@ CAPABILITIES = TaggerCapabilities(
 _MODES = {"continuous": "CONT", "start_stop": "STOP"}
 _FIRMWARE = re.compile(r"Firmware v(\d+)\.(\d+)\S*")
 
-Setting = float | int | str | bool
-
 
 @dataclass(frozen=True, slots=True)
 class CoincidenceRates:
@@ -87,8 +86,7 @@ class Cc1(TimeTagger):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """End acknowledgement and ask who is there; it counts on as it did."""
-        self._line.open(timeout_s=timeout_s)
-        try:
+        with self._line.opening(timeout_s=timeout_s):
             self._line.tell(":ACKN OF")
             self._line.link().drain()
             firmware = decode_firmware(self._line.ask("FIRM?", timeout_s))
@@ -97,9 +95,6 @@ class Cc1(TimeTagger):
                     f"'{self.name}' has firmware {firmware[0]}.{firmware[1]}: 2.2 is the oldest"
                     " that can be used"
                 )
-        except InstrumentError:
-            self._line.close()
-            raise
         return Identity("Qubitekk", "CC1", firmware=f"{firmware[0]}.{firmware[1]}")
 
     def close(self) -> None:

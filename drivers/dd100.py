@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from drivers.knobs import Setting
 from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
-    InstrumentError,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -27,8 +27,6 @@ HOME_TIMEOUT_S = 60.0  # finding the zero takes up to 40 s
 # Lines of one reply; a configuration has about a dozen.
 MOST_LINES = 100
 FENCE = Fence(b"D\r", lambda reply: b"DPos:" in reply)
-
-Setting = float | int | str | bool
 
 
 class Dd100(Attenuator):
@@ -48,13 +46,9 @@ class Dd100(Attenuator):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and read the limits; nothing moves."""
-        self._line.open(Replies(), timeout_s=timeout_s)
-        try:
+        with self._line.opening(Replies(), timeout_s=timeout_s):
             fields = self._ask("CD", timeout_s)
             self._limits_db = _decibels(fields, "IL"), _decibels(fields, "MAX ATTEN")
-        except InstrumentError:
-            self._line.close()
-            raise
         return Identity("OZ Optics", fields.get("", "DD-100-MC"))
 
     def close(self) -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
-from drivers import knobs
-from drivers.knobs import Knob, Setting
+from drivers.knobs import Knob, Panel, Setting
 from drivers.text_line import (
     IDENTITY_FENCE,
     LONGEST_ERROR_QUEUE,
     SerialLine,
     TextLine,
     raise_refusal,
-    scpi_identity,
 )
-from qnx_hw.errors import InstrumentError, ProtocolError, RangeError
+from qnx_hw.errors import ProtocolError, RangeError
 from qnx_hw.instruments.families import DelayGenerator
 from qnx_hw.instruments.values import Identity, InstrumentStatus
 from qnx_hw.transports import Recorder
@@ -29,7 +27,7 @@ SERIAL_BAUD = 9600
 # Edges by number (manual, DLAY): 0 is T0, what all delays refer to here; 1 is T1.
 EDGES = {name: number for number, name in enumerate("ABCDEFGH", start=2)}
 LONGEST_DELAY_PS = 2000 * 10**12
-SINGLE_SHOT = 5
+END_PULSES = "TSRC 5"
 TRIGGERS = (
     "internal",
     "external_rising",
@@ -68,26 +66,16 @@ class Dg645(DelayGenerator):
             serial=SerialLine(SERIAL_BAUD, has_flow_control=True),
             fence=IDENTITY_FENCE,
         )
+        self._panel = Panel(self._line, KNOBS, self._tell)
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Ask who is there and forget old errors; the pulses stay as they are."""
-        self._line.open(timeout_s=timeout_s)
-        try:
-            identity = scpi_identity(self._line.ask("*IDN?", timeout_s))
-            self._line.tell("*CLS")
-        except InstrumentError:
-            self._line.close()
-            raise
-        return identity
+        with self._line.opening(timeout_s=timeout_s):
+            return self._line.identity(timeout_s)
 
     def close(self) -> None:
         """End the pulses, by waiting for a single shot that nobody asks for; let go."""
-        try:
-            self.stop()
-        except InstrumentError:
-            return  # it is gone; nothing more can be done from here
-        finally:
-            self._line.close()
+        self._line.close(END_PULSES)
 
     def status(self) -> InstrumentStatus:
         """Return how the generator is, without asking it."""
@@ -95,25 +83,17 @@ class Dg645(DelayGenerator):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read trigger, burst and the amplitude of each output."""
-        with self._line.operation:
-            return knobs.read(KNOBS, lambda command: self._line.ask(command, timeout_s))
+        return self._panel.settings(timeout_s)
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; the source of the trigger comes last."""
-        with self._line.operation:
-            return knobs.apply(
-                self.name,
-                KNOBS,
-                settings,
-                lambda command: self._line.ask(command, timeout_s),
-                lambda command: self._tell(command, timeout_s),
-            )
+        return self._panel.configure(settings, timeout_s)
 
     def stop(self) -> None:
         """End the pulses now; `trigger_source` says single_shot afterwards."""
-        self._line.tell(f"TSRC {SINGLE_SHOT}", priority=Priority.STOP)
+        self._line.tell(END_PULSES, priority=Priority.STOP)
 
     def delay_ps(self, channel: str, *, timeout_s: float | None = None) -> int:
         """Return the delay of an edge, A to H, against what it refers to."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
 
+from drivers.knobs import Setting
 from drivers.text_line import TextLine
 from qnx_hw.errors import (
     ConfigError,
@@ -24,15 +25,13 @@ from qnx_hw.errors import (
 )
 from qnx_hw.instruments.families import PhotonDetector
 from qnx_hw.instruments.values import DetectorCapabilities, Identity, InstrumentStatus
-from qnx_hw.transports import Fence, Priority, Recorder, option
+from qnx_hw.transports import Fence, Recorder, option
 
 THRESHOLD_RANGE_V = (0.0, 2.0)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _RUNS = {"TRUE": True, "1": True, "ON": True, "FALSE": False, "0": False, "OFF": False}
 # The only question whose answer is a word.
 _FENCE = Fence(b"REG:STATE?\n", lambda line: line.strip().upper() in {b"TRUE", b"FALSE"})
-
-Setting = float | int | str | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +86,13 @@ class Id120(PhotonDetector):
 
         The unit is not known to say its name: it is taken for an ID120 if it knows its bias.
         """
-        self._line.open(timeout_s=timeout_s)
-        try:
+        with self._line.opening(timeout_s=timeout_s):
             self._read(_BIAS, timeout_s)
-        except InstrumentError:
-            self._line.close()
-            raise
         return Identity("ID Quantique", "ID120")
 
     def close(self) -> None:
         """Take the bias away and let go of the wire; the cooler stays as it is."""
-        try:
-            self._line.tell(f"{_BIAS} 0", priority=Priority.STOP)
-        except InstrumentError:
-            return  # it is gone, or never came; nothing more can be done from here
-        finally:
-            self._line.close()
+        self._line.close(f"{_BIAS} 0")
 
     def status(self) -> InstrumentStatus:
         """Return how the detector is, without asking it."""

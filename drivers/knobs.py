@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from drivers.text_line import number
+from drivers.text_line import TextLine, number
 from qnx_hw.errors import InstrumentError, ProtocolError, RangeError, Unsupported
 
 Setting = float | int | str | bool
@@ -62,6 +62,17 @@ class Knob:
         return f"{self.header}?{self.index}"
 
 
+def number_within(name: str, key: str, value: Setting, low: float, high: float) -> float:
+    """Return a setting's value as a number, or raise `RangeError`."""
+    try:
+        wanted = float(value)
+    except ValueError as error:
+        raise RangeError(f"{key} must be a number, not {value!r}") from error
+    if not low <= wanted <= high:
+        raise RangeError(f"'{name}': {key} is {low:g} to {high:g}, not {wanted:g}")
+    return wanted
+
+
 def read(knobs: Mapping[str, Knob], ask: Callable[[str], str]) -> dict[str, Setting]:
     """Return what the instrument holds."""
     return {key: knob.decode(ask(knob.query())) for key, knob in knobs.items()}
@@ -91,3 +102,32 @@ def apply(
             tell(knobs[key].setter(argument))
         raise
     return read(knobs, ask)
+
+
+class Panel:
+    """The knobs of one instrument on a line; `tell` raises what the instrument complains of."""
+
+    def __init__(
+        self, line: TextLine, knobs: Mapping[str, Knob], tell: Callable[[str, float | None], None]
+    ) -> None:
+        self.knobs = dict(knobs)
+        self._line = line
+        self._tell = tell
+
+    def settings(self, timeout_s: float | None) -> Mapping[str, Setting]:
+        """Return what the instrument holds."""
+        with self._line.operation:
+            return read(self.knobs, lambda command: self._line.ask(command, timeout_s))
+
+    def configure(
+        self, settings: Mapping[str, Setting], timeout_s: float | None
+    ) -> Mapping[str, Setting]:
+        """Set all, in the order of the knobs, or none; return what is held."""
+        with self._line.operation:
+            return apply(
+                self._line.name,
+                self.knobs,
+                settings,
+                lambda command: self._line.ask(command, timeout_s),
+                lambda command: self._tell(command, timeout_s),
+            )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from drivers.knobs import Setting
 from drivers.text_line import TextLine
 from qnx_hw.errors import (
-    InstrumentError,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -20,8 +20,6 @@ from qnx_hw.errors import (
 from qnx_hw.instruments.families import OpticalSwitch
 from qnx_hw.instruments.values import Identity, InstrumentStatus
 from qnx_hw.transports import Fence, Recorder
-
-Setting = float | int | str | bool
 
 ONE_BY_TWO = {1: {1: 1}, 2: {1: 2}}
 TWO_BY_TWO = {1: {1: 1, 2: 2}, 2: {1: 2, 2: 1}}
@@ -38,13 +36,9 @@ class Osw(OpticalSwitch):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and ask who is there; the path stays."""
-        self._line.open(timeout_s=timeout_s)
-        try:
+        with self._line.opening(timeout_s=timeout_s):
             board = self._line.ask("I?", timeout_s)
             self._paths = paths_of(board)
-        except InstrumentError:
-            self._line.close()
-            raise
         return Identity("Thorlabs", board)
 
     def close(self) -> None:

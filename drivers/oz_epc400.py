@@ -10,12 +10,12 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting, number_within
 from qnx_hw.errors import (
     Busy,
     Cancelled,
-    InstrumentError,
     InstrumentRefused,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -29,16 +29,7 @@ from qnx_hw.instruments.values import (
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import (
-    Fence,
-    Framer,
-    Lines,
-    Link,
-    LinkTraits,
-    Priority,
-    Recorder,
-    make_wire,
-)
+from qnx_hw.transports import Fence, Framer, Lines, LinkTraits, Recorder
 
 BAUD = 9600
 N_SQUEEZERS = 4
@@ -49,6 +40,8 @@ REPLY_TIMEOUT_S = 3.0
 # A reply is an echo, a line and its end; what is longer is none.
 LONGEST_REPLY_LINES = 16
 DONE, ERROR = b"Done", b"Error!"
+HOLD = b"MDC\r\n"
+"""Ends scrambling; the voltages stay."""
 TRAITS = LinkTraits(quiet_s=0.1, fence=Fence(b"M?\r\n", lambda reply: b"Operating Mode" in reply))
 _VALUE = re.compile(r"CH([1-4])\s*([+-]?\d+)")
 _MODE = re.compile(r"Operating Mode:\s*(DC|AC)")
@@ -64,8 +57,6 @@ CAPABILITIES = PolarizationCapabilities(
     can_abort=True,
     has_home=False,
 )
-
-Setting = float | int | str | bool
 
 
 class ReplyFramer(Framer):
@@ -95,10 +86,8 @@ class Epc400(PolarizationController):
 
     def __init__(self, url: str, *, name: str = "epc400", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
         self._operation = threading.RLock()
-        self._link: Link | None = None
         self._is_steady = False
 
     @property
@@ -109,48 +98,19 @@ class Epc400(PolarizationController):
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and see whether voltages are there; none is changed."""
         with self._operation:
-            self.close()
-            link = Link(
-                make_wire(self._url, default_baud=BAUD),
-                ReplyFramer(),
-                name=self.name,
-                traits=TRAITS,
-                recorder=self._recorder,
-            )
-            link.open(timeout_s=timeout_s)
-            try:
-                link.send(b"\r\n")
-                link.drain()
-                self._link = link
+            with self._held.opening(ReplyFramer(), timeout_s=timeout_s, greeting=b"\r\n"):
                 self._voltages(timeout_s)
                 self._is_steady = not self._scrambles(timeout_s)
-            except InstrumentError:
-                self._link = None
-                link.close()
-                raise
             return Identity("OZ Optics", "EPC-400")
 
     def close(self) -> None:
         """End scrambling, leave the voltages as they are, and let go of the port."""
         with self._operation:
-            link, self._link = self._link, None
-            if link is None:
-                return
-            try:
-                link.send(b"MDC\r\n", priority=Priority.STOP)
-            except InstrumentError:
-                return  # it is gone; nothing more can be done from here
-            finally:
-                link.close()
+            self._held.close(HOLD)
 
     def status(self) -> InstrumentStatus:
         """Return how the controller is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        state = InstrumentState.READY if self._is_steady else InstrumentState.BUSY
-        return InstrumentStatus(state, counters=link.counters.as_mapping())
+        return self._held.status(InstrumentState.READY if self._is_steady else InstrumentState.BUSY)
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `scrambling`, `waveform` (sine or triangle) and the four `frequency_N_hz`."""
@@ -177,7 +137,7 @@ class Epc400(PolarizationController):
 
     def stop(self) -> None:
         """End scrambling now; the voltages stay."""
-        self._connected().send(b"MDC\r\n", priority=Priority.STOP)
+        self._held.halt(HOLD)
         self._is_steady = True
 
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
@@ -232,7 +192,7 @@ class Epc400(PolarizationController):
                 )
         targets = {axis: round(value / MILLI) for axis, value in targets_v.items()}
         with self._operation:
-            self._connected()
+            self._held.link()
             if not self._is_steady:
                 raise Busy(f"'{self.name}' scrambles; configure scrambling = false first")
             for axis, mv in targets.items():
@@ -254,12 +214,7 @@ class Epc400(PolarizationController):
             raise RangeError(f"'{self.name}' cannot set {key} to {value!r}")
         if key not in _FREQUENCIES:
             raise Unsupported(f"'{self.name}' has no setting {key}")
-        try:
-            frequency_hz = float(value)
-        except ValueError as error:
-            raise RangeError(f"{key} must be a number, not {value!r}") from error
-        if not 0 <= frequency_hz <= LARGEST_HZ:
-            raise RangeError(f"'{self.name}': {key} is 0 to {LARGEST_HZ}, not {value}")
+        frequency_hz = number_within(self.name, key, value, 0, LARGEST_HZ)
         return f"F{_FREQUENCIES[key]},{round(frequency_hz)}"
 
     def _scrambles(self, timeout_s: float | None) -> bool:
@@ -287,7 +242,7 @@ class Epc400(PolarizationController):
     def _ask(self, command: str, timeout_s: float | None, word: str = "") -> str:
         """Return the reply that holds `word`; what the unit does not like raises."""
         expected = word.encode()
-        reply = self._connected().query(
+        reply = self._held.link().query(
             command.encode("ascii") + b"\r\n",
             lambda reply: reply.endswith(ERROR) or (reply.endswith(DONE) and expected in reply),
             timeout_s=timeout_s or REPLY_TIMEOUT_S,
@@ -295,9 +250,3 @@ class Epc400(PolarizationController):
         if reply.endswith(ERROR):
             raise InstrumentRefused(f"'{self.name}' refused {command}")
         return reply.decode("latin-1")
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link

@@ -14,10 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers import knobs
-from drivers.knobs import Knob, Setting
-from drivers.text_line import IDENTITY_FENCE, TextLine, scpi_identity
-from qnx_hw.errors import InstrumentError, InstrumentRefused, InstrumentTimeout, ProtocolError
+from drivers.knobs import Knob, Panel, Setting
+from drivers.text_line import IDENTITY_FENCE, TextLine
+from qnx_hw.errors import InstrumentRefused, InstrumentTimeout, ProtocolError
 from qnx_hw.instruments.families import Polarimeter
 from qnx_hw.instruments.values import Identity, InstrumentStatus
 from qnx_hw.transports import Recorder
@@ -46,26 +45,16 @@ class Pax1000(Polarimeter):
     ) -> None:
         self.name = name
         self._line = TextLine(url, name, recorder=recorder, fence=IDENTITY_FENCE)
+        self._panel = Panel(self._line, KNOBS, self._line.tell_checked)
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Ask who is there; the wave plate stays as it is."""
-        self._line.open(timeout_s=timeout_s)
-        try:
-            identity = scpi_identity(self._line.ask("*IDN?", timeout_s))
-            self._line.tell("*CLS")
-        except InstrumentError:
-            self._line.close()
-            raise
-        return identity
+        with self._line.opening(timeout_s=timeout_s):
+            return self._line.identity(timeout_s)
 
     def close(self) -> None:
         """Halt the wave plate and let go."""
-        try:
-            self.stop()
-        except InstrumentError:
-            return  # it is gone; nothing more can be done from here
-        finally:
-            self._line.close()
+        self._line.close(ROTATION_OFF)
 
     def status(self) -> InstrumentStatus:
         """Return how the polarimeter is, without asking it."""
@@ -73,21 +62,13 @@ class Pax1000(Polarimeter):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `wavelength_nm`, `auto_range`, `rotation_hz`, `mode` and `rotation_on`."""
-        with self._line.operation:
-            return knobs.read(KNOBS, lambda command: self._line.ask(command, timeout_s))
+        return self._panel.settings(timeout_s)
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; the rotation comes last."""
-        with self._line.operation:
-            return knobs.apply(
-                self.name,
-                KNOBS,
-                settings,
-                lambda command: self._line.ask(command, timeout_s),
-                lambda command: self._line.tell_checked(command, timeout_s),
-            )
+        return self._panel.configure(settings, timeout_s)
 
     def stop(self) -> None:
         """Halt the wave plate now."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drivers import knobs
-from drivers.knobs import Knob, Setting
-from drivers.text_line import IDENTITY_FENCE, TextLine, number, scpi_identity
-from qnx_hw.errors import InstrumentError, InstrumentRefused
+from drivers.knobs import Knob, Panel, Setting
+from drivers.text_line import IDENTITY_FENCE, TextLine, number
+from qnx_hw.errors import InstrumentRefused
 from qnx_hw.instruments.families import PowerMeter
 from qnx_hw.instruments.values import Identity, InstrumentStatus
 from qnx_hw.transports import Recorder
@@ -33,20 +32,15 @@ class Pm100(PowerMeter):
     def __init__(self, url: str, *, name: str = "pm100", recorder: Recorder | None = None) -> None:
         self.name = name
         self._line = TextLine(url, name, recorder=recorder, fence=IDENTITY_FENCE)
-        self._knobs = dict(KNOBS)
+        self._panel = Panel(self._line, KNOBS, self._line.tell_checked)
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Ask who is there and what wavelengths its head takes; have it speak of watt."""
-        self._line.open(timeout_s=timeout_s)
-        try:
-            identity = scpi_identity(self._line.ask("*IDN?", timeout_s))
+        with self._line.opening(timeout_s=timeout_s):
+            identity = self._line.identity(timeout_s)
             low, high = (number(self._line.ask(f"SENS:CORR:WAV? {end}")) for end in ("MIN", "MAX"))
-            self._knobs["wavelength_nm"] = Knob("SENS:CORR:WAV", low, high)
-            self._line.tell("*CLS")
+            self._panel.knobs["wavelength_nm"] = Knob("SENS:CORR:WAV", low, high)
             self._line.tell_checked("SENS:POW:UNIT W")
-        except InstrumentError:
-            self._line.close()
-            raise
         return identity
 
     def close(self) -> None:
@@ -59,21 +53,13 @@ class Pm100(PowerMeter):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `wavelength_nm`, `average_count` (0.3 ms each), `range_w` and `auto_range`."""
-        with self._line.operation:
-            return knobs.read(self._knobs, lambda command: self._line.ask(command, timeout_s))
+        return self._panel.settings(timeout_s)
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; a range ends the automatic one."""
-        with self._line.operation:
-            return knobs.apply(
-                self.name,
-                self._knobs,
-                settings,
-                lambda command: self._line.ask(command, timeout_s),
-                lambda command: self._line.tell_checked(command, timeout_s),
-            )
+        return self._panel.configure(settings, timeout_s)
 
     def stop(self) -> None:
         """Abort the measurement under way."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from drivers.knobs import Setting
 from drivers.text_line import (
     IDENTITY_FENCE,
     SerialLine,
     TextLine,
     raise_refusal,
     scpi_errors,
-    scpi_identity,
 )
 from qnx_hw.errors import (
-    InstrumentError,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -34,8 +33,6 @@ BOOT_MODES = {"AUT": "auto", "RES": "restore", "DAR": "dark"}
 BOOT_WORDS = {"auto": "AUT", "restore": "REST", "dark": "DARK"}
 _LIST = r"\(@([\d,\s]*)\)"
 _STATE = re.compile(rf"{_LIST}\s*,\s*{_LIST}")
-
-Setting = float | int | str | bool
 
 
 class Polatis(OpticalSwitch):
@@ -52,14 +49,9 @@ class Polatis(OpticalSwitch):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Ask who is there and how many ports it has; no path changes."""
-        self._line.open(timeout_s=timeout_s)
-        try:
-            identity = scpi_identity(self._line.ask("*idn?", timeout_s))
+        with self._line.opening(timeout_s=timeout_s):
+            identity = self._line.identity(timeout_s)
             self._n_inputs, self._n_outputs = decode_size(self._line.ask(":oxc:swit:size?"))
-            self._line.tell("*cls")
-        except InstrumentError:
-            self._line.close()
-            raise
         return identity
 
     def close(self) -> None:

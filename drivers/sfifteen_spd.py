@@ -12,12 +12,13 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting
 from qnx_hw.errors import (
     Cancelled,
     ConfigError,
     InstrumentError,
     InstrumentRefused,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -26,10 +27,9 @@ from qnx_hw.instruments.families import PhotonDetector
 from qnx_hw.instruments.values import (
     DetectorCapabilities,
     Identity,
-    InstrumentState,
     InstrumentStatus,
 )
-from qnx_hw.transports import Fence, Lines, Link, LinkTraits, Recorder, make_wire, option
+from qnx_hw.transports import Fence, Lines, LinkTraits, Recorder, option
 
 REPLY_TIMEOUT_S = 2.0
 TRAITS = LinkTraits(fence=Fence(b"*idn?\r\n", lambda line: b"SPD" in line))
@@ -47,19 +47,15 @@ _COMMANDS = {
     "integration_ms": ("time", (1.0, 65_535.0)),
 }
 
-Setting = float | int | str | bool
-
 
 class SFifteenSpd(PhotonDetector):
     """A detector at `serial:///dev/ttyACM0?max_bias_v=195`; `&safe_on_close=1` ends at 0 V."""
 
     def __init__(self, url: str, *, name: str = "s15spd", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
         self._operation = threading.RLock()
         self._stopped = threading.Event()
-        self._link: Link | None = None
         self._is_safe_on_close = option(url, "safe_on_close", "0") == "1"
         try:
             self._max_bias_v = float(option(url, "max_bias_v", "0"))
@@ -81,49 +77,27 @@ class SFifteenSpd(PhotonDetector):
     def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
         """Open the port and ask who is there; bias and temperature stay as they are."""
         with self._operation:
-            self.close()
-            link = Link(
-                make_wire(self._url),
-                Lines(),
-                name=self.name,
-                traits=TRAITS,
-                recorder=self._recorder,
-            )
-            link.open(timeout_s=timeout_s)
-            try:
-                link.send(b"\r\n")
-                link.drain()
-                answer = link.query(b"*idn?\r\n", bool, timeout_s=timeout_s)
+            with self._held.opening(Lines(), timeout_s=timeout_s, greeting=b"\r\n"):
+                answer = self._held.link().query(b"*idn?\r\n", bool, timeout_s=timeout_s)
                 if b"SPD" not in answer:
                     raise ProtocolError(f"'{self.name}' is no SPD: {answer!r}", answer)
-            except InstrumentError:
-                link.close()
-                raise
-            self._link = link
             return Identity("S-Fifteen", "SPD")
 
     def close(self) -> None:
         """Let go of the port; with `safe_on_close`, ramp the bias down first."""
         self._stopped.set()
         with self._operation:
-            if self._link is None:
-                return
             try:
                 if self._is_safe_on_close:
                     self.enable(False)
             except InstrumentError:
                 return  # it is gone; its bias stays as it is
             finally:
-                link, self._link = self._link, None
-                link.close()
+                self._held.close()
 
     def status(self) -> InstrumentStatus:
         """Return how the detector is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        return InstrumentStatus(InstrumentState.READY, counters=link.counters.as_mapping())
+        return self._held.status()
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `temperature_c` (set-point), `temperature_loop` and `integration_ms`."""
@@ -157,7 +131,7 @@ class SFifteenSpd(PhotonDetector):
 
     def stop(self) -> None:
         """End a ramp or a count now; the bias stays where it is."""
-        self._connected()
+        self._held.link()
         self._stopped.set()
 
     def enable(self, on: bool, *, timeout_s: float | None = None) -> bool:
@@ -203,7 +177,7 @@ class SFifteenSpd(PhotonDetector):
             time_s = self._read("time", timeout_s) / 1000
             if time_s <= 0:
                 raise ProtocolError(f"'{self.name}' reports an integration time of {time_s} s")
-            line = self._connected().query(
+            line = self._held.link().query(
                 b"counts?\r\n",
                 lambda line: line.strip().isdigit(),
                 timeout_s=timeout_s or time_s + REPLY_TIMEOUT_S,
@@ -254,19 +228,13 @@ class SFifteenSpd(PhotonDetector):
         return held
 
     def _tell(self, command: str) -> None:
-        self._connected().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)
+        self._held.link().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)
 
     def _read(self, command: str, timeout_s: float | None) -> float:
-        line = self._connected().query(
+        line = self._held.link().query(
             command.encode("ascii") + b"?\r\n", _is_number, timeout_s=timeout_s or REPLY_TIMEOUT_S
         )
         return float(line)
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
 
     def _check_channel(self, channel: int) -> None:
         if channel != 1:

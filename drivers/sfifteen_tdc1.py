@@ -11,6 +11,8 @@ import math
 import threading
 from collections.abc import Mapping
 
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting
 from drivers.tdc1_stream import Tdc1Stream
 from drivers.tdc1_words import UNIT_PS
 from qnx_hw.errors import (
@@ -35,12 +37,9 @@ from qnx_hw.transports import (
     Cancel,
     Fence,
     Lines,
-    Link,
     LinkTraits,
     Matcher,
-    Priority,
     Recorder,
-    make_wire,
 )
 
 CAPABILITIES = TaggerCapabilities(
@@ -57,6 +56,7 @@ CAPABILITIES = TaggerCapabilities(
 # Late stream data stay in the USB buffer after `abort`; the maker reads until 20..50 ms of silence.
 TRAITS = LinkTraits(quiet_s=0.05, fence=Fence(b"*IDN?\r\n", lambda line: b"TDC1" in line))
 REPLY_TIMEOUT_S = 2.0
+ABORT = b"\r\nabort\r\n"
 LONGEST_INTEGRATION_S = 65.535
 # The level's reply shows two or three digits.
 LEVEL_TOLERANCE_V = 0.02
@@ -64,18 +64,14 @@ SINGLES, TIMESTAMP = "0", "3"
 _REFERENCES = {Reference.AUTO: "0", Reference.EXTERNAL: "1", Reference.INTERNAL: "2"}
 _EDGE_COMMANDS = {Edge.FALLING: "NEG", Edge.RISING: "POS"}
 
-Setting = float | int | str | bool
-
 
 class Tdc1(TimeTagger):
     """A TDC1 at `serial:///dev/ttyACM0` or, through a serial server, at `tcp://host:port`."""
 
     def __init__(self, url: str, *, name: str = "tdc1", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
         self._operation = threading.RLock()
-        self._link: Link | None = None
         self._stream: Tdc1Stream | None = None
         self._stopped = threading.Event()
         self._edge = Edge.FALLING
@@ -91,53 +87,26 @@ class Tdc1(TimeTagger):
         """Open the port, end a stream that somebody left behind, and ask who is there."""
         with self._operation:
             self.close()
-            link = Link(
-                make_wire(self._url),
-                Lines(),
-                name=self.name,
-                traits=TRAITS,
-                recorder=self._recorder,
-            )
-            link.open(timeout_s=timeout_s)
-            self._link = link
-            try:
-                link.send(b"\r\nabort\r\n", timeout_s=timeout_s)
-                link.drain(timeout_s=timeout_s)
+            opening = self._held.opening(Lines(), timeout_s=timeout_s, greeting=ABORT)
+            with opening:
                 answer = self._ask("*IDN?", lambda line: bool(line.strip()), timeout_s)
-            except InstrumentError:
-                self.close()
-                raise
-            if "TDC1" not in answer:
-                self.close()
-                raise ProtocolError(f"'{self.name}' is no TDC1: {answer!r}", answer.encode())
+                if "TDC1" not in answer:
+                    raise ProtocolError(f"'{self.name}' is no TDC1: {answer!r}", answer.encode())
             return Identity("S-Fifteen", "TDC1", firmware=answer.replace("TDC1", "").strip())
 
     def close(self) -> None:
         """Stop what runs and let go of the port."""
         with self._operation:
-            link, self._link = self._link, None
-            if link is None:
-                return
-            self._end_stream(link)
-            try:
-                link.send(b"\r\nabort\r\n", priority=Priority.STOP)
-            except InstrumentError:
-                return  # it is gone, and with it all that could run
-            finally:
-                link.close()
+            self._end_stream()
+            self._held.close(ABORT)
 
     def status(self) -> InstrumentStatus:
         """Return how the tagger is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
         stream = self._stream
         state = InstrumentState.READY if stream is None else InstrumentState.STREAMING
         resyncs = self._resyncs + (stream.resyncs if stream else 0)
         late = self._late_tags + (stream.late_tags if stream else 0)
-        more = {"resyncs": resyncs, "lost_tags": late}
-        return InstrumentStatus(state, counters=link.counters.as_mapping() | more)
+        return self._held.status(state, more={"resyncs": resyncs, "lost_tags": late})
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `threshold_v` and `reference`; the `edge` cannot be read, it is as last set."""
@@ -181,11 +150,10 @@ class Tdc1(TimeTagger):
 
     def stop(self) -> None:
         """Abort a count or a stream now."""
-        link = self._connected()
+        link = self._held.link()
         self._stopped.set()
-        link.send(b"\r\nabort\r\n", priority=Priority.STOP)
-        stream = self._stream
-        if stream is not None:
+        self._held.halt(ABORT)
+        if self._stream is not None:
             link.end_stream()
 
     def set_threshold_v(
@@ -225,14 +193,14 @@ class Tdc1(TimeTagger):
             self._set_time_ms(time_ms, None)
             self._stopped.clear()
             try:
-                line = self._connected().query(
+                line = self._held.link().query(
                     b"COUNTS?\r\n",
                     _is_counts,
                     timeout_s=integration_s + REPLY_TIMEOUT_S,
                     cancel=_Either(self._stopped, cancel),
                 )
             except (InstrumentError, KeyboardInterrupt):
-                self._abort_quietly()
+                self._held.halt_quietly(ABORT)
                 raise
         return tuple(int(count) * 1000 / time_ms for count in line.split())
 
@@ -241,7 +209,7 @@ class Tdc1(TimeTagger):
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
         with self._idle():
-            link = self._connected()
+            link = self._held.link()
             self._set_mode("TIMESTAMP", TIMESTAMP, None)
             self._set_time_ms(0, None)
             stream = Tdc1Stream(self._finish, link.start_stream(), round(block_s * 1e12))
@@ -251,50 +219,36 @@ class Tdc1(TimeTagger):
 
     def _finish(self, stream: Tdc1Stream) -> None:
         with self._operation:
-            if self._stream is not stream or self._link is None:
+            if self._stream is not stream:
                 return
-            link = self._link
             try:
-                link.send(b"abort\r\n", priority=Priority.STOP)
-                self._end_stream(link)
-                link.drain()
+                self._held.halt(ABORT)
+                self._end_stream()
+                self._held.link().drain()
             except NotConnected:
-                self._end_stream(link)
+                self._end_stream()
 
-    def _end_stream(self, link: Link) -> None:
+    def _end_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             self._resyncs += stream.resyncs
             self._late_tags += stream.late_tags
-            link.end_stream()
-
-    def _abort_quietly(self) -> None:
-        """End a count that nobody wants any more, also where the wire is gone already."""
-        try:
-            self._connected().send(b"\r\nabort\r\n", priority=Priority.STOP)
-        except InstrumentError:
-            return
+            self._held.link().end_stream()
 
     def _idle(self) -> threading.RLock:
         """Return the lock of operations; a lost wire or a running stream forbids them."""
-        link = self._connected()
+        link = self._held.link()
         if link.error is not None:
             raise NotConnected(f"'{self.name}' was lost: {link.error}")
         if self._stream is not None:
             raise Busy(f"'{self.name}' streams; close the stream first")
         return self._operation
 
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
-
     def _tell(self, command: str) -> None:
-        self._connected().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)
+        self._held.link().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)
 
     def _ask(self, command: str, matcher: Matcher, timeout_s: float | None) -> str:
-        reply = self._connected().query(
+        reply = self._held.link().query(
             command.encode("ascii") + b"\r\n", matcher, timeout_s=timeout_s or REPLY_TIMEOUT_S
         )
         return reply.decode("latin-1").strip()

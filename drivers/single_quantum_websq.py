@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from drivers.knobs import Setting
 from drivers.websq_labels import Json, Labels
 from qnx_hw.errors import (
     Cancelled,
@@ -45,8 +46,6 @@ REPLY_TIMEOUT_S = 2.0
 # What a unit rounds settings to is not published; this is far below what matters.
 BIAS_TOLERANCE_UA = 0.1
 TRIGGER_TOLERANCE_MV = 1.0
-
-Setting = float | int | str | bool
 
 
 class WebSq(PhotonDetector):

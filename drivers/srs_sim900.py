@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 
 from drivers import sim900_blocks as blocks
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting
 from drivers.sim900_modules import Module, QuantumOpus, Sim928, overloads
 from qnx_hw.errors import (
     Cancelled,
@@ -20,14 +22,13 @@ from qnx_hw.errors import (
     InstrumentError,
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
 from qnx_hw.instruments.families import BiasSource
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, Link, LinkTraits, Matcher, Recorder, make_wire, option
+from qnx_hw.transports import Fence, LinkTraits, Matcher, Recorder, option
 
 BAUD = 9600
 REPLY_TIMEOUT_S = 2.0
@@ -41,19 +42,15 @@ SLOPE_LIMIT_V_PER_S = 100.0
 N_SLOTS = 8
 TRAITS = LinkTraits(quiet_s=0.1, fence=Fence(b"*IDN?\n", lambda line: b"SIM900" in line))
 
-Setting = float | int | str | bool
-
 
 class Sim900(BiasSource):
     """A mainframe at `serial:///dev/ttyUSB0?baud=9600&slots=1,2`; without slots, all it finds."""
 
     def __init__(self, url: str, *, name: str = "sim900", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
         self._wanted = _slots(url)
         self._operation = threading.RLock()
-        self._link: Link | None = None
         self._modules: dict[int, Module] = {}
         self._stopped = threading.Event()
         self._is_ramping = False
@@ -69,54 +66,34 @@ class Sim900(BiasSource):
         """Open the port and ask mainframe and modules who they are; nothing is switched."""
         with self._operation:
             self.close()
-            link = Link(
-                make_wire(self._url, default_baud=BAUD),
-                blocks.BlockFramer(),
-                name=self.name,
-                traits=TRAITS,
-                recorder=self._recorder,
+            opening = self._held.opening(
+                blocks.BlockFramer(), timeout_s=timeout_s, greeting=b"\nFLSH\n"
             )
-            link.open(timeout_s=timeout_s)
-            self._link = link
-            try:
-                link.send(b"\nFLSH\n")
-                link.drain()
+            with opening:
                 words = self._query(b"*IDN?\n", lambda line: b"," in line, timeout_s).split(",")
                 if words[1] != "SIM900":
                     raise ProtocolError(f"'{self.name}' is no SIM900 but {words[1]!r}")
                 self._find_modules(timeout_s)
-            except InstrumentError:
-                self._modules = {}
-                self.close()
-                raise
             return Identity("Stanford Research Systems", *words[1:4])
 
     def close(self) -> None:
         """Ramp all outputs down, switch them off, and let go of the mainframe."""
         self._stopped.set()
         with self._operation:
-            link = self._link
-            if link is None:
-                return
             try:
                 for channel in self._modules:
                     self.enable(channel, False)
             except InstrumentError:
                 return  # it is gone or deaf; its outputs stay as they are
             finally:
-                self._link = None
                 self._modules = {}
-                link.close()
+                self._held.close()
 
     def status(self) -> InstrumentStatus:
         """Return how the mainframe is, without asking it; faults as found by the last ramp."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
         state = InstrumentState.BUSY if self._is_ramping else InstrumentState.READY
         faults = (f"slot {slot}: {fault}" for slot, fault in self._faults.items() if fault)
-        return InstrumentStatus(state, ", ".join(faults), link.counters.as_mapping())
+        return self._held.status(state, ", ".join(faults))
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `voltage_N_v` and, of SIM928s, `enabled_N`, where N is the slot."""
@@ -139,7 +116,7 @@ class Sim900(BiasSource):
 
     def stop(self) -> None:
         """End a ramp where it stands; the ramp raises `Cancelled`."""
-        self._connected()
+        self._held.link()
         self._stopped.set()
 
     def ramp_to_v(
@@ -257,11 +234,11 @@ class Sim900(BiasSource):
         return module.voltage_v(self._ask(channel, module.question(), timeout_s))
 
     def _tell(self, slot: int, text: str) -> None:
-        self._connected().send(blocks.tell(slot, text))
+        self._held.link().send(blocks.tell(slot, text))
 
     def _ask(self, slot: int, text: str, timeout_s: float | None = None) -> str:
         """Ask a module and collect its line, polling the mainframe for it."""
-        link = self._connected()
+        link = self._held.link()
         deadline_s = time.monotonic() + (timeout_s or MODULE_TIMEOUT_S)
         if self._is_stale:
             link.send(b"FLSH\n")
@@ -281,22 +258,16 @@ class Sim900(BiasSource):
         return said.decode("latin-1").strip()
 
     def _query(self, command: bytes, matcher: Matcher, timeout_s: float) -> str:
-        return self._connected().query(command, matcher, timeout_s=timeout_s).decode("latin-1")
+        return self._held.link().query(command, matcher, timeout_s=timeout_s).decode("latin-1")
 
     def _module(self, channel: int) -> Module:
-        self._connected()
+        self._held.link()
         module = self._modules.get(channel)
         if module is None:
             raise RangeError(
                 f"'{self.name}' has bias sources in slots {list(self._modules)}, not in {channel}"
             )
         return module
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
 
 
 def _slots(url: str) -> tuple[int, ...]:

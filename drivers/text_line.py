@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, ProtocolError
-from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Recorder, make_wire
+from drivers.held_link import HeldLink
+from qnx_hw.errors import InstrumentRefused, ProtocolError
+from qnx_hw.instruments.values import Identity, InstrumentStatus
+from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Recorder
 from qnx_hw.transports.request import Cancel, Priority
 
 REPLY_TIMEOUT_S = 2.0
@@ -40,54 +42,39 @@ class TextLine:
     ) -> None:
         self.name = name
         self.operation = threading.RLock()
-        self._url = url
-        self._recorder = recorder
-        self._serial = serial
         self._end = end
-        self._fence = fence
-        self._link: Link | None = None
-
-    def open(self, framer: Framer | None = None, *, timeout_s: float) -> None:
-        """Open the wire anew and drop what still arrives on it."""
-        self.close()
-        link = Link(
-            make_wire(
-                self._url,
-                default_baud=self._serial.baud,
-                has_flow_control=self._serial.has_flow_control,
-            ),
-            framer or Lines(),
-            name=self.name,
-            traits=LinkTraits(fence=self._fence),
-            recorder=self._recorder,
+        self._held = HeldLink(
+            url,
+            name,
+            recorder=recorder,
+            traits=LinkTraits(fence=fence),
+            baud=serial.baud,
+            has_flow_control=serial.has_flow_control,
         )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            link.drain()
-        except InstrumentError:
-            self.close()
-            raise
 
-    def close(self) -> None:
-        """Let go of the wire."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+    def opening(
+        self, framer: Framer | None = None, *, timeout_s: float
+    ) -> AbstractContextManager[None]:
+        """Open the wire anew and let the block see who is there; what it raises closes again."""
+        return self._held.opening(framer or Lines(), timeout_s=timeout_s)
+
+    def close(self, farewell: str = "") -> None:
+        """Send what makes the instrument safe, if it is still there, and let go of the wire."""
+        self._held.close(farewell.encode("ascii") + self._end if farewell else b"")
 
     def status(self) -> InstrumentStatus:
         """Return how the wire is, without using it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        return InstrumentStatus(InstrumentState.READY, counters=link.counters.as_mapping())
+        return self._held.status()
 
     def link(self) -> Link:
         """Return the open link or raise `NotConnected`."""
-        if self._link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return self._link
+        return self._held.link()
+
+    def identity(self, timeout_s: float) -> Identity:
+        """Ask a SCPI instrument who it is, and have it forget old errors."""
+        identity = scpi_identity(self.ask("*IDN?", timeout_s))
+        self.tell("*CLS")
+        return identity
 
     def ask(
         self, command: str, timeout_s: float | None = None, *, cancel: Cancel | None = None

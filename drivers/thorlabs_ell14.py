@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Mapping, Sequence
 
 from drivers import elliptec
 from drivers.elliptec import Code, Module, Reply
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting, number_within
+from drivers.motion import Motion, Watch
 from qnx_hw.errors import (
     Busy,
-    Cancelled,
     ConfigError,
-    InstrumentError,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -32,20 +30,10 @@ from qnx_hw.instruments.values import (
     AxisKind,
     AxisRange,
     Identity,
-    InstrumentState,
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import (
-    Fence,
-    Lines,
-    Link,
-    LinkTraits,
-    Priority,
-    Recorder,
-    make_wire,
-    option,
-)
+from qnx_hw.transports import Fence, Lines, LinkTraits, Recorder, option
 
 BAUD = 9600
 FULL_TURN_DEG = 360.0
@@ -62,26 +50,26 @@ HOME_TIMEOUT_S = 10.0
 ARRIVED_DEG = 0.5
 CLOCKWISE = 0
 
-Setting = float | int | str | bool
-
 
 class Ell14(PolarizationController):
     """Mounts at `serial:///dev/ttyUSB0?addresses=012`, axis 1 at the first address."""
 
     def __init__(self, url: str, *, name: str = "ell14", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
         self._addresses = option(url, "addresses", "0").upper()
         is_known = set(self._addresses) <= set(elliptec.ADDRESSES)
         if not is_known or len(set(self._addresses)) != len(self._addresses):
             raise ConfigError(f"'{url}': addresses are different digits 0 to F, such as 012")
-        self._link: Link | None = None
-        self._motion = threading.RLock()
+        first = self._addresses[0]
+        fence = Fence(
+            elliptec.request(first, "in"), lambda line: line.startswith(f"{first}IN".encode())
+        )
+        self._held = HeldLink(
+            url, name, recorder=recorder, traits=LinkTraits(fence=fence), baud=BAUD
+        )
+        self._motion = Motion(name, poll_s=POLL_S)
         self._modules: tuple[Module, ...] = ()
         self._errors: dict[str, int] = {}
-        self._stops = 0
-        self._moving = False
 
     @property
     def capabilities(self) -> PolarizationCapabilities:
@@ -105,28 +93,11 @@ class Ell14(PolarizationController):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the bus and ask every unit who it is; nothing moves."""
-        self.close()
-        first = self._addresses[0]
-        fence = Fence(
-            elliptec.request(first, "in"), lambda line: line.startswith(f"{first}IN".encode())
+        opening = self._held.opening(
+            Lines(), timeout_s=timeout_s, greeting=b"\r", unsolicited=self._notice
         )
-        link = Link(
-            make_wire(self._url, default_baud=BAUD),
-            Lines(),
-            name=self.name,
-            traits=LinkTraits(fence=fence),
-            unsolicited=self._notice,
-            recorder=self._recorder,
-        )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            link.send(b"\r")
-            link.drain()
+        with opening:
             modules = tuple(self._identify(address, timeout_s) for address in self._addresses)
-        except InstrumentError:
-            self.close()
-            raise
         self._modules = modules
         names = [elliptec.ROTATION_MOUNTS[module.kind] for module in modules]
         serials = ",".join(module.serial for module in modules)
@@ -134,25 +105,12 @@ class Ell14(PolarizationController):
 
     def close(self) -> None:
         """End continuous motion and let go of the bus; a move under way ends at its target."""
-        link, self._link = self._link, None
-        if link is None:
-            return
-        try:
-            self._halt(link)
-        except InstrumentError:
-            return  # it is gone; a lost unit finishes its last motion by itself
-        finally:
-            link.close()
+        self._held.close(self._halt())
 
     def status(self) -> InstrumentStatus:
         """Return how the bus is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        state = InstrumentState.BUSY if self._moving else InstrumentState.READY
         faults = (f"unit {unit}: {elliptec.code_name(code)}" for unit, code in self._errors.items())
-        return InstrumentStatus(state, ", ".join(faults), link.counters.as_mapping())
+        return self._held.status(self._motion.state, ", ".join(faults))
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `speed_N_percent` of every axis."""
@@ -171,11 +129,8 @@ class Ell14(PolarizationController):
         for key, value in settings.items():
             if key not in places:
                 raise Unsupported(f"'{self.name}' has no setting {key}")
-            percent = _number(key, value)
-            if not low <= percent <= high:
-                raise RangeError(f"'{self.name}': {key} is {low:g} to {high:g}, not {percent:g}")
-            wanted[places[key]] = round(percent)
-        with self._motion:
+            wanted[places[key]] = round(number_within(self.name, key, value, low, high))
+        with self._motion.lock:
             for axis, percent in wanted.items():
                 reply = self._ask(axis, "sv", ("GS",), timeout_s, percent, 2)
                 self._check(axis, elliptec.status(reply))
@@ -186,8 +141,8 @@ class Ell14(PolarizationController):
 
     def stop(self) -> None:
         """End continuous motion; a running move raises `Cancelled` while its plate turns on."""
-        self._stops += 1
-        self._halt(self._connected())
+        self._motion.give_up()
+        self._held.halt(self._halt())
 
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the angle of each plate in degrees."""
@@ -255,7 +210,7 @@ class Ell14(PolarizationController):
             self._check_axis(axis)
             if not math.isfinite(value):
                 raise RangeError(f"plate {axis} of '{self.name}' cannot turn to {value}°")
-        self._connected()
+        self._held.link()
         # A unit refuses what is outside one turn, and a plate looks the same after one.
         targets = {axis: value % FULL_TURN_DEG for axis, value in targets_deg.items()}
         command = b"".join(
@@ -277,23 +232,16 @@ class Ell14(PolarizationController):
         cancel: threading.Event | None,
     ) -> tuple[float, ...]:
         """Start a motion once all stand still, wait for its end, and check where they stand."""
-        deadline_s = time.monotonic() + timeout_s
-        cancel = cancel or threading.Event()
-        with self._motion:
-            stops = self._stops
-            self._moving = True
-            try:
-                # Asking clears the error of an earlier motion, which was raised then.
-                self._settle(targets, stops, deadline_s, cancel)
-                self._errors.clear()
-                self._connected().send(command)
-                found = self._settle(targets, stops, deadline_s, cancel)
-                for axis in targets:
-                    said = self._errors.get(self._addresses[axis - 1], Code.OK)
-                    self._check(axis, found.get(axis, said))
-                stand = tuple(self._position_deg(axis, None) for axis in targets)
-            finally:
-                self._moving = False
+        with self._motion.running(timeout_s, cancel) as watch:
+            # Asking clears the error of an earlier motion, which was raised then.
+            self._settle(targets, watch)
+            self._errors.clear()
+            self._held.link().send(command)
+            found = self._settle(targets, watch)
+            for axis in targets:
+                said = self._errors.get(self._addresses[axis - 1], Code.OK)
+                self._check(axis, found.get(axis, said))
+            stand = tuple(self._position_deg(axis, None) for axis in targets)
         for (axis, target), stands in zip(targets.items(), stand, strict=True):
             if abs(math.remainder(stands - target, FULL_TURN_DEG)) > ARRIVED_DEG:
                 raise InstrumentRefused(
@@ -301,9 +249,7 @@ class Ell14(PolarizationController):
                 )
         return stand
 
-    def _settle(
-        self, axes: Mapping[int, float], stops: int, deadline_s: float, cancel: threading.Event
-    ) -> Mapping[int, int]:
+    def _settle(self, axes: Mapping[int, float], watch: Watch) -> Mapping[int, int]:
         """Ask the units until none of them is busy; return the codes other than busy and ok."""
         errors: dict[int, int] = {}
         while True:
@@ -313,11 +259,7 @@ class Ell14(PolarizationController):
             }
             if Code.BUSY not in codes.values():
                 return errors
-            if cancel.is_set() or self._stops != stops:
-                raise Cancelled(f"nobody waits for the motion of '{self.name}' any more")
-            if time.monotonic() >= deadline_s:
-                raise InstrumentTimeout(f"'{self.name}' still turns after its time")
-            cancel.wait(POLL_S)
+            watch.wait(lambda: "it still turns")
 
     def _position_deg(self, axis: int, timeout_s: float | None) -> float:
         reply = self._ask(axis, "gp", ("PO", "GS"), timeout_s)
@@ -348,7 +290,7 @@ class Ell14(PolarizationController):
     ) -> Reply:
         address = self._addresses[axis - 1]
         heads = tuple(f"{address}{mnemonic}".encode() for mnemonic in mnemonics)
-        line = self._connected().query(
+        line = self._held.link().query(
             elliptec.request(address, command, value, digits),
             lambda line: line.startswith(heads),
             timeout_s=timeout_s or REPLY_TIMEOUT_S,
@@ -370,15 +312,8 @@ class Ell14(PolarizationController):
         if code not in {Code.OK, Code.BUSY}:
             self._errors[reply.address] = code
 
-    def _halt(self, link: Link) -> None:
-        stops = (elliptec.request(address, "st") for address in self._addresses)
-        link.send(b"".join(stops), priority=Priority.STOP)
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
+    def _halt(self) -> bytes:
+        return b"".join(elliptec.request(address, "st") for address in self._addresses)
 
     def _check_axis(self, axis: int) -> None:
         if axis not in self._axes:
@@ -387,10 +322,3 @@ class Ell14(PolarizationController):
 
 def _speed(axis: int) -> str:
     return f"speed_{axis}_percent"
-
-
-def _number(key: str, value: Setting) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise RangeError(f"{key} must be a number, not {value!r}") from error

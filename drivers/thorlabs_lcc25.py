@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from drivers.held_link import HeldLink
+from drivers.knobs import Setting, number_within
 from qnx_hw.errors import (
-    InstrumentError,
     InstrumentRefused,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -22,11 +22,10 @@ from qnx_hw.instruments.values import (
     AxisKind,
     AxisRange,
     Identity,
-    InstrumentState,
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import Lines, Link, LinkTraits, Priority, Recorder, make_wire
+from qnx_hw.transports import Lines, LinkTraits, Recorder
 
 BAUD = 115_200
 PROMPT = b"> "
@@ -46,18 +45,14 @@ CAPABILITIES = PolarizationCapabilities(
     has_home=False,
 )
 
-Setting = float | int | str | bool
-
 
 class Lcc25(PolarizationController):
     """A retarder at `serial:///dev/ttyUSB0` or at `tcp://host:port`."""
 
     def __init__(self, url: str, *, name: str = "lcc25", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
+        self._held = HeldLink(url, name, recorder=recorder, traits=LinkTraits(), baud=BAUD)
         self._operation = threading.RLock()
-        self._link: Link | None = None
         self._is_driven = False
 
     @property
@@ -68,49 +63,21 @@ class Lcc25(PolarizationController):
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and ask who is there; the output stays as it is."""
         with self._operation:
-            self.close()
-            link = Link(
-                make_wire(self._url, default_baud=BAUD),
-                Lines(PROMPT),
-                name=self.name,
-                traits=LinkTraits(),
-                recorder=self._recorder,
-            )
-            link.open(timeout_s=timeout_s)
-            try:
-                link.send(b"\r")
-                link.drain()
-                self._link = link
+            with self._held.opening(Lines(PROMPT), timeout_s=timeout_s, greeting=b"\r"):
                 answer = self._ask("*idn?", timeout_s)
                 if "LCC25" not in answer:
                     raise ProtocolError(f"'{self.name}' is no LCC25: {answer!r}", answer.encode())
-            except InstrumentError:
-                self._link = None
-                link.close()
-                raise
             self._is_driven = False
             return Identity("Thorlabs", "LCC25", firmware=answer.split("ver")[-1].strip())
 
     def close(self) -> None:
         """Switch the output off and let go of the port."""
         with self._operation:
-            link, self._link = self._link, None
-            if link is None:
-                return
-            try:
-                link.send(b"enable=0\r", priority=Priority.STOP)
-            except InstrumentError:
-                return  # it is gone; its output stays as it is
-            finally:
-                link.close()
+            self._held.close(b"enable=0\r")
 
     def status(self) -> InstrumentStatus:
         """Return how the controller is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        return InstrumentStatus(InstrumentState.READY, counters=link.counters.as_mapping())
+        return self._held.status()
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `enabled`, `modulating`, `frequency_hz` (of the modulation) and `voltage_2_v`."""
@@ -135,7 +102,7 @@ class Lcc25(PolarizationController):
 
     def stop(self) -> None:
         """End a modulation now and hold voltage 1."""
-        self._connected().send(f"mode={STEADY}\r".encode(), priority=Priority.STOP)
+        self._held.halt(f"mode={STEADY}\r".encode())
 
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return voltage 1 in volt, also where the output is off."""
@@ -195,13 +162,7 @@ class Lcc25(PolarizationController):
         ranges = {"frequency_hz": FREQUENCY_RANGE_HZ, "voltage_2_v": (0.0, LARGEST_V)}
         if key not in ranges:
             raise Unsupported(f"'{self.name}' has no setting {key}")
-        try:
-            number = float(value)
-        except ValueError as error:
-            raise RangeError(f"{key} must be a number, not {value!r}") from error
-        low, high = ranges[key]
-        if not low <= number <= high:
-            raise RangeError(f"'{self.name}': {key} is {low:g} to {high:g}, not {number:g}")
+        number = number_within(self.name, key, value, *ranges[key])
         if key == "frequency_hz":
             return "freq", f"{number:g}", 0.5
         return "volt2", f"{number:.3f}", TOLERANCE_V
@@ -226,7 +187,7 @@ class Lcc25(PolarizationController):
     def _ask(self, command: str, timeout_s: float | None) -> str:
         """Return what follows the echo; what the unit does not like raises."""
         echo = command.encode("ascii")
-        reply = self._connected().query(
+        reply = self._held.link().query(
             echo + b"\r",
             lambda reply: reply.split(b"\r")[0].endswith(echo),
             timeout_s=timeout_s or REPLY_TIMEOUT_S,
@@ -235,9 +196,3 @@ class Lcc25(PolarizationController):
         if answer in ERRORS:
             raise InstrumentRefused(f"'{self.name}' refused {command}: {answer}", answer)
         return answer
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link

@@ -12,18 +12,18 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 
 from drivers import thorlabs_apt as apt
+from drivers.apt_line import AptLine
+from drivers.knobs import Setting, number_within
+from drivers.motion import Motion
 from drivers.thorlabs_apt import Id
 from qnx_hw.errors import (
-    Cancelled,
     InstrumentError,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -33,11 +33,10 @@ from qnx_hw.instruments.values import (
     AxisKind,
     AxisRange,
     Identity,
-    InstrumentState,
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import KeepAlive, Link, LinkTraits, Priority, Recorder, make_wire
+from qnx_hw.transports import Recorder
 
 # Manual, MPC320 section: 1370 counts are 170 degrees.
 COUNTS_PER_DEG = 1370 / 170
@@ -46,21 +45,13 @@ FULL_SPEED_DEG_PER_S = 400.0
 ARRIVED_COUNTS = 2
 # Requests closer than 10 ms break replies (seen by the QMI authors).
 POLL_S = 0.02
-REPLY_TIMEOUT_S = 1.0
 MOVE_TIMEOUT_S = 10.0
-# The unit stops its updates when it hears nothing for about a second on USB.
-TRAITS = LinkTraits(
-    quiet_s=0.1,
-    stale_s=0.25,
-    keep_alive=KeepAlive(apt.short(Id.MOT_ACK_USTATUSUPDATE), 0.5),
-)
+QUIET_S = 0.1
 STOP_IMMEDIATELY = 1
 ENABLE = 1
 # The answer to an enable message has no form; other drivers wait so long before they go on.
 ENABLE_TIMEOUT_S = 2.0
 _N_PADDLES = {"MPC320": 3, "MPC220": 2}
-
-Setting = float | int | str | bool
 
 
 class Mpc320(PolarizationController):
@@ -68,15 +59,9 @@ class Mpc320(PolarizationController):
 
     def __init__(self, url: str, *, name: str = "mpc320", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._url = url
-        self._recorder = recorder
-        self._link: Link | None = None
-        self._framer = apt.AptFramer()
-        self._motion = threading.RLock()
-        self._stops = 0
-        self._moving = False
+        self._line = AptLine(url, name, recorder=recorder, quiet_s=QUIET_S)
+        self._motion = Motion(name, poll_s=POLL_S)
         self._n_paddles = 3
-        self._fault = ""
         self._is_enabled = False
 
     @property
@@ -100,57 +85,18 @@ class Mpc320(PolarizationController):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and ask for model and serial number; nothing moves."""
-        self.close()
-        self._framer = apt.AptFramer()
-        self._fault = ""
-        link = Link(
-            make_wire(self._url, has_flow_control=True),
-            self._framer,
-            name=self.name,
-            traits=TRAITS,
-            unsolicited=self._notice,
-            recorder=self._recorder,
-        )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            link.drain()
-            reply = self._ask(
-                apt.short(Id.HW_REQ_INFO), lambda m: m.number == Id.HW_GET_INFO, timeout_s
-            )
-            identity = apt.hardware_identity(reply)
-        except InstrumentError:
-            self.close()
-            raise
-        if identity.model not in _N_PADDLES:
-            self.close()
-            raise ProtocolError(f"'{self.name}' is no MPC320 or MPC220 but {identity.model!r}")
+        identity = self._line.connect(_N_PADDLES, timeout_s=timeout_s)
         self._n_paddles = _N_PADDLES[identity.model]
         self._is_enabled = False
         return identity
 
     def close(self) -> None:
         """Halt all paddles and let go of the port."""
-        link, self._link = self._link, None
-        if link is None:
-            return
-        try:
-            self._halt(link)
-            link.send(apt.short(Id.HW_DISCONNECT), priority=Priority.STOP)
-        except InstrumentError:
-            return  # it is gone; a lost unit finishes its last motion by itself
-        finally:
-            link.close()
+        self._line.close(self._halt())
 
     def status(self) -> InstrumentStatus:
         """Return how the controller is, without asking it."""
-        link = self._link
-        if link is None or link.error is not None:
-            error = "" if link is None else str(link.error)
-            return InstrumentStatus(InstrumentState.DISCONNECTED, error)
-        state = InstrumentState.BUSY if self._moving else InstrumentState.READY
-        more = {"resyncs": self._framer.stray_bytes}
-        return InstrumentStatus(state, self._fault, link.counters.as_mapping() | more)
+        return self._line.status(self._motion.state)
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `speed_percent`, `home_deg` and the three `jog_N_deg`."""
@@ -171,14 +117,12 @@ class Mpc320(PolarizationController):
             if key not in places:
                 raise Unsupported(f"'{self.name}' has no setting {key}")
             low, high = (10.0, 100.0) if key == "speed_percent" else (0.0, RANGE_DEG)
-            number = _number(key, value)
-            if not low <= number <= high:
-                raise RangeError(f"'{self.name}': {key} is {low:g} to {high:g}, not {number:g}")
+            number = number_within(self.name, key, value, low, high)
             wanted[places[key]] = round(number) if key == "speed_percent" else _counts(number)
-        with self._motion:
+        with self._motion.lock:
             held = self._parameters(timeout_s)
             asked = [wanted.get(place, value) for place, value in enumerate(held)]
-            self._connected().send(apt.long(Id.POL_SET_PARAMS, struct.pack("<6H", *asked)))
+            self._line.send(apt.long(Id.POL_SET_PARAMS, struct.pack("<6H", *asked)))
             held = self._parameters(timeout_s)
             if any(held[place] != value for place, value in wanted.items()):
                 raise InstrumentRefused(f"'{self.name}' holds {held}, not {tuple(asked)}")
@@ -186,8 +130,8 @@ class Mpc320(PolarizationController):
 
     def stop(self) -> None:
         """Halt all paddles now; a running move raises `Cancelled`."""
-        self._stops += 1
-        self._halt(self._connected())
+        self._motion.give_up()
+        self._line.halt(self._halt())
 
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the angle of each paddle in degrees."""
@@ -226,7 +170,7 @@ class Mpc320(PolarizationController):
     ) -> float:
         """Send one paddle to its home position, the zero other software may have shifted."""
         self._check_axis(axis)
-        with self._motion:
+        with self._motion.lock:
             home = self._parameters(None)[2]
             self._enable()
             command = apt.short(Id.MOT_MOVE_HOME, _mask(axis))
@@ -245,7 +189,7 @@ class Mpc320(PolarizationController):
                     f"paddle {axis} of '{self.name}' refused {value:g}°: the range is 0 to 170°"
                 )
         targets = {axis: _counts(value) for axis, value in targets_deg.items()}
-        with self._motion:
+        with self._motion.lock:
             self._enable()
             command = b"".join(
                 apt.long(Id.MOT_MOVE_ABSOLUTE, struct.pack("<Hi", _mask(axis), target))
@@ -261,42 +205,26 @@ class Mpc320(PolarizationController):
         cancel: threading.Event | None,
     ) -> tuple[float, ...]:
         """Start a motion and watch it until every paddle stands at its target."""
-        deadline_s = time.monotonic() + (timeout_s or MOVE_TIMEOUT_S)
-        stops = self._stops
-        cancel = cancel or threading.Event()
-        self._fault = ""
-        self._moving = True
-        try:
-            self._connected().send(command)
-            while True:
-                seen = {axis: self._look(axis, None) for axis in targets}
-                if all(_has_arrived(seen[axis], target) for axis, target in targets.items()):
-                    return tuple(_degrees(status.position) for status in seen.values())
-                self._check_fault(seen)
-                if cancel.is_set() or self._stops != stops:
-                    raise Cancelled(f"the motion of '{self.name}' was stopped")
-                if time.monotonic() >= deadline_s:
-                    raise InstrumentTimeout(f"'{self.name}' did not arrive: {_places(seen)}")
-                cancel.wait(POLL_S)
-        except InstrumentError:
-            self._halt_quietly()
-            raise
-        finally:
-            self._moving = False
-
-    def _check_fault(self, seen: Mapping[int, apt.MotorStatus]) -> None:
-        bits = reduce(or_, (status.status for status in seen.values()))
-        if bits & apt.IN_FAULT or self._fault:
-            self._fault = self._fault or str(bits & apt.IN_FAULT)
-            raise InstrumentRefused(f"'{self.name}' reports a fault: {self._fault}", int(bits))
+        with self._motion.running(timeout_s or MOVE_TIMEOUT_S, cancel) as watch:
+            self._line.forget_fault()
+            try:
+                self._line.send(command)
+                while True:
+                    seen = {axis: self._look(axis, None) for axis in targets}
+                    if all(_has_arrived(seen[axis], target) for axis, target in targets.items()):
+                        return tuple(_degrees(status.position) for status in seen.values())
+                    self._line.check(reduce(or_, (status.status for status in seen.values())))
+                    watch.wait(lambda: _places(seen))  # noqa: B023 - called at once
+            except InstrumentError:
+                self._line.halt_quietly(self._halt())
+                raise
 
     def _enable(self) -> None:
         """Enable all paddles, once: enabling one disables the others, toggling hangs the unit."""
         if self._is_enabled:
             return
         everything = (1 << self._n_paddles) - 1
-        link = self._connected()
-        link.send(apt.short(Id.MOD_SET_CHANENABLESTATE, everything, ENABLE))
+        self._line.send(apt.short(Id.MOD_SET_CHANENABLESTATE, everything, ENABLE))
         deadline_s = time.monotonic() + ENABLE_TIMEOUT_S
         pause = threading.Event()
         while not all(
@@ -310,7 +238,7 @@ class Mpc320(PolarizationController):
 
     def _look(self, axis: int, timeout_s: float | None) -> apt.MotorStatus:
         mask = _mask(axis)
-        reply = self._ask(
+        reply = self._line.ask(
             apt.short(Id.MOT_REQ_USTATUSUPDATE, mask),
             lambda m: m.number == Id.MOT_GET_USTATUSUPDATE and m.data[:2] == bytes((mask, 0)),
             timeout_s,
@@ -318,49 +246,16 @@ class Mpc320(PolarizationController):
         return apt.motor_status(reply)
 
     def _parameters(self, timeout_s: float | None) -> tuple[int, ...]:
-        reply = self._ask(
+        reply = self._line.ask(
             apt.short(Id.POL_REQ_PARAMS, 1), lambda m: m.number == Id.POL_GET_PARAMS, timeout_s
         )
         if len(reply.data) != 12:
             raise ProtocolError(f"'{self.name}' sent parameters of a wrong length", reply.data)
         return struct.unpack("<6H", reply.data)
 
-    def _ask(
-        self, request: bytes, accepts: Callable[[apt.Message], bool], timeout_s: float | None
-    ) -> apt.Message:
-        frame = self._connected().query(
-            request,
-            lambda frame: accepts(apt.decode(frame)),
-            timeout_s=timeout_s or REPLY_TIMEOUT_S,
-        )
-        return apt.decode(frame)
-
-    def _notice(self, frame: bytes) -> None:
-        """Note an error that the unit reports by itself; other unasked messages say nothing new."""
-        message = apt.decode(frame)
-        if message.number == Id.HW_RESPONSE:
-            self._fault = "HW_RESPONSE"
-        elif message.number == Id.HW_RICHRESPONSE and len(message.data) >= 4:
-            code, text = apt.rich_response(message)
-            self._fault = f"{text} (code {code})"
-
-    def _halt(self, link: Link) -> None:
+    def _halt(self) -> bytes:
         masks = (_mask(axis) for axis in range(1, self._n_paddles + 1))
-        stops = (apt.short(Id.MOT_MOVE_STOP, mask, STOP_IMMEDIATELY) for mask in masks)
-        link.send(b"".join(stops), priority=Priority.STOP)
-
-    def _halt_quietly(self) -> None:
-        """Halt after a failure that is already on its way to the caller."""
-        try:
-            self._halt(self._connected())
-        except InstrumentError:
-            return
-
-    def _connected(self) -> Link:
-        link = self._link
-        if link is None:
-            raise NotConnected(f"'{self.name}' is not connected")
-        return link
+        return b"".join(apt.short(Id.MOT_MOVE_STOP, mask, STOP_IMMEDIATELY) for mask in masks)
 
     def _check_axis(self, axis: int) -> None:
         if not 1 <= axis <= self._n_paddles:
@@ -377,13 +272,6 @@ def _counts(angle_deg: float) -> int:
 
 def _degrees(counts: int) -> float:
     return counts / COUNTS_PER_DEG
-
-
-def _number(key: str, value: Setting) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise RangeError(f"{key} must be a number, not {value!r}") from error
 
 
 def _has_arrived(status: apt.MotorStatus, target: int) -> bool:
