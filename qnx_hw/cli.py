@@ -18,6 +18,7 @@ COMMANDS = {
     "sim": "run a network file's simulated laboratory",
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",
+    "replay": "run a recording again through the same links and screens",
     "routes": "ask the routing engine what it decides, and how well",
     "keylength": "compute how many secret bits a block holds",
 }

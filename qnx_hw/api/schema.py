@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from qnx_hw.api.loops import LoopView
+from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.traffic import HopView, PlanView, PoolView, TunnelView
 from qnx_hw.api.value import Estimate, Value
 
@@ -182,9 +183,11 @@ class Snapshot(Value, frozen=True, kw_only=True):
     hops: tuple[HopView, ...] = ()
     plans: tuple[PlanView, ...] = ()
     """One, or none where no controller decides."""
+    recordings: tuple[RecordingView, ...] = ()
+    """Those begun since the process started."""
 
 
-View = NodeView | LinkView | PoolView | LoopView | TunnelView | HopView | PlanView
+View = NodeView | LinkView | PoolView | LoopView | TunnelView | HopView | PlanView | RecordingView
 """What changes while a client watches; each has a `name`."""
 VIEWS: dict[str, type[View]] = {
     "node": NodeView,
@@ -194,6 +197,7 @@ VIEWS: dict[str, type[View]] = {
     "tunnel": TunnelView,
     "hop": HopView,
     "plan": PlanView,
+    "recording": RecordingView,
 }
 """The kinds of views by the name that the event stream gives them; `KINDs` in the snapshot."""
 

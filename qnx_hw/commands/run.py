@@ -17,7 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = (
         "examples:\n  qnx run lab.toml                all nodes in one process\n"
-        "  qnx run lab.toml --node alice   one node on its own machine"
+        "  qnx run lab.toml --node alice   one node on its own machine\n"
+        "  qnx run lab.toml --record       also record the time tags"
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="network file")
     parser.add_argument("--node", action="append", metavar="NAME", help="only this node; repeat")
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, metavar="OUT", help="write the links' counts at the end"
     )
+    parser.add_argument("--record", action="store_true", help="record the taggers from the start")
     parser.add_argument("--no-api", action="store_true", help="serve no HTTP API")
     parser.add_argument("--verbose", action="store_true", help="log details")
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     network = config.load(arguments.file)
     links = run_async(_run(network, arguments))
     if arguments.json is not None:
-        _write(arguments.json, links)
+        write_counts(arguments.json, links)
     return 0
 
 
@@ -72,6 +74,8 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
                 screen.show(host.hub.links())
                 return _is_enough(host.hub.links(), arguments.blocks)
 
+            if arguments.record:
+                await host.start_recording()
             await until(stop, arguments.seconds, show)
             await host.rest()
             host.publish()
@@ -83,7 +87,8 @@ def _is_enough(links: tuple[LinkView, ...], blocks: int | None) -> bool:
     return blocks is not None and all(link.blocks_done >= blocks for link in links)
 
 
-def _write(path: Path, links: tuple[LinkView, ...]) -> None:
+def write_counts(path: Path, links: tuple[LinkView, ...]) -> None:
+    """Write what each link made, as JSON."""
     import msgspec
 
     kept = ("blocks_done", "blocks_aborted", "secret_bits", "sifted_bits", "leaked_bits", "pairs")

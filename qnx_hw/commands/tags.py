@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from qnx_hw.errors import QnxError, RecordingError
-from qnx_hw.timing.recordings import SYNC_CHANNEL, Format, Recording, read
+from qnx_hw.timing.recordings import SYNC_CHANNEL, Format, Recording, read, to_csv, to_ptu
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n  qnx tags info measurement.ptu\n"
         "  qnx tags g2 measurement.ptu --channels 0 1 --bin-ps 100 --range-ps 50000\n"
-        "  qnx tags pairs measurement.ptu --window-ps 1000"
+        "  qnx tags pairs measurement.ptu --window-ps 1000\n"
+        "  qnx tags export alice-tagger-00001.parquet --to ptu --out alice.ptu"
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     shared = argparse.ArgumentParser(add_help=False)
@@ -109,10 +110,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument(
         "--range-ps", type=_positive, default=1_000_000, help="largest delay searched"
     )
+    exporting = actions.add_parser("export", help="write a recording for another program")
+    exporting.add_argument("file", type=Path, metavar="FILE", help="recording of any known kind")
+    exporting.add_argument("--format", choices=list(Format), help="its kind, where it is not seen")
+    exporting.add_argument("--to", choices=("ptu", "csv"), required=True, help="kind to write")
+    exporting.add_argument("--out", type=Path, required=True, metavar="OUT", help="where to")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read every file, print what was asked, and write it as JSON where wanted."""
+    if arguments.action == "export":
+        return export(arguments)
     results = [_examine(path, arguments) for path in arguments.files]
     for number, result in enumerate(results):
         if number:
@@ -127,15 +135,33 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _examine(path: Path, arguments: argparse.Namespace) -> Summary | Correlation | Coincidences:
+def export(arguments: argparse.Namespace) -> int:
+    """Write a recording's tags as another kind of file; times count from its first tag."""
+    recording = _load(arguments.file, arguments.format)
+    times_ps = recording.times_ps - recording.times_ps[:1].sum()
     try:
-        content = path.read_bytes()
+        if arguments.to == "ptu":
+            arguments.out.write_bytes(to_ptu(times_ps, recording.channels))
+        else:
+            with arguments.out.open("w", encoding="ascii") as sink:
+                sink.writelines(to_csv(times_ps, recording.channels))
+    except OSError as error:
+        raise QnxError(f"cannot write {arguments.out}: {error.strerror}") from error
+    print(f"{arguments.out}: {times_ps.size:,} tags")
+    return 0
+
+
+def _load(path: Path, kind: str | None) -> Recording:
+    try:
+        return read(path.read_bytes(), Format(kind) if kind else None)
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        recording = read(content, Format(arguments.format) if arguments.format else None)
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from error
+
+
+def _examine(path: Path, arguments: argparse.Namespace) -> Summary | Correlation | Coincidences:
+    recording = _load(path, arguments.format)
     if arguments.action == "info":
         return summarise(path.name, recording)
     if arguments.action == "g2":

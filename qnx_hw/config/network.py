@@ -107,11 +107,27 @@ class NetworkFile(Section, frozen=True, kw_only=True):
         """Return the folder where a node keeps its keys."""
         return Path(self.network.data_dir) / node
 
+    @property
+    def text(self) -> str:
+        """The file written anew, every default in it; `parse` reads it back to an equal value."""
+        import tomli_w
+
+        return tomli_w.dumps(_without_none(msgspec.to_builtins(self)))
+
     def is_simulated(self, url: str) -> bool:
         """Whether an instrument at `url` is one of the bench's emulators; a label for people."""
         emulators = self.bench.get("emulators", {})
         place = url.split("?", 1)[0]
         return any(place in emulator.get("listen", ()) for emulator in emulators.values())
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is not set: TOML has no word for it."""
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+        if value is not None
+    }
 
 
 def parse(text: str, *, source: str = "network file") -> NetworkFile:

@@ -7,20 +7,27 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from starlette.routing import BaseRoute
 
+from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import ConfigError, Conflict
 from qnx_hw.node.api import Api, LinkCommands
+from qnx_hw.node.bank import Bank
 from qnx_hw.node.guard import own_hosts
 from qnx_hw.node.history import History
-from qnx_hw.node.node import Node
+from qnx_hw.node.node import MakeInstruments, Node
+from qnx_hw.node.recorder import Description, Recorder, versions
+from qnx_hw.node.recordings import finished, folder_name
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
 from qnx_hw.node.views import link_view
+from qnx_hw.node.worker import Worker
 
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
@@ -32,13 +39,20 @@ GOOD_ENDING_S = 0.5
 class Host(LinkCommands):
     """Hosts nodes of a network file; all methods belong to the event loop's thread."""
 
-    def __init__(self, network: NetworkFile, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        network: NetworkFile,
+        names: Sequence[str],
+        instruments: MakeInstruments = Bank,
+    ) -> None:
         for name in names:
             if name not in network.nodes:
                 known = ", ".join(network.nodes)
                 raise ConfigError(f"there is no node '{name}' in the network file; it has {known}")
         self._network = network
         self._names = tuple(names)
+        self._instruments = instruments
+        self._recorder: Recorder | None = None
         urls = [each.url for name in names for each in network.nodes[name].instruments.values()]
         self.hub = Hub(
             network.network.name, is_simulated=any(network.is_simulated(url) for url in urls)
@@ -52,10 +66,11 @@ class Host(LinkCommands):
         """Run the nodes, and the API on the bound socket `api`, while the context lasts."""
         async with AsyncExitStack() as stack:
             for name in self._names:
-                opening = Node.open(self._network, name, self._tell)
+                opening = Node.open(self._network, name, self._tell, self._instruments)
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
             stack.callback(self._stop_nodes)
+            stack.push_async_callback(self._end_recording)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             publishing = tasks.create_task(self._publish())
             stack.callback(publishing.cancel)
@@ -71,6 +86,50 @@ class Host(LinkCommands):
     async def stop_link(self, name: str) -> LinkView:
         """Let a link rest at all of its ends that are here."""
         return self._set_wanted(name, wanted=False)
+
+    @property
+    def recordings_folder(self) -> Path:
+        """Where this network's recordings are kept."""
+        return Path(self._network.network.data_dir) / "recordings"
+
+    async def start_recording(self, name: str = "") -> RecordingView:
+        """Record the tags of all links' taggers here; `Conflict` where a recording runs."""
+        if self._recorder is not None:
+            raise Conflict(f"recording '{self._recorder.view().name}' runs already; end it first")
+        now_s = time.time()
+        name = name or folder_name(self._network.network.name, now_s)
+        about = Description(
+            network_file=self._network.text,
+            nodes=self._names,
+            started_s=now_s,
+            versions=versions(),
+            is_simulated=self.hub.is_simulated,
+        )
+        self._recorder = Recorder(self.recordings_folder / name, about)
+        for node in self.nodes.values():
+            for instrument, feed in node.feeds.items():
+                origin = partial(node.origin, instrument)
+                feed.tap = self._recorder.tap(node.name, instrument, origin)
+        self._tell(Level.INFO, "recording", f"recording to {name}")
+        return self._show_recording(self._recorder.view())
+
+    async def stop_recording(self) -> RecordingView:
+        """End the recording and finish its files; `Conflict` where none runs."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            raise Conflict("no recording runs")
+        for node in self.nodes.values():
+            for feed in node.feeds.values():
+                feed.tap = None
+        worker = Worker("end recording")
+        view = await worker.call(recorder.close)
+        worker.close()
+        self._tell(Level.OK, "recording", f"{view.tags:,} tags recorded to {view.name}")
+        return self._show_recording(view)
+
+    def recordings(self) -> tuple[RecordingView, ...]:
+        """Return the finished recordings, newest first; reads the disk."""
+        return finished(self.recordings_folder)
 
     async def rest(self, timeout_s: float = GOOD_ENDING_S) -> None:
         """Let all links end their sessions in good order, if they do so in time."""
@@ -89,9 +148,19 @@ class Host(LinkCommands):
         for name in self._network.nodes:
             if name not in self.nodes:
                 self.hub.set(self._elsewhere(name))
+        if self._recorder is not None:
+            self.hub.set(self._recorder.view())
         for name in self._network.links:
             if (view := self._link(name)) is not None:
                 self.hub.set(view)
+
+    def _show_recording(self, view: RecordingView) -> RecordingView:
+        self.hub.set(view)
+        return view
+
+    async def _end_recording(self) -> None:
+        if self._recorder is not None:
+            await self.stop_recording()
 
     def _tell(self, level: Level, source: str, message: str) -> None:
         """Add an event; what both ends of a link say alike within a moment is said once."""

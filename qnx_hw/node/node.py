@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
-from qnx_hw.api.schema import NodeView
+from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KeyStore, initial
@@ -19,6 +21,7 @@ from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.qkd.roles import Role
+from qnx_hw.timing.archive import Origin
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +29,60 @@ POOL_CAPACITY_BITS = 100_000_000
 """What a full pool is drawn as; the store itself has no such limit."""
 
 
+class Instruments(Protocol):
+    """What fills a node's feeds."""
+
+    @abstractmethod
+    def views(self) -> tuple[InstrumentView, ...]:
+        """Return how the instruments are, without asking them."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Keep the instruments until cancelled."""
+
+
+class MakeInstruments(Protocol):
+    """How a node gets its instruments; `Bank` is one."""
+
+    @abstractmethod
+    def __call__(
+        self, network: NetworkFile, node: str, feeds: Mapping[str, TagFeed], tell: Teller
+    ) -> Instruments:
+        """Return the instruments of a node that fill `feeds`."""
+
+
 class Node:
     """A site as this process hosts it; `open` makes one."""
 
-    def __init__(self, network: NetworkFile, name: str, store: KeyStore, tell: Teller) -> None:
+    def __init__(
+        self,
+        network: NetworkFile,
+        name: str,
+        store: KeyStore,
+        tell: Teller,
+        instruments: MakeInstruments = Bank,
+    ) -> None:
         self.name = name
         self.store = store
         self.stations: dict[str, Station] = {}
         self._section = network.nodes[name]
-        self._feeds: dict[str, TagFeed] = {}
+        self.feeds: dict[str, TagFeed] = {}
+        """By the name of the tagger that fills it."""
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
-        self._bank = Bank(network, name, self._feeds, tell)
+        self._bank = instruments(network, name, self.feeds, tell)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, network: NetworkFile, name: str, tell: Teller) -> AsyncIterator[Node]:
+    async def open(
+        cls,
+        network: NetworkFile,
+        name: str,
+        tell: Teller,
+        instruments: MakeInstruments = Bank,
+    ) -> AsyncIterator[Node]:
         """Open the node's key store and listen for peers; leaving stops all and closes it."""
         folder = network.folder_of(name)
         with KeyStore(folder) as store:
@@ -53,7 +92,7 @@ class Node:
                         f"node '{name}' shares no initial secret for link '{link}' yet; "
                         f"make one with `qnx keys init FILE`"
                     )
-            node = cls(network, name, store, tell)
+            node = cls(network, name, store, tell, instruments)
             async with listening(node._section.listen) as listener, asyncio.TaskGroup() as tasks:
                 node._running = [
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
@@ -81,14 +120,25 @@ class Node:
             instruments=self._bank.views(),
         )
 
+    def origin(self, instrument: str) -> Origin:
+        """Return where a tagger's blocks come from, for a recording."""
+        view = next(view for view in self._bank.views() if view.name == instrument)
+        return Origin(
+            node=self.name,
+            instrument=instrument,
+            model=view.model,
+            serial=view.serial,
+            is_simulated=view.is_simulated,
+        )
+
     def _add_station(self, network: NetworkFile, link: str, role: Role, tell: Teller) -> None:
         section = network.links[link]
         ours, theirs = getattr(section, role.value), getattr(section, role.peer.value)
         inputs = ours.channels
         feed = TagFeed((inputs.H, inputs.V, inputs.D, inputs.A))
-        if ours.tagger in self._feeds:
+        if ours.tagger in self.feeds:
             raise ConfigError(f"tagger '{ours.tagger}' of node '{self.name}' serves two links")
-        self._feeds[ours.tagger] = feed
+        self.feeds[ours.tagger] = feed
         greeting = Greeting(
             link=link, node=self.name, secret_identity=self.store.initial_identity(link)
         )

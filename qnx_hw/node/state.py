@@ -35,7 +35,7 @@ class Hub:
 
     def __init__(self, network: str, *, is_simulated: bool, now: Callable[[], float] = time.time):
         self._network = network
-        self._is_simulated = is_simulated
+        self.is_simulated = is_simulated
         self._now = now
         self._number = 0
         self._slots: dict[type[msgspec.Struct], dict[str, tuple[int, View]]] = {
@@ -96,7 +96,7 @@ class Hub:
             number=self._number,
             time_s=self._now(),
             network=self._network,
-            is_simulated=self._is_simulated,
+            is_simulated=self.is_simulated,
             events=tuple(event for _, event in self._events),
             **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]
         )

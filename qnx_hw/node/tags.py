@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +23,18 @@ class TagsLost(QnxError):
     """The stream of tags was interrupted; what comes next does not join to what was."""
 
 
+class Tap(Protocol):
+    """Sees everything that comes through a feed; must return at once."""
+
+    @abstractmethod
+    def deliver(self, block: TagBlock) -> None:
+        """See the next block."""
+
+    @abstractmethod
+    def interrupt(self, reason: str) -> None:
+        """Learn that the next block will not join to the last one."""
+
+
 class TagFeed:
     """Hands a tagger's blocks to one listener at a time, and counts them when nobody listens.
 
@@ -32,6 +46,17 @@ class TagFeed:
         self._inputs = inputs
         self._recent: deque[tuple[int, int, tuple[int, ...]]] = deque()
         self._listener: _Listener | None = None
+        self.tap: Tap | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens."""
+        return self._listener is not None
+
+    @property
+    def waiting_tags(self) -> int:
+        """Tags that the listener has not taken yet."""
+        return self._listener.tags if self._listener is not None else 0
 
     def deliver(self, block: TagBlock) -> None:
         """Take the next block."""
@@ -41,12 +66,16 @@ class TagFeed:
         )
         while self._recent[-1][1] - self._recent[0][0] > RATE_SPAN_PS and len(self._recent) > 1:
             self._recent.popleft()
+        if self.tap is not None:
+            self.tap.deliver(block)
         if self._listener is not None:
             self._listener.put(block)
 
     def interrupt(self, reason: str) -> None:
         """Say that the next block will not join to the last one."""
         self._recent.clear()
+        if self.tap is not None:
+            self.tap.interrupt(reason)
         if self._listener is not None:
             self._listener.fail(reason)
 
@@ -78,21 +107,22 @@ class _Listener:
 
     def __init__(self) -> None:
         self._blocks: deque[TagBlock] = deque()
-        self._tags = 0
+        self.tags = 0
         self._failure = ""
         self._bell = asyncio.Event()
 
     def put(self, block: TagBlock) -> None:
-        if self._tags + len(block) > MAX_WAITING_TAGS:
+        if self.tags + len(block) > MAX_WAITING_TAGS:
             self.fail("the computation does not keep up with the tags")
         if not self._failure:
             self._blocks.append(block)
-            self._tags += len(block)
+            self.tags += len(block)
         self._bell.set()
 
     def fail(self, reason: str) -> None:
         self._failure = self._failure or reason
         self._blocks.clear()
+        self.tags = 0
         self._bell.set()
 
     async def get(self) -> TagBlock:
@@ -102,5 +132,5 @@ class _Listener:
             self._bell.clear()
             await self._bell.wait()
         block = self._blocks.popleft()
-        self._tags -= len(block)
+        self.tags -= len(block)
         return block

@@ -1,6 +1,7 @@
-"""Recordings of time tags by other people's instruments and programs, read from bytes."""
+"""Recordings of time tags, of other people's instruments and our own, read from bytes."""
 
 from qnx_hw.timing.recordings.formats import Format, detect, read
 from qnx_hw.timing.recordings.recording import SYNC_CHANNEL, Recording
+from qnx_hw.timing.recordings.writing import to_csv, to_ptu
 
-__all__ = ["SYNC_CHANNEL", "Format", "Recording", "detect", "read"]
+__all__ = ["SYNC_CHANNEL", "Format", "Recording", "detect", "read", "to_csv", "to_ptu"]

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from qnx_hw.errors import RecordingError
-from qnx_hw.timing.recordings import picoquant, qutag, sfifteen
+from qnx_hw.timing.recordings import archived, picoquant, qutag, sfifteen
 from qnx_hw.timing.recordings.recording import Recording
 
 
@@ -14,6 +14,7 @@ class Format(StrEnum):
     QUTAG = "qutag"
     SFIFTEEN_TEXT = "sfifteen-text"
     SFIFTEEN_BINARY = "sfifteen-binary"
+    ARCHIVE = "qnx"
 
 
 _READERS = {
@@ -21,6 +22,7 @@ _READERS = {
     Format.QUTAG: qutag.read,
     Format.SFIFTEEN_TEXT: sfifteen.read_text,
     Format.SFIFTEEN_BINARY: sfifteen.read_binary,
+    Format.ARCHIVE: archived.read,
 }
 
 
@@ -28,6 +30,8 @@ def detect(content: bytes) -> Format:
     """Tell a recording's kind from its bytes; raise `RecordingError` if it is none we know."""
     if content.startswith(picoquant.MAGIC):
         return Format.PTU
+    if content.startswith(archived.MAGIC):
+        return Format.ARCHIVE
     if sfifteen.looks_like_text(content):
         return Format.SFIFTEEN_TEXT
     if qutag.looks_like(content):
@@ -36,7 +40,7 @@ def detect(content: bytes) -> Format:
         return Format.SFIFTEEN_BINARY
     raise RecordingError(
         f"{len(content)} bytes that are no recording qnx knows: "
-        "no PicoQuant PTU, no quTAG binary, no S-Fifteen a0, a1 or a2"
+        "no PicoQuant PTU, no quTAG binary, no S-Fifteen a0, a1 or a2, no archive of qnx"
     )
 
 
