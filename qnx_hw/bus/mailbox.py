@@ -77,6 +77,14 @@ class Watch(Generic[_Revised]):
             self._waiting[entry.key] = entry
             self._bell.set()
 
+    def knows(self, key: str) -> bool:
+        """Whether a value of this key was given before."""
+        return key in self._seen
+
+    def start_over(self) -> None:
+        """Take any revision from now on; for a store that began anew."""
+        self._seen = dict.fromkeys(self._seen, 0)
+
     async def get(self) -> _Revised:
         """Return the next value; waits until there is one."""
         while not self._waiting:

@@ -1,13 +1,16 @@
 """Every bus keeps the same promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from nats_core import NatsCore, nats_core
 
 from qnx_hw.bus.in_process import InProcessBus
-from qnx_hw.bus.interface import MAX_PAYLOAD_BYTES, Bus
+from qnx_hw.bus.interface import BUCKETS, MAX_PAYLOAD_BYTES, STREAMS, Bus
+from qnx_hw.bus.nats_bus import NatsBus
+from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.errors import BusRefused, Conflict, NobodyAnswered
 
 DEADLINE_S = 30.0
@@ -21,9 +24,38 @@ async def in_process() -> AsyncIterator[tuple[Bus, Bus]]:
     yield bus, bus
 
 
-@pytest.fixture(params=["in-process"])
+def over_nats(core: NatsCore) -> Buses:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[tuple[Bus, Bus]]:
+        ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in (CONTROLLER, "alice")}
+
+        def teller(name: str) -> Callable[[bool, str], None]:
+            return lambda is_up, reason: ready[name].set() if is_up else None
+
+        async with (
+            NatsBus.open(CONTROLLER, [core.url], core.tls(CONTROLLER), teller(CONTROLLER)) as ours,
+            NatsBus.open("alice", [core.url], core.tls("alice"), teller("alice")) as theirs,
+        ):
+            for event in ready.values():
+                await event.wait()
+            for name in (*(f"KV_{bucket}" for bucket in BUCKETS), *STREAMS):
+                await ours.ask(f"$JS.API.STREAM.PURGE.{name}", b"")
+            yield ours, theirs
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCore]:
+    with nats_core(tmp_path_factory.mktemp("core")) as running:
+        yield running
+
+
+@pytest.fixture(params=["in-process", "nats"])
 def buses(request: pytest.FixtureRequest) -> Buses:
-    return in_process
+    if request.param == "in-process":
+        return in_process
+    return over_nats(request.getfixturevalue("core"))
 
 
 def run(buses: Buses, scene: Callable[[Bus, Bus], Awaitable[None]]) -> None:

@@ -1,0 +1,89 @@
+"""A real nats-server for tests: its own authority, one certificate per participant."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from qnx_hw.bus.certificates import SERVER, Authority, context
+from qnx_hw.bus.permissions import CONTROLLER, server_configuration
+
+NODES = ("alice", "bob", "carol")
+
+
+class NatsCore:
+    """A core that can be stopped and started again on the same port with the same store."""
+
+    def __init__(self, folder: Path, nodes: Sequence[str] = NODES) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        authority = Authority.new("test")
+        authority.write(folder)
+        authority.issue(SERVER, folder, hosts=["127.0.0.1"])
+        for name in (*nodes, CONTROLLER):
+            authority.issue(name, folder)
+        text = server_configuration(
+            nodes,
+            listen=f"127.0.0.1:{self.port}",
+            store=folder / "store",
+            certificate=folder / f"{SERVER}.pem",
+            key=folder / f"{SERVER}.key",
+            authority=folder / "authority.pem",
+        )
+        (folder / "core.conf").write_text(text)
+
+    @property
+    def url(self) -> str:
+        return f"tls://127.0.0.1:{self.port}"
+
+    def tls(self, name: str) -> ssl.SSLContext:
+        return context(self.folder, name)
+
+    def start(self) -> None:
+        """Start; whoever connects before it listens tries again."""
+        log = (self.folder / "core.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                [_server(), "-c", str(self.folder / "core.conf")],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "GOMAXPROCS": "1"},
+            )
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+
+@contextmanager
+def nats_core(folder: Path) -> Iterator[NatsCore]:
+    """Run a core; skips the test where nats-server is not installed."""
+    _server()
+    core = NatsCore(folder)
+    core.start()
+    try:
+        yield core
+    finally:
+        core.stop()
+
+
+def _server() -> str:
+    path = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        pytest.skip("nats-server is not installed")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
