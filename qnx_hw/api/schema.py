@@ -164,6 +164,20 @@ class Event(Value, frozen=True, kw_only=True):
     source: str
     message: str
     is_acknowledged: bool = False
+    acknowledged_by: str = ""
+    is_muted: bool = False
+    """Said by something that was under maintenance; screens show it, and raise no alarm."""
+
+
+class MaintenanceView(Value, frozen=True, kw_only=True):
+    """A link, node or instrument that somebody works on, so that it raises no alarm."""
+
+    name: str
+    is_active: bool
+    until_s: float = 0.0
+    """Unix time."""
+    by: str = ""
+    reason: str = ""
 
 
 class Snapshot(Value, frozen=True, kw_only=True):
@@ -185,9 +199,20 @@ class Snapshot(Value, frozen=True, kw_only=True):
     """One, or none where no controller decides."""
     recordings: tuple[RecordingView, ...] = ()
     """Those begun since the process started."""
+    maintenances: tuple[MaintenanceView, ...] = ()
 
 
-View = NodeView | LinkView | PoolView | LoopView | TunnelView | HopView | PlanView | RecordingView
+View = (
+    NodeView
+    | LinkView
+    | PoolView
+    | LoopView
+    | TunnelView
+    | HopView
+    | PlanView
+    | RecordingView
+    | MaintenanceView
+)
 """What changes while a client watches; each has a `name`."""
 VIEWS: dict[str, type[View]] = {
     "node": NodeView,
@@ -198,18 +223,35 @@ VIEWS: dict[str, type[View]] = {
     "hop": HopView,
     "plan": PlanView,
     "recording": RecordingView,
+    "maintenance": MaintenanceView,
 }
 """The kinds of views by the name that the event stream gives them; `KINDs` in the snapshot."""
 
 
 class Series(Value, frozen=True, kw_only=True):
-    """History of one quantity of one link; `times_s` and `values` have the same length."""
+    """History of one quantity of one thing; all arrays have the same length."""
 
     link: str
+    """Name of the link, pool, hop, tunnel, loop or node."""
     name: str
     unit: str
     times_s: tuple[float, ...]
     values: tuple[float | None, ...]
+    """Means, where a point stands for a span of time."""
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    """Extremes in each point's span; empty where points are single samples."""
+    kind: str = "link"
+    step_s: float = 1.0
+    """Time from point to point."""
+
+
+class Quantity(Value, frozen=True, kw_only=True):
+    """Something that has a history."""
+
+    kind: str
+    name: str
+    unit: str
 
 
 class Problem(Value, frozen=True, kw_only=True):

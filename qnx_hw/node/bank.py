@@ -6,12 +6,20 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
+from qnx_hw.api.commands import Setting
+from qnx_hw.api.instrument import InstrumentSettings, revision_of
 from qnx_hw.api.schema import InstrumentView, Level, Reading
 from qnx_hw.config import InstrumentSection, NetworkFile
-from qnx_hw.errors import ConfigError, InstrumentError, InstrumentTimeout
+from qnx_hw.errors import (
+    ConfigError,
+    Conflict,
+    InstrumentError,
+    InstrumentTimeout,
+    RangeError,
+)
 from qnx_hw.instruments.families import (
     Instrument,
     PhotonDetector,
@@ -31,6 +39,8 @@ log = logging.getLogger(__name__)
 READ_INTERVAL_S = 1.0
 CLOSE_DEADLINE_S = 0.8
 BLOCK_S = 0.1
+SETTINGS_DEADLINE_S = 10.0
+"""Slow instruments take seconds to settle; one that takes longer is told of."""
 GOOD = frozenset({InstrumentState.READY, InstrumentState.BUSY, InstrumentState.STREAMING})
 
 
@@ -50,6 +60,10 @@ class Bank:
     def views(self) -> tuple[InstrumentView, ...]:
         """Return how the instruments are, without asking them."""
         return tuple(mounted.view() for mounted in self._mounted.values())
+
+    def mounted(self, name: str) -> Mounted:
+        """Return one instrument; `KeyError` where there is none of this name."""
+        return self._mounted[name]
 
     async def run(self) -> None:
         """Keep the instruments until cancelled, then bring them to their safe state."""
@@ -143,6 +157,55 @@ class Mounted:
             return
         self._read_s = time.monotonic()
 
+    async def settings(self) -> InstrumentSettings:
+        """Ask the instrument what it holds."""
+        return self._held(await self._ask(lambda: self._supervisor.call(_settings)))
+
+    async def configure(self, settings: Mapping[str, Setting], revision: str) -> InstrumentSettings:
+        """Apply settings that were made from `revision`, all or none; return what is held then."""
+
+        def change() -> Mapping[str, Setting]:
+            held = self._supervisor.call(_settings)
+            if revision_of(dict(held)) != revision:
+                raise Conflict(
+                    f"somebody changed the settings of '{self.name}' meanwhile; "
+                    "look at them and try again"
+                )
+            unknown = sorted(set(settings) - set(held))
+            if unknown:
+                raise RangeError(f"'{self.name}' has no setting {', '.join(unknown)}")
+            self._supervisor.configure(settings)
+            return self._supervisor.call(_settings)
+
+        return self._held(await self._ask(change))
+
+    async def halt(self) -> None:
+        """Halt motion, stream or ramp now, ahead of anything queued."""
+        try:
+            async with asyncio.timeout(SETTINGS_DEADLINE_S):
+                await asyncio.to_thread(self._supervisor.instrument.stop)
+        except TimeoutError as error:
+            raise InstrumentTimeout(f"'{self.name}' did not stop in time") from error
+
+    async def _ask(self, function: Callable[[], Mapping[str, Setting]]) -> Mapping[str, Setting]:
+        try:
+            async with asyncio.timeout(SETTINGS_DEADLINE_S):
+                return await self._worker.call(function)
+        except TimeoutError as error:
+            raise InstrumentTimeout(
+                f"'{self.name}' did not answer within {SETTINGS_DEADLINE_S:g} s"
+            ) from error
+
+    def _held(self, settings: Mapping[str, Setting]) -> InstrumentSettings:
+        held = dict(settings)
+        return InstrumentSettings(
+            node=self._node,
+            name=self.name,
+            revision=revision_of(held),
+            settings=held,
+            time_s=time.time(),
+        )
+
     def view(self) -> InstrumentView:
         """Return how the instrument is."""
         health = self._supervisor.health()
@@ -209,6 +272,10 @@ class Pump:
     def _hand(self, function: object, *arguments: object) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
+
+
+def _settings(instrument: Instrument) -> Mapping[str, Setting]:
+    return instrument.settings()
 
 
 def _read(instrument: Instrument) -> tuple[Reading, ...]:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qnx_hw.api.schema import Problem
 from qnx_hw.errors import ConfigError
+from qnx_hw.node.access.caller import EVERYBODY_HERE
 
 CLIENT_HEADER = "X-QNX-Client"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
@@ -35,7 +36,7 @@ class JsonResponse(Response):
 
     media_type = "application/json"
 
-    def __init__(self, value: msgspec.Struct, status_code: int = 200) -> None:
+    def __init__(self, value: object, status_code: int = 200) -> None:
         super().__init__(
             msgspec.json.encode(value), status_code, headers={"Cache-Control": "no-store"}
         )
@@ -86,6 +87,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
+        scope.setdefault("state", {})["caller"] = EVERYBODY_HERE
         refusal = why_refused(scope["method"], Headers(scope=scope), self._hosts)
         answer = refusal if refusal is not None else self._app
         await answer(scope, receive, send_with_headers)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import msgspec
 from starlette.routing import BaseRoute
 
+from qnx_hw.api.commands import Setting
+from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import ConfigError, Conflict
-from qnx_hw.node.api import Api, LinkCommands
+from qnx_hw.errors import ConfigError, Conflict, QnxError
+from qnx_hw.node.api import Api, Commands, InstrumentCommands, LinkCommands, RecordingCommands
 from qnx_hw.node.bank import Bank
 from qnx_hw.node.guard import own_hosts
-from qnx_hw.node.history import History
+from qnx_hw.node.history import KINDS_KEPT, History
 from qnx_hw.node.node import MakeInstruments, Node
 from qnx_hw.node.recorder import Description, Recorder, versions
 from qnx_hw.node.recordings import finished, folder_name
@@ -28,6 +31,7 @@ from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
 from qnx_hw.node.views import link_view
 from qnx_hw.node.worker import Worker
+from qnx_hw.qkd.roles import Role
 
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
@@ -36,7 +40,7 @@ GOOD_ENDING_S = 0.5
 """How long sessions may take to say good-bye when the process is to end at once."""
 
 
-class Host(LinkCommands):
+class Host(LinkCommands, InstrumentCommands, RecordingCommands):
     """Hosts nodes of a network file; all methods belong to the event loop's thread."""
 
     def __init__(
@@ -131,6 +135,41 @@ class Host(LinkCommands):
         """Return the finished recordings, newest first; reads the disk."""
         return finished(self.recordings_folder)
 
+    async def set_window(self, name: str, window_ps: int) -> LinkView:
+        """Change a link's coincidence window at both of its ends, or not at all."""
+        stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]
+        if len(stations) < len(Role):
+            raise QnxError(
+                f"the other end of '{name}' runs in another process, and both must agree: set "
+                f"coincidence_window_ps of [links.{name}] in the network file of both"
+            )
+        before = stations[0].section
+        after = msgspec.structs.replace(before, coincidence_window_ps=window_ps)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for station in stations:
+                    tasks.create_task(station.adopt(after))
+        except* QnxError as errors:
+            for station in stations:
+                if station.section is after:
+                    await station.adopt(before)
+            raise errors.exceptions[0] from None
+        return self._shown(name)
+
+    async def instrument_settings(self, node: str, name: str) -> InstrumentSettings:
+        """Ask the instrument what it holds."""
+        return await self.nodes[node].instrument(name).settings()
+
+    async def configure_instrument(
+        self, node: str, name: str, settings: Mapping[str, Setting], revision: str
+    ) -> InstrumentSettings:
+        """Apply settings, all or none, and return what the instrument holds."""
+        return await self.nodes[node].instrument(name).configure(settings, revision)
+
+    async def stop_instrument(self, node: str, name: str) -> None:
+        """Halt motion, stream or ramp now."""
+        await self.nodes[node].instrument(name).halt()
+
     async def rest(self, timeout_s: float = GOOD_ENDING_S) -> None:
         """Let all links end their sessions in good order, if they do so in time."""
         stations = [station for node in self.nodes.values() for station in node.stations.values()]
@@ -172,7 +211,7 @@ class Host(LinkCommands):
 
     async def _serve(self, stack: AsyncExitStack, taken: socket.socket) -> None:
         host, port = taken.getsockname()[:2]
-        api = Api(self.hub, self.history, self)
+        api = Api(self.hub, self.history, Commands(links=self, instruments=self, recordings=self))
         app = api.application(dashboard_pages(), sorted(own_hosts(host, port)))
         await stack.enter_async_context(serving(app, taken))
         stack.callback(api.close)
@@ -182,10 +221,12 @@ class Host(LinkCommands):
         while True:
             await asyncio.sleep(PUBLISH_INTERVAL_S)
             self.publish()
+            self.hub.expire()
             if time.monotonic() - sampled_s >= SAMPLE_INTERVAL_S:
                 sampled_s = time.monotonic()
-                for link in self.hub.links():
-                    self.history.sample(link, time.time())
+                for kind in KINDS_KEPT.values():
+                    for view in self.hub.latest(kind):
+                        self.history.sample(view, time.time())
 
     def _stop_nodes(self) -> None:
         """Begin to stop all nodes at once, so that they do not wait for each other."""
@@ -198,16 +239,20 @@ class Host(LinkCommands):
             raise KeyError(name)
         for station in stations:
             station.set_wanted(wanted)
+        return self._shown(name)
+
+    def _shown(self, name: str) -> LinkView:
+        """Return how a hosted link is, and let everybody see it."""
         view = self._link(name)
         assert view is not None
         self.hub.set(view)
         return view
 
     def _link(self, name: str) -> LinkView | None:
-        ends = tuple(
-            node.stations[name].report() for node in self.nodes.values() if name in node.stations
-        )
-        return link_view(name, self._network.links[name], ends) if ends else None
+        stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]
+        if not stations:
+            return None
+        return link_view(name, stations[0].section, tuple(each.report() for each in stations))
 
     def _elsewhere(self, name: str) -> NodeView:
         return NodeView(

@@ -55,6 +55,10 @@ class Keeper:
         self._is_simulated = is_simulated
         self._now = now
 
+    def adopt(self, link: LinkSection) -> None:
+        """Build the sessions from now on from another table."""
+        self._link = link
+
     def open_session(self) -> Session:
         """Make a session that goes on where the last one stopped."""
         return Session(

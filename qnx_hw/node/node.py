@@ -13,7 +13,7 @@ from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KeyStore, initial
-from qnx_hw.node.bank import Bank
+from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.peer_link import Greeting, listening
@@ -35,6 +35,10 @@ class Instruments(Protocol):
     @abstractmethod
     def views(self) -> tuple[InstrumentView, ...]:
         """Return how the instruments are, without asking them."""
+
+    @abstractmethod
+    def mounted(self, name: str) -> Mounted:
+        """Return one instrument to talk to; `Unsupported` where there is none behind the tags."""
 
     @abstractmethod
     async def run(self) -> None:
@@ -130,6 +134,10 @@ class Node:
             serial=view.serial,
             is_simulated=view.is_simulated,
         )
+
+    def instrument(self, name: str) -> Mounted:
+        """Return one of the node's instruments; `KeyError` where there is none of this name."""
+        return self._bank.mounted(name)
 
     def _add_station(self, network: NetworkFile, link: str, role: Role, tell: Teller) -> None:
         section = network.links[link]

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from qnx_hw.api.schema import InstrumentView, Level, Reading
 from qnx_hw.config import NetworkFile
+from qnx_hw.errors import Unsupported
 from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.node.bank import Mounted
 from qnx_hw.node.recordings import StoredRecording
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
@@ -96,6 +98,10 @@ class ReplayBank:
     def views(self) -> tuple[InstrumentView, ...]:
         """Return the recorded taggers as if they were there."""
         return tuple(self._view(name) for name in self._feeds)
+
+    def mounted(self, name: str) -> Mounted:
+        """Refuse: a recording has no settings."""
+        raise Unsupported(f"'{name}' is a recording that runs again; it has nothing to set")
 
     async def run(self) -> None:
         """Let the recording run to its end, then wait to be cancelled."""

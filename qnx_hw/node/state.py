@@ -14,7 +14,16 @@ from typing import TypeVar
 
 import msgspec
 
-from qnx_hw.api.schema import VIEWS, Event, Level, LinkView, Snapshot, View
+from qnx_hw.api.schema import (
+    VIEWS,
+    Event,
+    Level,
+    LinkView,
+    MaintenanceView,
+    NodeView,
+    Snapshot,
+    View,
+)
 
 RING_EVENTS = 500
 KINDS = {view: kind for kind, view in VIEWS.items()}
@@ -37,7 +46,8 @@ class Hub:
         self._network = network
         self.is_simulated = is_simulated
         self._now = now
-        self._number = 0
+        # No process before this one reached the number, so nobody is told a wrong difference.
+        self._first = self._number = int(now() * 1e6)
         self._slots: dict[type[msgspec.Struct], dict[str, tuple[int, View]]] = {
             each: {} for each in KINDS
         }
@@ -65,18 +75,50 @@ class Hub:
             level=level,
             source=source,
             message=message,
+            is_muted=self._is_maintained(source),
         )
         self._events.append((self._next(), event))
         return event
 
-    def acknowledge(self, number: int) -> Event | None:
+    def acknowledge(self, number: int, *, by: str = "") -> Event | None:
         """Mark an event as seen and return it; None where the ring no longer holds it."""
         for index, (_, event) in enumerate(self._events):
             if event.number == number:
-                seen = msgspec.structs.replace(event, is_acknowledged=True)
+                seen = msgspec.structs.replace(event, is_acknowledged=True, acknowledged_by=by)
                 self._events[index] = (self._next(), seen)
                 return seen
         return None
+
+    def maintain(
+        self, source: str, *, minutes: float, by: str = "", reason: str = ""
+    ) -> MaintenanceView:
+        """Mute what `source` says for so long."""
+        until_s = self._now() + 60.0 * minutes
+        view = MaintenanceView(name=source, is_active=True, until_s=until_s, by=by, reason=reason)
+        self.set(view)
+        return view
+
+    def end_maintenance(self, source: str) -> MaintenanceView | None:
+        """Let `source` be heard again; None where it was not muted."""
+        view = self._maintenance(source)
+        if view is None:
+            return None
+        ended = msgspec.structs.replace(view, is_active=False)
+        self.set(ended)
+        return ended
+
+    def expire(self) -> None:
+        """End what was to be muted until now."""
+        for view in self.latest(MaintenanceView):
+            if view.is_active and view.until_s <= self._now():
+                self.end_maintenance(view.name)
+
+    def knows(self, source: str) -> bool:
+        """Whether `source` is a link, a node, or an instrument as events name it."""
+        nodes = self.latest(NodeView)
+        instruments = {f"{each.node} {each.name}" for node in nodes for each in node.instruments}
+        names = {node.name for node in nodes} | {link.name for link in self.links()}
+        return source in names | instruments
 
     def latest(self, kind: type[_View]) -> tuple[_View, ...]:
         """Return the latest views of a kind."""
@@ -101,6 +143,14 @@ class Hub:
             **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]
         )
 
+    def remembers(self, number: int) -> bool:
+        """Whether `since(number)` tells everything that a client at `number` does not know.
+
+        A view is only ever replaced; of the events, some may have left the ring since.
+        """
+        oldest = self._events[0][0] if len(self._events) == RING_EVENTS else self._first
+        return min(oldest, self._number) <= number <= self._number
+
     def since(self, number: int) -> Changes:
         """Return what changed after `number`."""
         slots = [slot for slots in self._slots.values() for slot in slots.values()]
@@ -119,6 +169,16 @@ class Hub:
         except TimeoutError:
             return False
         return True
+
+    def _maintenance(self, source: str) -> MaintenanceView | None:
+        for view in self.latest(MaintenanceView):
+            if view.name == source and view.is_active:
+                return view
+        return None
+
+    def _is_maintained(self, source: str) -> bool:
+        """Whether a source, or the node that an instrument stands at, is under maintenance."""
+        return any(self._maintenance(name) for name in {source, source.partition(" ")[0]})
 
     def _next(self) -> int:
         self._number += 1

@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+ADOPT_DEADLINE_S = 10.0
 STOPPED_HERE = "the link was stopped"
 WAITING_INPUTS = 64
 """Tag blocks and messages that may wait for the session; then their sources are held up."""
@@ -98,6 +99,27 @@ class Station:
         """Let the link make keys, or let it rest."""
         (self._wanted.set if wanted else self._wanted.clear)()
         (self._unwanted.clear if wanted else self._unwanted.set)()
+
+    @property
+    def section(self) -> LinkSection:
+        """The link's table as it is in force."""
+        return self._place.section
+
+    async def adopt(self, section: LinkSection) -> None:
+        """Let the sessions from now on follow another table; a running one ends in good order."""
+        was_wanted = self._wanted.is_set()
+        self.set_wanted(False)
+        try:
+            async with asyncio.timeout(ADOPT_DEADLINE_S):
+                await self.at_rest.wait()
+            self._place = dataclasses.replace(self._place, section=section)
+            self._keeper.adopt(section)
+        except TimeoutError as error:
+            raise QnxError(
+                f"the session of '{self._place.link}' did not end in time; nothing was changed"
+            ) from error
+        finally:
+            self.set_wanted(was_wanted)
 
     def report(self) -> EndReport:
         """Return how this end is."""

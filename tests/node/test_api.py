@@ -6,8 +6,9 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
@@ -15,9 +16,21 @@ import msgspec
 import pytest
 
 from qnx_hw.api.client import NodeClient
-from qnx_hw.api.schema import BlockStage, Event, Level, LinkPhase, LinkView, Snapshot
-from qnx_hw.errors import ConfigError, QnxError
-from qnx_hw.node.api import Api, LinkCommands
+from qnx_hw.api.commands import Setting
+from qnx_hw.api.instrument import InstrumentSettings, revision_of
+from qnx_hw.api.schema import (
+    BlockStage,
+    Event,
+    InstrumentView,
+    Level,
+    LinkPhase,
+    LinkView,
+    NodeView,
+    Snapshot,
+)
+from qnx_hw.errors import ConfigError, Conflict, QnxError
+from qnx_hw.node.api import Api, Commands, InstrumentCommands, LinkCommands
+from qnx_hw.node.api.application import reference_page
 from qnx_hw.node.guard import own_hosts
 from qnx_hw.node.history import History
 from qnx_hw.node.server import bind, serving
@@ -33,17 +46,39 @@ LINK = LinkView(
 )
 
 
-class Links(LinkCommands):
-    """One link that starts and stops at once."""
+class Laboratory(LinkCommands, InstrumentCommands):
+    """One link that starts and stops at once, and one tagger."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self.held: dict[str, Setting] = {"threshold_v": 0.5, "is_gated": False}
 
     async def start_link(self, name: str) -> LinkView:
         return self._set(name, LinkPhase.CONNECTING)
 
     async def stop_link(self, name: str) -> LinkView:
         return self._set(name, LinkPhase.STOPPED)
+
+    async def set_window(self, name: str, window_ps: int) -> LinkView:
+        view = msgspec.structs.replace(LINK, window_ps=window_ps)
+        self._hub.set(view)
+        return view
+
+    async def instrument_settings(self, node: str, name: str) -> InstrumentSettings:
+        return InstrumentSettings(
+            node=node, name=name, revision=revision_of(self.held), settings=self.held, time_s=1.0
+        )
+
+    async def configure_instrument(
+        self, node: str, name: str, settings: Mapping[str, Setting], revision: str
+    ) -> InstrumentSettings:
+        if revision != revision_of(self.held):
+            raise Conflict("somebody changed it meanwhile")
+        self.held = {**self.held, **settings}
+        return await self.instrument_settings(node, name)
+
+    async def stop_instrument(self, node: str, name: str) -> None:
+        self._hub.tell(Level.INFO, name, "stopped")
 
     def _set(self, name: str, phase: LinkPhase) -> LinkView:
         if name != LINK.name:
@@ -71,7 +106,8 @@ class Served:
     async def run(self) -> None:
         taken = bind("127.0.0.1:0")
         self.port = taken.getsockname()[1]
-        api = Api(self.hub, self.history, Links(self.hub))
+        laboratory = Laboratory(self.hub)
+        api = Api(self.hub, self.history, Commands(links=laboratory, instruments=laboratory))
         app = api.application([], sorted(own_hosts("127.0.0.1", self.port)))
         loop, finished = asyncio.get_running_loop(), asyncio.Event()
         self.stop = lambda: loop.call_soon_threadsafe(finished.set) and None
@@ -213,6 +249,104 @@ def test_unknown_paths_answer_in_json(served: Served) -> None:
 
     assert status == 404
     assert "/api/v1/keys" in str(problem["error"])
+
+
+def test_a_window_is_changed_from_the_value_that_stands(served: Served) -> None:
+    served.call(lambda: served.hub.set(LINK))
+
+    assert served.client.set_window("alice-bob", 3000, expected_ps=0).window_ps == 3000
+    with pytest.raises(QnxError, match="3000 ps meanwhile"):
+        served.client.set_window("alice-bob", 4000, expected_ps=0)
+    with pytest.raises(QnxError, match="window_ps"):
+        served.client.set_window("alice-bob", 1)
+
+
+def test_settings_are_read_back_and_a_stale_revision_changes_nothing(served: Served) -> None:
+    instrument = InstrumentView(
+        name="tagger", node="alice", family="time_tagger", driver="tdc1", model="", serial="",
+        state="ready", error="", is_simulated=True,
+    )  # fmt: skip
+    node = NodeView(
+        name="alice", is_online=True, position=(0, 0), pool_bits=0, pool_capacity_bits=0,
+        instruments=(instrument,),
+    )  # fmt: skip
+    served.call(lambda: served.hub.set(node))
+    first = served.client.instrument_settings("alice", "tagger")
+
+    change = {"threshold_v": 0.7}
+    held = served.client.configure("alice", "tagger", change, revision=first.revision)
+
+    assert held.settings == {"threshold_v": 0.7, "is_gated": False}
+    with pytest.raises(QnxError, match="meanwhile"):
+        served.client.configure("alice", "tagger", {"is_gated": True}, revision=first.revision)
+    assert served.client.instrument_settings("alice", "tagger") == held
+    with pytest.raises(QnxError, match="no instrument 'x'"):
+        served.client.instrument_settings("alice", "x")
+
+
+def test_what_is_under_maintenance_raises_no_alarm(served: Served) -> None:
+    view = served.client.start_maintenance("alice-bob", minutes=5, reason="new fibre")
+    served.call(lambda: served.hub.tell(Level.ALARM, "alice-bob", "no light"))
+    muted = served.client.events()[-1]
+    served.client.end_maintenance("alice-bob")
+    served.call(lambda: served.hub.tell(Level.ALARM, "alice-bob", "no light"))
+
+    assert (view.is_active, view.reason) == (True, "new fibre")
+    assert muted.is_muted
+    assert not served.client.events()[-1].is_muted
+    with pytest.raises(QnxError, match="no link, node or instrument 'x'"):
+        served.client.start_maintenance("x")
+    with pytest.raises(QnxError, match="not under maintenance"):
+        served.client.end_maintenance("alice-bob")
+
+
+def test_a_client_that_comes_back_gets_what_it_missed(served: Served) -> None:
+    client = served.client
+    updates = client.stream()
+    next(updates)
+    updates.close()
+    served.call(lambda: served.hub.tell(Level.INFO, "alice-bob", "missed"))
+
+    back = client.stream(after=client.number)
+    first = next(back)
+    back.close()
+    again = served.client.stream(after=5)
+    whole = next(again)
+    again.close()
+
+    assert isinstance(first, Event)
+    assert first.message == "missed"
+    assert isinstance(whole, Snapshot)
+
+
+def test_history_comes_as_a_table_too(served: Served) -> None:
+    served.call(lambda: served.history.sample(LINK, time.time()))
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection.request("GET", "/api/v1/history.csv?link=alice-bob&name=pool_bits")
+    text = connection.getresponse().read().decode()
+    connection.close()
+
+    assert text.splitlines()[0] == "time (UTC),pool_bits (bit),low,high"
+    assert text.splitlines()[-1].endswith(",0.0,0.0,0.0")
+
+
+def test_parts_that_do_not_run_here_say_so(served: Served) -> None:
+    with pytest.raises(QnxError, match="no routing controller"):
+        served.client.plan()
+    with pytest.raises(QnxError, match="no loop 'x'"):
+        served.client.hold_loop("x")
+
+
+def test_the_document_names_every_operation_and_the_page_is_current(served: Served) -> None:
+    document = served.client.openapi()
+
+    operations = {
+        (method.upper(), path) for path, each in document["paths"].items() for method in each
+    }
+    assert ("POST", "/api/v1/instruments/{node}/{name}/settings") in operations
+    assert "LinkView" in document["components"]["schemas"]
+    page = Path(__file__).parents[2] / "docs" / "reference" / "http-api.md"
+    assert page.read_text() == reference_page(), "run: python -m qnx_hw.node.api > " + str(page)
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Who asks: users, sessions, tokens, limits, and the audit of what they changed."""

@@ -1,0 +1,77 @@
+"""The state at one moment, and the stream of what changes after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from qnx_hw.api.schema import Snapshot
+from qnx_hw.node.api.operation import Call, Operation
+from qnx_hw.node.state import KINDS, Hub
+
+STREAM_INTERVAL_S = 0.2
+KEEP_ALIVE_S = 1.0
+
+
+class State:
+    """Shows the hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._closing = False
+
+    def operations(self) -> list[Operation]:
+        """Return what clients may ask."""
+        return [
+            Operation(
+                method="GET", path="/state", handler=self._state, answers=Snapshot,
+                summary="Everything the node shows, at this moment.",
+            ),
+            Operation(
+                method="GET", path="/stream", handler=self._stream, answers=None,
+                media_type="text/event-stream",
+                summary="Server-sent events: `snapshot`, then each change under the name of its "
+                "kind, numbered. A client that comes back with `Last-Event-ID` gets what it "
+                "missed, or a new snapshot where the node cannot know.",
+            ),
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """End all streams, so that the server can stop."""
+        self._closing = True
+
+    async def _state(self, call: Call) -> Snapshot:
+        return self._hub.snapshot()
+
+    async def _stream(self, call: Call) -> Response:
+        return StreamingResponse(
+            self._events(call.last_event_id),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def _events(self, last_event_id: str) -> AsyncIterator[bytes]:
+        number = self._hub.number
+        if last_event_id.isdecimal() and self._hub.remembers(int(last_event_id[:18])):
+            number = int(last_event_id)
+            yield b": welcome back\n\n"
+        else:
+            yield _event("snapshot", number, self._hub.snapshot())
+        while not self._closing:
+            if not await self._hub.changed(number, timeout_s=KEEP_ALIVE_S):
+                yield b"event: alive\ndata: {}\n\n"
+                continue
+            changes = self._hub.since(number)
+            number = changes.number
+            parts = [_event(KINDS[type(view)], number, view) for view in changes.views]
+            parts += [_event("event", number, event) for event in changes.events]
+            yield b"".join(parts)
+            # The rate limit of the stream: what changes meanwhile is sent together afterwards.
+            await asyncio.sleep(STREAM_INTERVAL_S)
+
+
+def _event(kind: str, number: int, value: msgspec.Struct) -> bytes:
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (kind.encode(), number, msgspec.json.encode(value))
