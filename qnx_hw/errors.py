@@ -73,6 +73,14 @@ class KeyExhausted(QnxError):
     """A pool holds fewer secret bits than were asked for."""
 
 
+class KeyNotFound(QnxError, LookupError):
+    """A key's name is unknown here: never issued, fetched before, or expired."""
+
+
+class NotEntitled(QnxError, PermissionError):
+    """Who asks was not named when the key was issued."""
+
+
 class Conflict(QnxError):
     """Somebody else changed it first; read it again."""
 

@@ -15,14 +15,16 @@ import msgspec
 
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys.ledger import Purpose
-from qnx_hw.keys.store import DATABASE, KeyStore
+from qnx_hw.keys.store import DATABASE, HASH_KEYS_BYTES, KeyStore
 from qnx_hw.keys.vault import read_private, sync_folder, write_private
 from qnx_hw.secret import Secret
 
-HASH_KEYS_BYTES = 32
-"""One Poly1305 hash key of 16 bytes per direction."""
+CHANNEL_KEY_BYTES = 32
+"""What the key managers of the two nodes prove themselves with, where they have no certificates."""
 PADS_BYTES = 8192
 """One-time pads of 16 bytes: 512 tags per direction, enough for hundreds of blocks that fail."""
+KEPT_BYTES = HASH_KEYS_BYTES + CHANNEL_KEY_BYTES
+SECRET_BYTES = KEPT_BYTES + 2 * PADS_BYTES
 
 
 class InitialSecretFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +34,7 @@ class InitialSecretFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     identity: str
     """A random public name, by which the parties see that they hold the same secret."""
     secret: str
-    """Base64 of hash keys, Alice's pads and Bob's pads."""
+    """Base64 of hash keys, the channel key, Alice's pads and Bob's pads."""
 
     def __repr__(self) -> str:
         return f"<initial secret {self.identity} of {self.link}>"
@@ -45,7 +47,7 @@ def path_of(folder: Path, link: str) -> Path:
 
 def make(link: str, folders: tuple[Path, Path]) -> None:
     """Write the same new initial secret of a link for both of its nodes."""
-    octets = secrets.token_bytes(HASH_KEYS_BYTES + 2 * PADS_BYTES)
+    octets = secrets.token_bytes(SECRET_BYTES)
     content = InitialSecretFile(
         link=link,
         identity=secrets.token_hex(8),
@@ -62,12 +64,12 @@ def adopt(store: KeyStore, folder: Path, link: str) -> bool:
         content = _read(path, link)
         if content.identity != store.initial_identity(link):
             octets = base64.b64decode(content.secret)
-            pads = octets[HASH_KEYS_BYTES:]
+            pads = octets[KEPT_BYTES:]
             parts = {
                 Purpose.TAG_FROM_ALICE: Secret(pads[:PADS_BYTES]),
                 Purpose.TAG_FROM_BOB: Secret(pads[PADS_BYTES:]),
             }
-            store.set_initial(link, content.identity, Secret(octets[:HASH_KEYS_BYTES]), parts)
+            store.set_initial(link, content.identity, Secret(octets[:KEPT_BYTES]), parts)
         path.unlink()
         sync_folder(folder)
     return store.initial_identity(link) != ""
@@ -111,6 +113,6 @@ def _read(path: Path, link: str) -> InitialSecretFile:
         size = len(base64.b64decode(content.secret, validate=True))
     except ValueError:  # its words could hold a piece of the secret, so nothing of it is chained
         raise ConfigError(f"{path} is not an initial secret of qnx") from None
-    if content.link != link or size != HASH_KEYS_BYTES + 2 * PADS_BYTES:
+    if content.link != link or size != SECRET_BYTES:
         raise ConfigError(f"{path} is not an initial secret of link '{link}'")
     return content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from qnx_hw.secret import Secret
 
@@ -22,10 +24,17 @@ class Purpose(StrEnum):
     KEY_FROM_BOB = "key-from-bob"
     TAG_FROM_ALICE = "tag-from-alice"
     TAG_FROM_BOB = "tag-from-bob"
+    PAD_FROM_ALICE = "pad-from-alice"
+    """One-time pads for user data, moved here from the keys of the same party; a stream of its
+    own, addressed by offset."""
+    PAD_FROM_BOB = "pad-from-bob"
 
 
 KEYS = (Purpose.KEY_FROM_ALICE, Purpose.KEY_FROM_BOB)
 TAGS = (Purpose.TAG_FROM_ALICE, Purpose.TAG_FROM_BOB)
+PADS = (Purpose.PAD_FROM_ALICE, Purpose.PAD_FROM_BOB)
+TAKEN = ("taken-by-alice", "taken-by-bob")
+"""Counters kept like cursors: how many named keys were fetched at each end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,65 @@ class Memory:
     released: tuple[int, Secret] | None
     """The last block released to the peer, and its token."""
     pending: Pending | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Keys of one size that lie side by side in a ledger; of one byte where no size is said."""
+
+    address: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Keys somebody wants."""
+
+    n_bits: int
+    """A multiple of 8."""
+    number: int = 1
+    keep_bits: int = 0
+    """What must be left afterwards."""
+    may_be_simulated: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedKey:
+    """A key and the public name by which the other party asks for it."""
+
+    key_id: UUID
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allotment:
+    """Keys cut from a ledger, and where they lay, in the same order."""
+
+    runs: tuple[Run, ...]
+    keys: tuple[NamedKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the peer cut from its direction, for whom, and until when; all public."""
+
+    key_ids: tuple[UUID, ...]
+    runs: tuple[Run, ...]
+    n_bits: int
+    master: str
+    holders: tuple[str, ...]
+    expires_s: float
+    """Unix time."""
+    may_be_simulated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How much a link holds at one node."""
+
+    bits: Mapping[Purpose, int]
+    waiting_keys: int
+    """Keys the peer reserved that were not fetched here yet."""
 
 
 def address_of(block: int, offset: int = 0) -> int:

@@ -12,10 +12,11 @@ from typing import Protocol
 from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError
-from qnx_hw.keys import KeyStore, initial
+from qnx_hw.keys import KeyStore, Kme, LinkEnd, initial
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.keeping import Keeper
+from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
@@ -74,6 +75,8 @@ class Node:
         """By the name of the tagger that fills it."""
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
+        self._wires: list[KeyWire] = []
+        self.kme = Kme(name, store.issued, key_ends(network, name))
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
         self._bank = instruments(network, name, self.feeds, tell)
@@ -101,6 +104,8 @@ class Node:
                 node._running = [
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
                     tasks.create_task(node._bank.run()),
+                    tasks.create_task(node.kme.run()),
+                    *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
                 ]
                 try:
@@ -147,17 +152,33 @@ class Node:
         if ours.tagger in self.feeds:
             raise ConfigError(f"tagger '{ours.tagger}' of node '{self.name}' serves two links")
         self.feeds[ours.tagger] = feed
-        greeting = Greeting(
-            link=link, node=self.name, secret_identity=self.store.initial_identity(link)
-        )
-        way: Way
-        if role is Role.ALICE:
-            way = DialedWay(network.nodes[theirs.node].listen, greeting)
-        else:
-            way = self._opened[link] = OpenedWay(greeting)
+        way = self._way(network, link, role, link)
+        if theirs.node in self.kme.peers and self.kme.end(theirs.node).link == link:
+            wire = self._way(network, link, role, link + SUFFIX)
+            key = self.store.channel_key(link)
+            self._wires.append(KeyWire(self.kme, theirs.node, role, wire, key))
         url = self._section.instruments[ours.tagger].url
         keeper = Keeper(self.store, link, section, role, is_simulated=network.is_simulated(url))
         self.stations[link] = Station(Place(link, role, section), way, feed, keeper, tell)
+
+    def _way(self, network: NetworkFile, link: str, role: Role, name: str) -> Way:
+        """Return the way to a link's peer for the conversation called `name`."""
+        greeting = Greeting(
+            link=name, node=self.name, secret_identity=self.store.initial_identity(link)
+        )
+        if role is Role.ALICE:
+            peer = network.links[link].bob.node
+            return DialedWay(network.nodes[peer].listen, greeting)
+        return self._opened.setdefault(name, OpenedWay(greeting))
+
+
+def key_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:
+    """Return by peer which link a node's keys come from; the first, where there are several."""
+    ends: dict[str, LinkEnd] = {}
+    for name, role in ends_of(network, node):
+        peer = getattr(network.links[name], role.peer.value).node
+        ends.setdefault(peer, LinkEnd(name, list(Role).index(role)))
+    return ends
 
 
 def ends_of(network: NetworkFile, node: str) -> list[tuple[str, Role]]:

@@ -1,0 +1,306 @@
+"""Keys with names: cut from a ledger at one node, kept at the other until they are fetched, once.
+
+How it thinks: each node allocates from its own direction of a link. `reserve` cuts keys from it,
+which moves the cursor; the peer's `accept` cuts the same bytes from its copy and keeps each key
+sealed, with who may fetch it. Both are on disk before anybody is told. `take` deletes what it
+hands out. `meet` compares what the two nodes remember of each other: neither ever goes back behind
+the other's memory, so a store restored from an old copy jumps over what it forgot.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from qnx_hw.errors import Conflict, KeyExhausted, KeyNotFound, NotEntitled
+from qnx_hw.keys.chunks import Chunks
+from qnx_hw.keys.database import Database, Execute
+from qnx_hw.keys.ledger import (
+    BLOCK_SHIFT,
+    KEYS,
+    PADS,
+    TAGS,
+    TAKEN,
+    Allotment,
+    NamedKey,
+    Order,
+    Purpose,
+    Run,
+    Stock,
+    Wish,
+)
+from qnx_hw.keys.vault import Vault
+from qnx_hw.secret import Secret
+
+PAD_WINDOW_BYTES = 16 << 20
+"""How far pads may be used out of order, as parallel connections do."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS issued(
+    key_id BLOB NOT NULL, holder TEXT NOT NULL, link TEXT NOT NULL, purpose TEXT NOT NULL,
+    master TEXT NOT NULL, holders TEXT NOT NULL, expires_s REAL NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (key_id, holder)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS issued_expiry ON issued(expires_s);
+"""
+
+
+class KeyStorage(Protocol):
+    """What a key manager needs of a store; every change is durable before it returns."""
+
+    @abstractmethod
+    async def reserve(self, link: str, purpose: Purpose, wish: Wish) -> Allotment:
+        """Cut new keys from this node's own direction of a link."""
+
+    @abstractmethod
+    async def accept(self, link: str, purpose: Purpose, order: Order) -> None:
+        """Cut the keys that the peer reserved from its direction, and keep them for holders."""
+
+    @abstractmethod
+    async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
+        """Hand out keys to one of their holders, all or none, once."""
+
+    @abstractmethod
+    async def expire(self) -> int:
+        """Delete the keys that nobody fetched in time; how many."""
+
+    @abstractmethod
+    async def stats(self, link: str) -> Stock:
+        """Return how much a link holds."""
+
+    @abstractmethod
+    async def marks(self, link: str) -> dict[str, int]:
+        """Return how far each ledger of a link was used, for the peer to remember."""
+
+    @abstractmethod
+    async def meet(self, link: str, own: Sequence[str], theirs: Mapping[str, int]) -> bool:
+        """Go beyond all the peer remembers; whether this store had forgotten some of it.
+
+        `own` names the ledgers that move here first: where the peer is ahead in one of them, this
+        store is an old copy, and the keys that wait in it may have been fetched before.
+        """
+
+
+class IssuedKeys(KeyStorage):
+    """The named keys of one node's store."""
+
+    def __init__(
+        self, database: Database, vault: Vault, now: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._now = now
+
+    async def reserve(self, link: str, purpose: Purpose, wish: Wish) -> Allotment:
+        def work(execute: Execute) -> Allotment:
+            ledger = self._ledger(execute, link, purpose)
+            if wish.keep_bits:
+                left = 8 * ledger.stock_bytes() - wish.number * wish.n_bits
+                if left < wish.keep_bits:
+                    raise KeyExhausted(f"link {link}: what is left is kept for authentication")
+            runs = ledger.take_runs(wish.n_bits // 8, wish.number)
+            self._check_origin(execute, link, [run for run, _ in runs], wish.may_be_simulated)
+            keys = [
+                NamedKey(uuid.uuid4(), secret)
+                for run, octets in runs
+                for secret in _slices(octets, run.count)
+            ]
+            return Allotment(tuple(run for run, _ in runs), tuple(keys))
+
+        return await self._database.write(work)
+
+    async def accept(self, link: str, purpose: Purpose, order: Order) -> None:
+        await self._database.write(lambda execute: self._accept(execute, link, purpose, order))
+
+    async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
+        def work(execute: Execute) -> list[Secret]:
+            return [self._take(execute, holder, master, key_id) for key_id in key_ids]
+
+        return await self._database.write(work)
+
+    async def expire(self) -> int:
+        def work(execute: Execute) -> int:
+            return execute("DELETE FROM issued WHERE expires_s <= ?", self._now()).rowcount
+
+        return await self._database.write(work)
+
+    async def stats(self, link: str) -> Stock:
+        def work(execute: Execute) -> Stock:
+            bits = {
+                purpose: 8 * self._ledger(execute, link, purpose).stock_bytes()
+                for purpose in Purpose
+            }
+            waiting = execute("SELECT count(*) FROM issued WHERE link = ?", link).fetchone()[0]
+            return Stock(bits, waiting)
+
+        return await self._database.write(work)
+
+    async def marks(self, link: str) -> dict[str, int]:
+        return await self._database.write(lambda execute: self._marks(execute, link))
+
+    async def meet(self, link: str, own: Sequence[str], theirs: Mapping[str, int]) -> bool:
+        def work(execute: Execute) -> bool:
+            ours = self._marks(execute, link)
+            is_old = any(theirs.get(each, 0) > ours[each] for each in own)
+            for each in (*KEYS, *TAGS, *PADS, *TAKEN):
+                mark = max(ours[each], theirs.get(each, 0))
+                self._ledger(execute, link, each).advance(mark)
+            if is_old:
+                execute("DELETE FROM issued WHERE link = ?", link)
+            return is_old
+
+        return await self._database.write(work)
+
+    async def set_aside(
+        self, link: str, source: Purpose, pads: Purpose, n_bytes: int
+    ) -> tuple[int, tuple[Run, ...]]:
+        """Move the next bytes of this node's keys to its pads; return to which offset, and which.
+
+        The pads' offsets only grow, also over what the peer never confirmed.
+        """
+
+        def work(execute: Execute) -> tuple[int, tuple[Run, ...]]:
+            keys, stream = self._ledger(execute, link, source), self._ledger(execute, link, pads)
+            first = at = stream.end()
+            runs = []
+            for start, octets in keys.take_whole(n_bytes):
+                stream.insert(at, octets)
+                runs.append(Run(start, len(octets)))
+                at += len(octets)
+            return first, tuple(runs)
+
+        return await self._database.write(work)
+
+    async def accept_pads(
+        self, link: str, source: Purpose, offset: int, runs: Sequence[Run]
+    ) -> None:
+        """Move the bytes that the peer set aside from its keys to its pads."""
+
+        def work(execute: Execute) -> None:
+            keys = self._ledger(execute, link, source)
+            stream = self._ledger(execute, link, PADS[KEYS.index(source)])
+            if offset < stream.end():
+                raise Conflict(f"link {link}: the peer's pads go back to offset {offset}")
+            at = offset
+            for run in runs:
+                stream.insert(at, keys.take_at(run.address, run.count))
+                at += run.count
+
+        await self._database.write(work)
+
+    async def remember_fetched(self, link: str, side: int, count: int) -> None:
+        """Remember how many keys were fetched at the other end."""
+        await self._database.write(
+            lambda execute: self._ledger(execute, link, TAKEN[side]).advance(count)
+        )
+
+    async def take_pad(self, link: str, pads: Purpose, n_bytes: int) -> tuple[int, Secret]:
+        """Hand out the next bytes of this node's pads."""
+        return await self._database.write(
+            lambda execute: self._ledger(execute, link, pads).take_stream(n_bytes)
+        )
+
+    async def take_pad_at(self, link: str, pads: Purpose, offset: int, n_bytes: int) -> Secret:
+        """Hand out the bytes that the peer took at `offset`, once, in any order."""
+        return await self._database.write(
+            lambda execute: self._ledger(execute, link, pads).take_stream_at(
+                offset, n_bytes, PAD_WINDOW_BYTES
+            )
+        )
+
+    async def burn_pads(self, link: str, pads: Purpose) -> None:
+        """Give up all pads of one direction that wait."""
+
+        def work(execute: Execute) -> None:
+            stream = self._ledger(execute, link, pads)
+            stream.advance(stream.end())
+
+        await self._database.write(work)
+
+    def _accept(self, execute: Execute, link: str, purpose: Purpose, order: Order) -> None:
+        n_bytes = order.n_bits // 8
+        if n_bytes < 1 or sum(run.count for run in order.runs) != len(order.key_ids):
+            raise Conflict(f"link {link}: the peer's order does not add up")
+        self._check_origin(execute, link, order.runs, order.may_be_simulated)
+        ledger = self._ledger(execute, link, purpose)
+        secrets = [
+            secret
+            for run in order.runs
+            for secret in _slices(ledger.take_at(run.address, run.count * n_bytes), run.count)
+        ]
+        holders = msgspec.json.encode(order.holders).decode()
+        rows: list[tuple[object, ...]] = [
+            (
+                key_id.bytes,
+                holder,
+                link,
+                purpose,
+                order.master,
+                holders,
+                order.expires_s,
+                self._vault.seal(secret, _context(key_id, holder)),
+            )
+            for key_id, secret in zip(order.key_ids, secrets, strict=True)
+            for holder in order.holders
+        ]
+        execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _take(self, execute: Execute, holder: str, master: str, key_id: uuid.UUID) -> Secret:
+        row = execute(
+            "DELETE FROM issued WHERE key_id = ? AND holder = ? AND master = ? AND expires_s > ?"
+            " RETURNING link, purpose, sealed",
+            *(key_id.bytes, holder, master, self._now()),
+        ).fetchone()
+        if row is None:
+            others = execute("SELECT holders FROM issued WHERE key_id = ?", key_id.bytes).fetchone()
+            if others is not None and holder not in msgspec.json.decode(others[0], type=list[str]):
+                raise NotEntitled(f"'{holder}' was not named for one of these keys")
+            raise KeyNotFound("one or more keys specified are not found on KME")
+        link, purpose, sealed = row
+        counter = self._ledger(execute, link, TAKEN[1 - KEYS.index(Purpose(purpose))])
+        counter.advance(counter.cursor() + 1)
+        return self._vault.open(sealed, _context(key_id, holder))
+
+    def _marks(self, execute: Execute, link: str) -> dict[str, int]:
+        """A pad that waits while the nodes meet is given up, so its mark is the end."""
+        ledgers = {
+            each: self._ledger(execute, link, each) for each in (*KEYS, *TAGS, *PADS, *TAKEN)
+        }
+        return {
+            str(name): ledger.end() if name in PADS else ledger.cursor()
+            for name, ledger in ledgers.items()
+        }
+
+    def _check_origin(
+        self, execute: Execute, link: str, runs: Sequence[Run], may_be_simulated: bool
+    ) -> None:
+        if may_be_simulated:
+            return
+        for run in runs:
+            row = execute(
+                "SELECT is_simulated FROM block WHERE link = ? AND number = ?",
+                *(link, run.address >> BLOCK_SHIFT),
+            ).fetchone()
+            if row is None or row[0]:
+                raise KeyExhausted(
+                    f"link {link}: its keys come from simulated instruments, "
+                    f"which who asks may not receive"
+                )
+
+    def _ledger(self, execute: Execute, link: str, purpose: str) -> Chunks:
+        return Chunks(execute, self._vault, link, purpose)
+
+
+def _slices(octets: Secret, count: int) -> list[Secret]:
+    whole = octets.reveal()
+    n_bytes = len(whole) // count
+    octets.wipe()
+    return [Secret(whole[at : at + n_bytes]) for at in range(0, len(whole), n_bytes)]
+
+
+def _context(key_id: uuid.UUID, holder: str) -> str:
+    return f"key {key_id} {holder}"
