@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from sim_devices.emulators.emulator import Emulator, Outbox, Output
+from sim_devices.emulators.emulator import Emulator, Outbox, Output, PortKind
 
 
 class FaultKind(StrEnum):
@@ -29,7 +29,7 @@ class FaultKind(StrEnum):
     MERGE = "merge"
     """Outputs are held back and leave in one piece each 50 ms."""
     LATE_REPLY = "late-reply"
-    """The next output leaves 3 s later, after its request was given up."""
+    """The next output leaves 3 s later, after its request was given up; the rest waits for it."""
     LOST_COMPLETED = "lost-completed"
     """The next report that a motion is over is not sent."""
     OVERFLOW = "overflow"
@@ -113,7 +113,11 @@ def faults_option(options: Mapping[str, object]) -> Faults:
 
 
 class FaultyWire(Emulator):
-    """An emulator behind a wire that misbehaves as `faults` say."""
+    """An emulator behind a wire that misbehaves as `faults` say.
+
+    Bytes of a port keep their order whatever delays them: nothing overtakes what left before.
+    Messages of a ZeroMQ port are neither split nor merged, as ZeroMQ would not.
+    """
 
     def __init__(self, emulator: Emulator, faults: Faults) -> None:
         self.ports = emulator.ports
@@ -121,7 +125,7 @@ class FaultyWire(Emulator):
         self._emulator = emulator
         self._faults = faults
         self._later = Outbox()
-        self._held: list[Output] = []
+        self._free_s: dict[int, float] = {}
         self._release_s = 0.0
 
     def connected(self, port: int, client: int) -> bytes:
@@ -138,44 +142,55 @@ class FaultyWire(Emulator):
 
     def tick(self, now_s: float) -> list[Output]:
         """Pass on, disturb what comes back, and add what was delayed until now."""
-        fresh = self._disturb(self._emulator.tick(now_s), now_s)
-        return self._later.due(now_s) + self._released(now_s) + fresh
+        return self._disturb(self._emulator.tick(now_s), now_s)
 
     def _disturb(self, outputs: list[Output], now_s: float) -> list[Output]:
+        passed = self._joined(self._later.due(now_s))
         if self._faults.strikes(FaultKind.SILENT, now_s):
-            return []
-        passed: list[Output] = []
+            return passed
         for output in outputs:
-            sent = output
-            if self._faults.strikes(FaultKind.GARBAGE, now_s):
-                sent = replace(output, payload=STRAY_BYTE + output.payload)
-            if self._faults.strikes(FaultKind.LATE_REPLY, now_s):
-                self._later.put(now_s + LATE_S, sent)
-            elif self._faults.strikes(FaultKind.SLOW, now_s):
-                self._later.put(now_s + SLOW_S, sent)
-            elif self._faults.strikes(FaultKind.MERGE, now_s):
-                self._hold(sent, now_s)
-            elif len(sent.payload) > 1 and self._faults.strikes(FaultKind.SPLIT, now_s):
-                middle = len(sent.payload) // 2
-                passed.append(replace(sent, payload=sent.payload[:middle]))
-                rest = replace(sent, payload=sent.payload[middle:])
-                self._later.put(now_s + SPLIT_GAP_S, rest)
-            else:
-                passed.append(sent)
+            for due_s, piece in self._pieces(output, now_s):
+                leaves_s = max(due_s, self._free_s.get(output.port, 0.0))
+                if leaves_s <= now_s:
+                    passed.append(piece)
+                else:
+                    self._free_s[output.port] = leaves_s
+                    self._later.put(leaves_s, piece)
         return passed
 
-    def _hold(self, output: Output, now_s: float) -> None:
-        if not self._held:
-            self._release_s = now_s + MERGE_S
-        self._held.append(output)
+    def _pieces(self, output: Output, now_s: float) -> list[tuple[float, Output]]:
+        """Return what becomes of an output, and when each piece wants to leave."""
+        if self._faults.strikes(FaultKind.GARBAGE, now_s):
+            output = replace(output, payload=STRAY_BYTE + output.payload)
+        if self._faults.strikes(FaultKind.LATE_REPLY, now_s):
+            return [(now_s + LATE_S, output)]
+        if self._faults.strikes(FaultKind.SLOW, now_s):
+            return [(now_s + SLOW_S, output)]
+        if not self._is_stream(output):
+            return [(now_s, output)]
+        if self._faults.strikes(FaultKind.MERGE, now_s):
+            if self._release_s <= now_s:
+                self._release_s = now_s + MERGE_S
+            return [(self._release_s, output)]
+        if len(output.payload) > 1 and self._faults.strikes(FaultKind.SPLIT, now_s):
+            middle = len(output.payload) // 2
+            first, rest = output.payload[:middle], output.payload[middle:]
+            return [
+                (now_s, replace(output, payload=first)),
+                (now_s + SPLIT_GAP_S, replace(output, payload=rest)),
+            ]
+        return [(now_s, output)]
 
-    def _released(self, now_s: float) -> list[Output]:
-        if not self._held or now_s < self._release_s:
-            return []
-        merged: dict[tuple[int, int | None], Output] = {}
-        for output in self._held:
-            key = (output.port, output.client)
-            before = merged[key].payload if key in merged else b""
-            merged[key] = replace(output, payload=before + output.payload)
-        self._held.clear()
-        return list(merged.values())
+    def _is_stream(self, output: Output) -> bool:
+        return self.ports[output.port] is PortKind.STREAM
+
+    def _joined(self, outputs: list[Output]) -> list[Output]:
+        """Join neighbours of one stream: what leaves at the same time leaves in one piece."""
+        joined: list[Output] = []
+        for output in outputs:
+            last = joined[-1] if joined and self._is_stream(output) else None
+            if last is not None and replace(last, payload=b"") == replace(output, payload=b""):
+                joined[-1] = replace(last, payload=last.payload + output.payload)
+            else:
+                joined.append(output)
+        return joined

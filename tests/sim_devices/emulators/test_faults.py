@@ -58,12 +58,32 @@ def test_merged_messages_come_in_one_piece() -> None:
     assert later(wire, 1.56) == [b"0\r\n-0.5 V\r\n"]
 
 
-def test_a_late_reply_comes_after_the_next_one() -> None:
+def test_a_late_reply_holds_up_the_next_one() -> None:
     wire = device(FaultKind.LATE_REPLY)
 
     assert ask(wire, 1.5) == []
-    assert ask(wire, 3.0, b"level?;") == [b"-0.5 V\r\n"]
-    assert later(wire, 4.6) == [b"0\r\n"]
+    assert ask(wire, 3.0, b"level?;") == []
+    assert later(wire, 4.4) == []
+    assert later(wire, 4.6) == [b"0\r\n-0.5 V\r\n"]
+
+
+@given(
+    st.sampled_from([FaultKind.SPLIT, FaultKind.SLOW, FaultKind.MERGE, FaultKind.LATE_REPLY]),
+    st.lists(st.sampled_from([b"mode?;", b"level?;", b"time?;"]), min_size=2, max_size=12),
+    st.integers(1, 60),
+)
+def test_no_fault_reorders_bytes(kind: FaultKind, questions: list[bytes], step_ms: int) -> None:
+    healthy = device(FaultKind.SLIP)
+    expected = b"".join(reply for question in questions for reply in ask(healthy, 0.0, question))
+    wire = device(kind, 0.2)
+
+    received = b""
+    for number, question in enumerate(questions):
+        now_s = 0.95 + number * step_ms / 1000
+        received += b"".join(later(wire, now_s) + ask(wire, now_s, question))
+    received += b"".join(later(wire, 60.0))
+
+    assert received == expected
 
 
 def test_a_slow_device_answers_half_a_second_later() -> None:
