@@ -63,6 +63,7 @@ class Agiltron(OpticalSwitch):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Return nothing: there is nothing to set but the path."""
+        self._connected()
         return {}
 
     def configure(
@@ -71,7 +72,7 @@ class Agiltron(OpticalSwitch):
         """Refuse every setting."""
         for key in settings:
             raise Unsupported(f"'{self.name}' has no setting {key}")
-        return {}
+        return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
         """Do nothing: the mirror moves for less than 10 ms and cannot be halted."""

@@ -51,6 +51,7 @@ class Osw(OpticalSwitch):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Return nothing: there is nothing to set but the path."""
+        self._line.link()
         return {}
 
     def configure(
@@ -59,7 +60,7 @@ class Osw(OpticalSwitch):
         """Refuse every setting."""
         for key in settings:
             raise Unsupported(f"'{self.name}' has no setting {key}")
-        return {}
+        return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
         """Do nothing: the mirror moves for a millisecond and cannot be halted."""

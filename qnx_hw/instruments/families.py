@@ -250,6 +250,11 @@ class BiasSource(Instrument, Protocol):
 
     family: ClassVar[Family] = Family.BIAS_SOURCE
 
+    @property
+    @abstractmethod
+    def channels(self) -> tuple[int, ...]:
+        """The outputs that there are, known once connected."""
+
     @abstractmethod
     def ramp_to_v(
         self,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from qnx_hw.errors import ConfigError
 from qnx_hw.instruments.families import Instrument
+from qnx_hw.transports import Recorder
 
 GROUP = "qnx_hw.drivers"
 
@@ -16,7 +17,7 @@ GROUP = "qnx_hw.drivers"
 class DriverFactory(Protocol):
     """What an entry point names: makes an unconnected instrument."""
 
-    def __call__(self, url: str, *, name: str) -> Instrument: ...
+    def __call__(self, url: str, *, name: str, recorder: Recorder | None = None) -> Instrument: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,17 @@ class DriverEntry:
     error: str = ""
 
 
-def make(driver: str, url: str, name: str) -> Instrument:
-    """Return an unconnected instrument; raise `ConfigError` where the driver or url is no good."""
+def make(driver: str, url: str, name: str, *, recorder: Recorder | None = None) -> Instrument:
+    """Return an unconnected instrument; raise `ConfigError` where the driver or url is no good.
+
+    `recorder` sees every byte of its wires.
+    """
     entry = _installed().get(driver)
     if entry is None:
         known = ", ".join(sorted(_installed())) or "none"
         raise ConfigError(f"'{name}' wants the driver '{driver}'; installed are: {known}")
     try:
-        return _loaded(entry)(url, name=name)
+        return _loaded(entry)(url, name=name, recorder=recorder)
     except ImportError as error:
         raise ConfigError(f"the driver '{driver}' of '{name}' cannot be loaded: {error}") from error
 

@@ -93,9 +93,13 @@ class Faults:
         """Let one more fault happen."""
         self._faults.append(fault)
 
+    def clear(self) -> None:
+        """Let nothing more happen."""
+        self._faults.clear()
+
     def strikes(self, kind: FaultKind, now_s: float) -> bool:
         """Tell whether `kind` happens now, and use up a fault that happens once."""
-        for fault in self._faults:
+        for fault in list(self._faults):
             if fault.kind is not kind or now_s < fault.at_s:
                 continue
             if fault.lasting_s is None:

@@ -1,0 +1,90 @@
+"""The driver under test, and how long its calls may take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from qnx_hw.instruments.conformance.report import Failed
+from qnx_hw.instruments.families import Instrument
+from qnx_hw.transports import Direction, Recorder
+
+Setting = float | int | str | bool
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Deadlines of a run."""
+
+    usual_s: float = 5.0
+    """What a call gets while all is well."""
+    sabotaged_s: float = 0.2
+    """What a call gets while something goes wrong."""
+    grace_s: float = 2.0
+    """How much later than its deadline a call may come back before it counts as stuck."""
+
+
+class Maker(Protocol):
+    """Makes an unconnected instrument at a URL; `registry.make` with a name does."""
+
+    def __call__(self, url: str, recorder: Recorder | None) -> Instrument: ...
+
+
+class Subject:
+    """One driver at one address."""
+
+    def __init__(
+        self,
+        url: str,
+        make: Maker,
+        *,
+        consent: bool = False,
+        settings: Mapping[str, Setting] | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
+        self.url = url
+        self.consent = consent
+        """Whether things may move, be switched and change their bias."""
+        self.patience = patience
+        self.settings = dict(settings or {})
+        """What to configure before anything else, where it does not work as it wakes up."""
+        self.sent_bytes = 0
+        self.instrument = make(url, self._count)
+
+    def connect(self) -> None:
+        """Connect and prepare."""
+        limit_s = self.patience.usual_s * 4
+        within(limit_s, "connect", lambda: self.instrument.connect(timeout_s=self.patience.usual_s))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Configure what was asked for."""
+        if self.settings:
+            self.instrument.configure(self.settings)
+
+    def _count(self, direction: Direction, payload: bytes) -> None:
+        if direction is Direction.SENT:
+            self.sent_bytes += len(payload)
+
+
+def within(limit_s: float, what: str, function: Callable[[], ResultT]) -> ResultT:
+    """Return what `function` returns or raises; raise `Failed` where it is stuck."""
+    future: Future[ResultT] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=what, daemon=True).start()
+    try:
+        return future.result(limit_s)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise Failed(f"{what} is stuck: no answer and no error after {limit_s:.1f} s") from None
