@@ -63,7 +63,7 @@ class Agiltron(OpticalSwitch):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Return nothing: there is nothing to set but the path."""
-        self._connected()
+        self._held.link()
         return {}
 
     def configure(

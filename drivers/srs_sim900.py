@@ -98,7 +98,7 @@ class Sim900(BiasSource):
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `voltage_N_v` and, of SIM928s, `enabled_N`, where N is the slot."""
         held: dict[str, Setting] = {}
-        self._connected()
+        self._held.link()
         with self._operation:
             for channel, module in self._modules.items():
                 held[f"voltage_{channel}_v"] = self._voltage_v(channel, timeout_s)
