@@ -72,7 +72,9 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     epsilon_correctness: Probability = 1e-15
     qber_limit: Annotated[float, msgspec.Meta(gt=0.0, le=0.11)] = 0.08
     chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
-    test_fraction: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.1
+    cross_click_limit: Probability = 0.05
+    """Largest part of a station's detections that may be clicks in more than one basis."""
+    test_fraction: Probability = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
     count_leak: Literal["both", "alice"] = "both"
     """Which parities count as leaked: those of both directions, or Alice's alone."""
@@ -85,10 +87,16 @@ class LinkSection(Section, frozen=True, kw_only=True):
     bob: StationSection
     protocol: Literal["bbm92"] = "bbm92"
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
+    slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    """Time slots that Bob publishes per window: 1 tells the least, 3 keeps the pairs at its edges."""
+    dead_time_ps: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+    """Detections closer than this after any click of the same station are not used."""
     clock_offset_limit_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 10.0
     clock_drift_limit_ppm: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 200.0
     block_sifted_bits: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000)] = 100_000
     """Expected sifted bits of a block; its time is fixed from the rate before it starts."""
+    max_block_s: Annotated[float, msgspec.Meta(gt=0.0, le=3_600.0)] = 600.0
+    """A block ends after this time at the latest, however few bits it has."""
     autostart: bool = True
     security: SecuritySection = SecuritySection()
 

@@ -19,9 +19,6 @@ from qnx_hw.qkd.roles import Role
 MAX_MESSAGE_BYTES = 1 << 24
 """Longest message a party takes; the largest are a block's pairing and its amplification seeds."""
 
-MAX_EVENTS_PER_CHUNK = 1 << 21
-"""Most events of one `Times`; longer spans are cut into several."""
-
 BlockNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=1 << 62)]
 TimePs: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 62), lt=1 << 62)]
 Octets: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_MESSAGE_BYTES)]
@@ -235,52 +232,3 @@ def unpack_bits(octets: bytes, count: int) -> Bits:
     if bits[count:].any():
         raise ChannelError("the peer sent bits beyond the end")
     return bits[:count]
-
-
-def encode_slots(slots: npt.NDArray[np.int64]) -> bytes:
-    """Code a rising row of slot numbers, the first at least 0, by their gaps.
-
-    Seven bits of the gap per byte, least significant first, the top bit set where more follow
-    (LEB128): 1 to 2 bytes an event at the rates of a laboratory.
-    """
-    gaps = np.diff(slots, prepend=np.int64(-1)) - 1
-    if gaps.size and int(gaps.min()) < 0:
-        raise ValueError("slots must rise")
-    lengths = np.ones(gaps.size, dtype=np.int64)
-    for digits in range(1, 9):
-        lengths += gaps >= np.int64(1) << (7 * digits)
-    ends = np.cumsum(lengths)
-    octets = np.zeros(int(ends[-1]) if gaps.size else 0, dtype=np.uint8)
-    starts = ends - lengths
-    for digit in range(int(lengths.max(initial=0))):
-        held = lengths > digit
-        part = (gaps[held] >> (7 * digit)) & 0x7F
-        more = (lengths[held] > digit + 1).astype(np.int64) << 7
-        octets[starts[held] + digit] = (part | more).astype(np.uint8)
-    return octets.tobytes()
-
-
-def decode_slots(octets: bytes, limit: int) -> npt.NDArray[np.int64]:
-    """Return the rising slot numbers in `[0, limit)`; anything else is a `ChannelError`."""
-    coded = np.frombuffer(octets, dtype=np.uint8)
-    ends = np.flatnonzero(coded < 0x80)
-    if ends.size > MAX_EVENTS_PER_CHUNK:
-        raise ChannelError(f"the peer sent {ends.size} events in one message, too many to take")
-    if not coded.size:
-        return np.empty(0, dtype=np.int64)
-    if not ends.size or int(ends[-1]) != coded.size - 1:
-        raise ChannelError("the peer's event times end in the middle of a number")
-    starts = np.concatenate((np.zeros(1, dtype=np.int64), ends[:-1] + 1))
-    lengths = ends - starts + 1
-    if int(lengths.max()) > 8:
-        raise ChannelError("the peer sent an event time that is too far away")
-    gaps = np.zeros(ends.size, dtype=np.int64)
-    for digit in range(int(lengths.max())):
-        held = lengths > digit
-        gaps[held] |= (coded[starts[held] + digit].astype(np.int64) & 0x7F) << (7 * digit)
-    if (float(gaps.sum(dtype=np.float64)) + gaps.size) > float(1 << 60):
-        raise ChannelError("the peer sent event times that are too far away")
-    slots = np.cumsum(gaps + 1) - 1
-    if int(slots[-1]) >= limit:
-        raise ChannelError("the peer sent events beyond the end of their span")
-    return slots

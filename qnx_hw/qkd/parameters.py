@@ -11,7 +11,7 @@ import msgspec
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever a message or a step changes; parties of different versions refuse each other."""
 
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
@@ -26,7 +26,10 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     link: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
     protocol: Literal["bbm92"] = "bbm92"
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
-    """Full width of the window; Bob's times are published rounded to it."""
+    """Full width of the window; Bob's times are published rounded to it, or to a part of it."""
+    slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    """Time slots that Bob publishes per window. One tells the least about his detectors and costs
+    a tenth of the pairs; with three, detectors must agree to a third of the window."""
     clock_offset_limit_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 10.0
     clock_drift_limit_ppm: Annotated[float, msgspec.Meta(gt=0.0, le=200.0)] = 200.0
     block_sifted_bits: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 100_000
@@ -44,6 +47,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
     count_leak: Literal["both", "alice"] = "both"
     """Which parities count as leaked: those of both directions, or Alice's alone."""
+
+    @property
+    def slot_ps(self) -> int:
+        """What Bob's times are rounded to."""
+        return max(1, self.coincidence_window_ps // self.slots_per_window)
 
     def fingerprint(self) -> bytes:
         """Hash all settings (32 bytes); equal settings have equal fingerprints on any machine."""

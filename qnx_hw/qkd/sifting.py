@@ -212,24 +212,24 @@ class EventFinder:
         )
 
 
-def round_to_slots(events: Events, window_ps: int) -> Times:
-    """Return the numbers of the windows the events fall into, counted from the span's start.
+def round_to_slots(events: Events, slot_ps: int) -> Times:
+    """Return the numbers of the time slots the events fall into, counted from the span's start.
 
     This is all that leaves the station about when a detector clicked: finer times would tell
     the detectors, and so the outcomes, apart (Lamas-Linares, Kurtsiefer, Opt. Express 15, 9388
-    (2007)). The windows lie on a grid that is fixed for all time, not on the span's start.
+    (2007)). The slots lie on a grid that is fixed for all time, not on the span's start.
     """
-    return np.asarray(events.times_ps // window_ps - events.start_ps // window_ps, dtype=np.int64)
+    return np.asarray(events.times_ps // slot_ps - events.start_ps // slot_ps, dtype=np.int64)
 
 
-def slot_limit(start_ps: int, end_ps: int, window_ps: int) -> int:
-    """Return how many windows the span `[start_ps, end_ps)` touches."""
-    return (end_ps - 1) // window_ps - start_ps // window_ps + 1
+def slot_limit(start_ps: int, end_ps: int, slot_ps: int) -> int:
+    """Return how many slots the span `[start_ps, end_ps)` touches."""
+    return (end_ps - 1) // slot_ps - start_ps // slot_ps + 1
 
 
-def slot_times(slots: Times, start_ps: int, window_ps: int) -> Times:
-    """Return the middles of windows; inverse of `round_to_slots` up to half a window."""
-    middles = (slots + start_ps // window_ps) * window_ps + window_ps // 2
+def slot_times(slots: Times, start_ps: int, slot_ps: int) -> Times:
+    """Return the middles of slots; inverse of `round_to_slots` up to half a slot."""
+    middles = (slots + start_ps // slot_ps) * slot_ps + slot_ps // 2
     return np.asarray(middles, dtype=np.int64)
 
 

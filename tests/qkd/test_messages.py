@@ -10,9 +10,7 @@ from qnx_hw.qkd.messages import (
     Abort,
     Pairs,
     decode,
-    decode_slots,
     encode,
-    encode_slots,
     pack_bits,
     unpack_bits,
 )
@@ -87,27 +85,3 @@ def test_bits_survive_packing(bits: list[int]) -> None:
 def test_bits_of_another_length_are_refused(octets: bytes, count: int) -> None:
     with pytest.raises(ChannelError):
         unpack_bits(octets, count)
-
-
-@given(st.sets(st.integers(0, 1 << 50), max_size=50))
-def test_slots_survive_the_way(slots: set[int]) -> None:
-    row = np.array(sorted(slots), dtype=np.int64)
-
-    assert decode_slots(encode_slots(row), (1 << 50) + 1).tolist() == row.tolist()
-
-
-@given(st.binary(max_size=60), st.integers(1, 1 << 40))
-def test_any_bytes_are_rising_slots_or_refused(octets: bytes, limit: int) -> None:
-    try:
-        slots = decode_slots(octets, limit)
-    except ChannelError:
-        return
-    assert (np.diff(slots) > 0).all()
-    assert not slots.size or 0 <= slots[0] <= slots[-1] < limit
-
-
-def test_slots_take_two_bytes_at_a_common_rate() -> None:
-    random = np.random.default_rng(1)
-    slots = np.cumsum(random.geometric(1 / 500, size=10_000)).astype(np.int64)
-
-    assert len(encode_slots(slots)) < 2 * slots.size

@@ -18,7 +18,6 @@ from qnx_hw.qkd.messages import (
     Seal,
     Test,
     Times,
-    encode_slots,
     pack_bits,
     unpack_bits,
 )
@@ -29,6 +28,7 @@ from qnx_hw.qkd.session.outputs import BlockStarted, KeyPending, KeyReady, Outpu
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
 from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks
 from qnx_hw.qkd.sifting import Events, round_to_slots
+from qnx_hw.qkd.slots import encode_slots
 from qnx_hw.secret import Secret
 
 
@@ -73,7 +73,7 @@ class BobBlock(BlockParty):
             events.start_ps,
             events.end_ps,
             rest is not None,
-            encode_slots(round_to_slots(events, self._context.parameters.coincidence_window_ps)),
+            encode_slots(round_to_slots(events, self._context.parameters.slot_ps)),
         )
         if rest is not None:
             self.step = Step.SIFTING

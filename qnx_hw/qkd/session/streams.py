@@ -5,7 +5,7 @@ from __future__ import annotations
 from qnx_hw.api.schema import LinkPhase
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.messages import Plan, Probe, Times, decode_slots, encode_slots
+from qnx_hw.qkd.messages import Plan, Probe, Times
 from qnx_hw.qkd.session.alice import AliceBlock
 from qnx_hw.qkd.session.board import RATE_SPAN_PS, Board
 from qnx_hw.qkd.session.bob import BobBlock
@@ -14,6 +14,7 @@ from qnx_hw.qkd.session.matching import Chunk, Matched, Matching
 from qnx_hw.qkd.session.outputs import Output, Send
 from qnx_hw.qkd.session.party import Context, Step
 from qnx_hw.qkd.sifting import Events, round_to_slots, slot_limit, slot_times
+from qnx_hw.qkd.slots import decode_slots, encode_slots
 
 SHORTEST_BLOCK_PS = 1_000_000_000
 MAX_BLOCK_EVENTS = 1 << 26
@@ -26,12 +27,12 @@ class BobDesk(Desk):
 
     def saw(self, events: Events) -> list[Output]:
         outputs: list[Output] = []
-        window_ps = self._context.parameters.coincidence_window_ps
+        slot_ps = self._context.parameters.slot_ps
         rest: Events | None = events
         while rest is not None and rest.end_ps > rest.start_ps:
             block = self._collecting()
             if block is None:
-                slots = encode_slots(round_to_slots(rest, window_ps))
+                slots = encode_slots(round_to_slots(rest, slot_ps))
                 probe = Probe(rest.start_ps, rest.end_ps, slots)
                 outputs.append(Send(messages.encode(probe)))
                 break
@@ -114,12 +115,12 @@ class AliceDesk(Desk):
         ]
 
     def _chunk(self, message: Probe | Times, block: int) -> Chunk:
-        window_ps = self._context.parameters.coincidence_window_ps
+        slot_ps = self._context.parameters.slot_ps
         if message.end_ps <= message.start_ps:
             raise ChannelError("the peer sent a span that ends before it begins")
-        limit = slot_limit(message.start_ps, message.end_ps, window_ps)
+        limit = slot_limit(message.start_ps, message.end_ps, slot_ps)
         slots = decode_slots(message.events, limit)
-        times = slot_times(slots, message.start_ps, window_ps)
+        times = slot_times(slots, message.start_ps, slot_ps)
         is_final = isinstance(message, Times) and message.is_final
         return Chunk(block, message.start_ps, message.end_ps, times, is_final)
 
