@@ -46,13 +46,26 @@ class NodeSection(Section, frozen=True, kw_only=True):
     instruments: dict[Name, InstrumentSection] = {}
 
 
-class ChannelMap(Section, frozen=True, kw_only=True):
-    """Which tagger input sees which polarization."""
+Input = Annotated[int, msgspec.Meta(ge=1, le=255)]
 
-    H: Annotated[int, msgspec.Meta(ge=1)]
-    V: Annotated[int, msgspec.Meta(ge=1)]
-    D: Annotated[int, msgspec.Meta(ge=1)]
-    A: Annotated[int, msgspec.Meta(ge=1)]
+
+class ChannelMap(Section, frozen=True, kw_only=True):
+    """Which tagger input sees which polarization; angles in degrees where there is no letter."""
+
+    H: Input
+    V: Input
+    D: Input
+    A: Input
+    deg_22_5: Input | None = msgspec.field(name="22.5", default=None)
+    deg_112_5: Input | None = msgspec.field(name="112.5", default=None)
+    deg_67_5: Input | None = msgspec.field(name="67.5", default=None)
+    deg_157_5: Input | None = msgspec.field(name="157.5", default=None)
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The inputs in the order H, V, D, A, and then 22.5, 112.5, 67.5, 157.5 where given."""
+        bell = (self.deg_22_5, self.deg_112_5, self.deg_67_5, self.deg_157_5)
+        return (self.H, self.V, self.D, self.A, *(each for each in bell if each is not None))
 
 
 class StationSection(Section, frozen=True, kw_only=True):
@@ -85,10 +98,10 @@ class LinkSection(Section, frozen=True, kw_only=True):
 
     alice: StationSection
     bob: StationSection
-    protocol: Literal["bbm92"] = "bbm92"
+    protocol: Literal["bbm92", "e91"] = "bbm92"
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
-    """Time slots that Bob publishes per window: 1 tells the least, 3 keeps the pairs at its edges."""
+    """Time slots Bob publishes per window: 1 tells the least, 3 keeps pairs at its edges."""
     dead_time_ps: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
     """Detections closer than this after any click of the same station are not used."""
     clock_offset_limit_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 10.0
@@ -147,6 +160,7 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
     for name, link in network.links.items():
         for role in ("alice", "bob"):
             _check_station(network, getattr(link, role), f"{source}: links.{name}.{role}")
+        _check_detectors(link, f"{source}: links.{name}")
         if link.alice.node == link.bob.node:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
     return network
@@ -172,6 +186,14 @@ def _check_station(network: NetworkFile, station: StationSection, place: str) ->
                 f"{place}.{kind}: node '{station.node}' has no instrument '{name}'; "
                 f"it has {', '.join(sorted(node.instruments)) or 'none'}"
             )
-    inputs = [getattr(station.channels, label) for label in "HVDA"]
+    inputs = station.channels.inputs
     if len(set(inputs)) != len(inputs):
         raise ConfigError(f"{place}.channels: two polarizations share one tagger input")
+
+
+def _check_detectors(link: LinkSection, place: str) -> None:
+    wanted = {"alice": 4, "bob": 8 if link.protocol == "e91" else 4}
+    for role, count in wanted.items():
+        if len(getattr(link, role).channels.inputs) != count:
+            labels = "H, V, D, A" + (', "22.5", "112.5", "67.5", "157.5"' if count == 8 else "")
+            raise ConfigError(f"{place}.{role}.channels: {link.protocol} needs {labels} there")

@@ -16,6 +16,7 @@ from qnx_hw.node.pads import LedgerPads
 from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
+    Protocol,
     ReleasedBlock,
     Resumption,
     SessionParameters,
@@ -138,7 +139,7 @@ def session_parameters(name: str, link: LinkSection) -> SessionParameters:
     security = link.security
     return SessionParameters(
         link=name,
-        protocol=link.protocol,
+        protocol=Protocol(link.protocol),
         coincidence_window_ps=link.coincidence_window_ps,
         slots_per_window=link.slots_per_window,
         dead_time_ps=link.dead_time_ps,
@@ -158,5 +159,4 @@ def session_parameters(name: str, link: LinkSection) -> SessionParameters:
 
 def station_inputs(station: StationSection) -> StationInputs:
     """Return which tagger input sees which polarization."""
-    channels = station.channels
-    return StationInputs(channels=(channels.H, channels.V, channels.D, channels.A))
+    return StationInputs(channels=station.channels.inputs)

@@ -147,8 +147,7 @@ class Node:
     def _add_station(self, network: NetworkFile, link: str, role: Role, tell: Teller) -> None:
         section = network.links[link]
         ours, theirs = getattr(section, role.value), getattr(section, role.peer.value)
-        inputs = ours.channels
-        feed = TagFeed((inputs.H, inputs.V, inputs.D, inputs.A))
+        feed = TagFeed(ours.channels.inputs)
         if ours.tagger in self.feeds:
             raise ConfigError(f"tagger '{ours.tagger}' of node '{self.name}' serves two links")
         self.feeds[ours.tagger] = feed

@@ -9,7 +9,7 @@ from qnx_hw.config import LinkSection
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import Metrics
 
-LABELS = "HVDA"
+LABELS = ("H", "V", "D", "A", "22.5°", "112.5°", "67.5°", "157.5°")
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,22 @@ def correlation(rounds: Tally) -> Estimate:
     return Estimate(value=1 - 2 * share.value, sigma=2 * share.sigma)
 
 
+def measured_chsh(cells: tuple[Tally, Tally, Tally, Tally]) -> Estimate:
+    """Return S = E(a0,b0) - E(a0,b1) + E(a1,b0) + E(a1,b1) from rounds of its own settings.
+
+    `cells` in this order, with a0, a1 Alice's Z and X (0, 45 degrees) and b0, b1 Bob's 22.5 and
+    67.5 degrees; 2 sqrt(2) for Phi+, at most 2 without entanglement (Clauser, Horne, Shimony, Holt,
+    Phys. Rev. Lett. 23, 880 (1969)).
+    """
+    found = [correlation(rounds) for rounds in cells]
+    means = [each.value for each in found if each.value is not None]
+    sigmas = [each.sigma for each in found if each.sigma is not None]
+    if len(means) != len(cells):
+        return Estimate()
+    value = means[0] - means[1] + means[2] + means[3]
+    return Estimate(value=value, sigma=math.hypot(*sigmas))
+
+
 def chsh(zz: Tally, zx: Tally, xz: Tally, xx: Tally) -> Estimate:
     """Infer the largest CHSH value that settings in the measured plane would show.
 

@@ -86,9 +86,10 @@ class Pairs(BlockMessage, frozen=True, tag="pairs"):
 
 
 class Bases(BlockMessage, frozen=True, tag="bases"):
-    """Bob: his bases for the paired events."""
+    """Bob: his bases for the paired events, 0 to 3: the low bits, and in E91 the high bits."""
 
     bases: Octets
+    settings: Octets
 
 
 class Test(BlockMessage, frozen=True, tag="test"):

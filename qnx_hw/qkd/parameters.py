@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,16 @@ from qnx_hw.secret import Secret
 
 PROTOCOL_VERSION = 2
 """Raised whenever a message or a step changes; parties of different versions refuse each other."""
+
+
+class Protocol(StrEnum):
+    """How a link makes its key."""
+
+    BBM92 = "bbm92"
+    """Photon pairs, Z and X on both sides; S is inferred."""
+    E91 = "e91"
+    """The same, and Bob measures at 22.5 and 67.5 degrees too: S comes from settings of its own."""
+
 
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 
@@ -24,7 +35,7 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """
 
     link: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
-    protocol: Literal["bbm92"] = "bbm92"
+    protocol: Protocol = Protocol.BBM92
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
     """Full width of the window; Bob's times are published rounded to it, or to a part of it."""
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
@@ -61,16 +72,20 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 class StationInputs(msgspec.Struct, frozen=True, kw_only=True):
     """One end's own wiring: which tagger input sees which polarization, and how late it is.
 
-    `channels` and `delays_ps` are in the order H, V, D, A. A detector's delay is taken off its
+    `channels` and `delays_ps` are in the order H, V, D, A, and for Bob's end of E91 then 22.5,
+    112.5, 67.5, 157.5 degrees. A detector's delay is taken off its
     tags before anything else sees them; what is left of it would tell outcomes by their times.
     """
 
-    channels: tuple[int, int, int, int] = (1, 2, 3, 4)
-    delays_ps: tuple[int, int, int, int] = (0, 0, 0, 0)
+    channels: tuple[int, ...] = (1, 2, 3, 4)
+    delays_ps: tuple[int, ...] = ()
+    """None given: no delay is known."""
 
     def __post_init__(self) -> None:
         if len(set(self.channels)) != len(self.channels) or min(self.channels) < 1:
-            raise ValueError(f"four different inputs counted from 1 are needed: {self.channels}")
+            raise ValueError(f"different inputs counted from 1 are needed: {self.channels}")
+        if len(self.channels) not in (4, 8) or len(self.delays_ps) not in (0, len(self.channels)):
+            raise ValueError(f"a station has 4 or 8 detectors, each with a delay: {self.channels}")
         if max(self.channels) > 255:
             raise ValueError(f"a tagger input is at most 255: {self.channels}")
 

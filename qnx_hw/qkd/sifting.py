@@ -31,17 +31,30 @@ NO_DETECTOR = 255
 RANDOM = 2
 """Outcome of an event in which both detectors of a basis clicked, until a bit is drawn for it."""
 
-# By the set of detectors that clicked (bit 0 to 3: H, V, D, A): basis (0 Z, 1 X, 2 both), outcome.
-_BASIS = np.array([2, 0, 0, 0, 1, 2, 2, 2, 1, 2, 2, 2, 1, 2, 2, 2], dtype=np.uint8)
-_OUTCOME = np.array([0, 0, 1, 2, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], dtype=np.uint8)
+CROSSED = 255
+"""Basis of an event in which detectors of more than one basis clicked."""
+
+
+def _meaning(mask: int) -> tuple[int, int]:
+    """Return basis and outcome of a set of detectors; two of them, plus and minus, per basis."""
+    detectors = [number for number in range(8) if mask >> number & 1]
+    bases = {number // 2 for number in detectors}
+    if len(bases) != 1:
+        return CROSSED, 0
+    return bases.pop(), RANDOM if len(detectors) == 2 else detectors[0] % 2
+
+
+_MEANINGS = np.array([_meaning(mask) for mask in range(256)], dtype=np.uint8)
+_BASIS, _OUTCOME = _MEANINGS[:, 0].copy(), _MEANINGS[:, 1].copy()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
     """The usable events of one span `[start_ps, end_ps)` of a station, and what was left out.
 
-    Times rise by more than one coincidence window; `bases` holds 0 for Z and 1 for X, `outcomes`
-    0 for H and D, 1 for V and A, and `RANDOM` where a bit is still to be drawn.
+    Times rise by more than one coincidence window; `bases` holds 0 for Z, 1 for X, 2 and 3 for
+    the settings of E91 at 22.5 and 67.5 degrees, `outcomes` 0 for the detector at that angle (H
+    and D), 1 for the one across, and `RANDOM` where a bit is still to be drawn.
     """
 
     times_ps: Times
@@ -49,7 +62,8 @@ class Events:
     outcomes: Bits
     start_ps: int
     end_ps: int
-    clicks: tuple[int, int, int, int] = (0, 0, 0, 0)
+    clicks: tuple[int, ...] = (0, 0, 0, 0)
+    """Of each detector."""
     cross_clicks: int = 0
     lost_ps: int = 0
 
@@ -116,9 +130,10 @@ class EventFinder:
         self._window_ps = window_ps
         self._dead_time_ps = dead_time_ps
         self._kinds = np.full(256, NO_DETECTOR, dtype=np.uint8)
-        self._kinds[list(inputs.channels)] = np.arange(4, dtype=np.uint8)
-        least = min(inputs.delays_ps)
-        self._delays = np.array([delay - least for delay in inputs.delays_ps], dtype=np.int64)
+        self._kinds[list(inputs.channels)] = np.arange(len(inputs.channels), dtype=np.uint8)
+        self._n_detectors = len(inputs.channels)
+        delays_ps = inputs.delays_ps or (0,) * len(inputs.channels)
+        self._delays = np.array(delays_ps, dtype=np.int64) - min(delays_ps)
         self._reach_ps = int(self._delays.max())
         self._held_times: Times = np.empty(0, dtype=np.int64)
         self._held_kinds: Bits = np.empty(0, dtype=np.uint8)
@@ -163,12 +178,12 @@ class EventFinder:
             lost_ps=end_ps - start_ps,
         )
 
-    def _take(self, block: TagBlock) -> tuple[Times, Bits, tuple[int, int, int, int]]:
+    def _take(self, block: TagBlock) -> tuple[Times, Bits, tuple[int, ...]]:
         """Return all clicks up to where later tags cannot precede them, delays taken off."""
         kinds = self._kinds[block.channels]
         ours = kinds != NO_DETECTOR
         kinds, times = kinds[ours], block.times_ps[ours]
-        h, v, d, a = (int(n) for n in np.bincount(kinds, minlength=4)[:4])
+        clicks = tuple(np.bincount(kinds, minlength=self._n_detectors).tolist())
         if self._reach_ps:
             times = np.concatenate((self._held_times, times - self._delays[kinds]))
             kinds = np.concatenate((self._held_kinds, kinds))
@@ -178,11 +193,9 @@ class EventFinder:
             self._held_times, self._held_kinds = times[cut:], kinds[cut:]
             first = int(np.searchsorted(times[:cut], self._covered_ps))
             times, kinds = times[first:cut], kinds[first:cut]
-        return times, kinds, (h, v, d, a)
+        return times, kinds, clicks
 
-    def _group(
-        self, times: Times, kinds: Bits, clicks: tuple[int, int, int, int], limit_ps: int
-    ) -> Events:
+    def _group(self, times: Times, kinds: Bits, clicks: tuple[int, ...], limit_ps: int) -> Events:
         found_times = np.empty(times.size + 1, dtype=np.int64)
         found_masks = np.empty(times.size + 1, dtype=np.uint8)
         state = self._state
@@ -198,7 +211,7 @@ class EventFinder:
         )
         masks = found_masks[:count]
         bases = _BASIS[masks]
-        kept = bases < 2
+        kept = bases != CROSSED
         start_ps = self._covered_ps
         self._covered_ps = max(start_ps, int(state[1]) if state[2] else limit_ps)
         return Events(
@@ -208,7 +221,7 @@ class EventFinder:
             start_ps,
             self._covered_ps,
             clicks,
-            int(np.count_nonzero((bases == 2) & (masks != 0))),
+            int(np.count_nonzero((bases == CROSSED) & (masks != 0))),
         )
 
 
@@ -241,20 +254,28 @@ class Sifted:
     x: Times
     zx: Times
     xz: Times
+    bell: tuple[Times, Times, Times, Times]
+    """Z and X of Alice with Bob's 22.5 and 67.5 degrees: Z-22.5, Z-67.5, X-22.5, X-67.5."""
 
     @property
     def mismatched(self) -> Times:
-        """Positions of all rounds whose bases differ: Z-X first, then X-Z."""
-        return np.concatenate((self.zx, self.xz))
+        """Positions of all rounds whose bases differ: Z-X, X-Z, then `bell` in its order."""
+        return np.concatenate((self.zx, self.xz, *self.bell))
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """Where the parts of `mismatched` end, but the last."""
+        sizes = [part.size for part in (self.zx, self.xz, *self.bell)]
+        return tuple(np.cumsum(sizes)[:-1].tolist())
 
 
 def sift(alice: Bits, bob: Bits) -> Sifted:
-    """Sort the paired events by both parties' bases (0 Z, 1 X)."""
+    """Sort the paired events by Alice's basis (0 Z, 1 X) and Bob's (0 to 3)."""
     if alice.shape != bob.shape:
         raise ValueError(f"{alice.size} bases of Alice against {bob.size} of Bob")
-    kinds = alice.astype(np.int64) * 2 + bob
-    z, zx, xz, x = (np.flatnonzero(kinds == kind) for kind in range(4))
-    return Sifted(z, x, zx, xz)
+    kinds = alice.astype(np.int64) * 4 + bob
+    z, zx, za, zb, xz, x, xa, xb = (np.flatnonzero(kinds == kind) for kind in range(8))
+    return Sifted(z, x, zx, xz, (za, zb, xa, xb))
 
 
 def sample_size(rounds: int, fraction: float) -> int:

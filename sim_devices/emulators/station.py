@@ -18,9 +18,14 @@ class Station(Protocol):
     Tagger and detector bank look at the same clicks; each takes its own share of time.
     """
 
+    @property
+    @abstractmethod
+    def n_detectors(self) -> int:
+        """How many detectors there are, each on the tagger input of its number."""
+
     @abstractmethod
     def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Return times (ps, station clock, sorted) and inputs (1..4) since the last call."""
+        """Return times (ps, station clock, sorted) and inputs (from 1) since the last call."""
 
     @abstractmethod
     def stamp_at(self, true_s: float) -> int:
@@ -69,6 +74,11 @@ class RandomStation(Station):
         self._enabled = True
         self._tags_until_s = 0.0
         self._counts_until_s = 0.0
+
+    @property
+    def n_detectors(self) -> int:
+        """How many rates were given."""
+        return len(self._rates_cps)
 
     def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Return the clicks since the last call, at most a quarter of a second of them."""

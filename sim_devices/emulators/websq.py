@@ -39,7 +39,7 @@ class WebSqEmulator(Emulator):
     ) -> None:
         options = options or {}
         n_alone = int(number_option(options, "detectors", N_DETECTORS))
-        n_detectors = n_alone if station is None else N_DETECTORS
+        n_detectors = n_alone if station is None else station.n_detectors
         rate_cps = number_option(options, "rate_cps", 10_000.0)
         seed = int(number_option(options, "seed", 2))
         alone = RandomStation((rate_cps,) * n_detectors, seed)

@@ -109,8 +109,8 @@ class Bench:
             )
             if not process.bunching.period_ps:
                 # Darks join the first process that reaches a station; that costs nothing.
-                rates[:4, 4] += noise.pop(here, 0.0)
-                rates[4, :4] += noise.pop(there, 0.0)
+                rates[:-1, -1] += noise.pop(here, 0.0)
+                rates[-1, :-1] += noise.pop(there, 0.0)
             place = Place(self._laboratory.seed, process.stream, self._chunk)
             for name, seen in zip(
                 process.stations, draw(rates, span, place, process.bunching), strict=True
@@ -124,8 +124,8 @@ class Bench:
         self._chunk += 1
 
     def _dark(self, name: str, cps: Real, span: tuple[int, int]) -> Arrivals:
-        rates = np.zeros((5, 5))
-        rates[:4, 4] = cps
+        rates = np.zeros((len(cps) + 1, 1))
+        rates[:-1, 0] = cps
         place = Place(self._laboratory.seed, stream_number(f"dark {name}"), self._chunk)
         return draw(rates, span, place, Bunching())[0]
 

@@ -21,19 +21,20 @@ RESET = 0.05
 
 
 class Bias:
-    """Bias of four detectors in µA; at the working bias efficiency and darks are as configured."""
+    """Bias of the detectors in µA; at the working bias efficiency and darks are as configured."""
 
-    def __init__(self, working_ua: float = WORKING_BIAS_UA) -> None:
+    def __init__(self, working_ua: float = WORKING_BIAS_UA, n_detectors: int = 4) -> None:
         self._working_ua = working_ua
-        self._bias_ua = np.full(4, working_ua)
-        self._is_latched = np.zeros(4, dtype=bool)
+        self._bias_ua = np.full(n_detectors, working_ua)
+        self._is_latched = np.zeros(n_detectors, dtype=bool)
         self._is_enabled = True
         self._settle()
 
     def set(self, detector: int, microampere: float) -> None:
-        """Give detector 1 to 4 its bias; too much latches it, next to none unlatches it."""
-        if not 1 <= detector <= 4:
-            raise ValueError(f"there is no detector {detector}; there are 1 to 4")
+        """Give a detector (from 1) its bias; too much latches it, next to none unlatches it."""
+        if not 1 <= detector <= self._bias_ua.size:
+            last = self._bias_ua.size
+            raise ValueError(f"there is no detector {detector}; there are 1 to {last}")
         self._bias_ua[detector - 1] = microampere
         relative = abs(microampere) / self._working_ua
         if relative > SWITCHING:
@@ -68,7 +69,7 @@ class Bias:
         relative = np.abs(self._bias_ua) / self._working_ua
         is_live = (relative > RESET) & ~self._is_latched & self._is_enabled
         self._efficiency_scale: NDArray[np.float64] = np.where(
-            is_live, _sigmoid(relative) / _sigmoid(np.ones(4)), 0.0
+            is_live, _sigmoid(relative) / _sigmoid(np.ones(1)), 0.0
         )
         self._dark_scale: NDArray[np.float64] = np.where(
             is_live, np.exp((relative - 1.0) / DARK_WIDTH), 0.0

@@ -22,13 +22,13 @@ Times = NDArray[np.int64]
 Inputs = NDArray[np.uint8]
 Real = NDArray[np.float64]
 
-# Two sides with four detectors each and 'none' (index 4): 25 combinations, rounded up.
-N_KINDS = 32
+# Two sides with four detectors each and 'none': 25 combinations, rounded up; with eight, 81.
+FEW_KINDS, MANY_KINDS = 32, 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrivals:
-    """Photons (or dark counts) that meet a detector: sorted true times and detectors 0 to 3."""
+    """Photons (or dark counts) that meet a detector: sorted true times and detectors from 0."""
 
     times_ps: Times
     detectors: Inputs
@@ -60,11 +60,12 @@ def draw(
 ) -> tuple[Arrivals, Arrivals]:
     """Return what meets the detectors of both sides within `span` (start, length in ps).
 
-    `rates_hz[a, b]`, 5 × 5, counts events that detectors a and b see together; 4 is 'none', and
-    the entry [4, 4] is ignored. Both answers are sorted by time.
+    `rates_hz[a, b]` counts events that detectors a and b see together; the last row and column
+    are 'none', and their common entry is ignored. Both answers are sorted by time.
     """
-    kinds = np.zeros(N_KINDS)
-    kinds[:24] = rates_hz.ravel()[:24]
+    n_kinds = FEW_KINDS if rates_hz.size <= FEW_KINDS else MANY_KINDS
+    kinds = np.zeros(n_kinds)
+    kinds[: rates_hz.size - 1] = rates_hz.ravel()[:-1]
     rate_hz = float(kinds.sum())
     start_ps, length_ps = span
     if rate_hz <= 0.0:
@@ -80,6 +81,7 @@ def draw(
     n_a, n_b = _draw(
         seeded(place.seed, place.stream, place.chunk),
         (start_ps, length_ps, gap_ps, bunching.period_ps, log_parameter),
+        (rates_hz.shape[0] - 1, rates_hz.shape[1] - 1, 64 - n_kinds.bit_length() + 1),
         keep,
         other,
         times,
@@ -143,9 +145,10 @@ def alias_table(probabilities: Real) -> tuple[Real, NDArray[np.int64]]:
 
 
 @njit(nogil=True, cache=True)
-def _draw(
+def _draw(  # noqa: PLR0913, PLR0917 -- numba takes no structs
     state: State,
     timing: tuple[int, int, float, int, float],
+    shape: tuple[int, int, int],
     keep: Real,
     other: NDArray[np.int64],
     times: Times,
@@ -153,6 +156,7 @@ def _draw(
 ) -> tuple[int, int]:
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     start_ps, length_ps, gap_ps, period_ps, log_parameter = timing
+    none_a, none_b, shift = shape
     capacity = times.shape[1]
     n_a = n_b = 0
     elapsed_ps = 0.0
@@ -173,18 +177,18 @@ def _draw(
         while left > 0 and n_a < capacity and n_b < capacity:
             left -= 1
             word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
-            kind = np.int64(word >> np.uint64(59))
+            kind = np.int64(word >> np.uint64(shift))
             u = np.float64(np.int64(word & np.uint64(0x1FFFFFFFFFFFFF))) * TO_UNIT
             if u >= keep[kind]:
                 kind = other[kind]
-            a = kind // 5
-            b = kind - 5 * a
+            a = kind // (none_b + 1)
+            b = kind - (none_b + 1) * a
             times[0, n_a] = time_ps
             detectors[0, n_a] = a
-            n_a += int(a < 4)
+            n_a += int(a < none_a)
             times[1, n_b] = time_ps
             detectors[1, n_b] = b
-            n_b += int(b < 4)
+            n_b += int(b < none_b)
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,6 @@ from sim_devices.physics.detection import Response
 from sim_devices.physics.polarization import BELL_KETS, Real, werner
 from sim_devices.physics.tables import Table
 
-Four = tuple[float, float, float, float]
 LONGEST_FADING_S = 3600.0
 # Time slots of taggers by driver; what is not here stamps in picoseconds.
 RESOLUTION_PS = {"tdc1": 2000}
@@ -51,21 +50,29 @@ class Fibre:
 
 @dataclass(frozen=True, slots=True)
 class StationSetup:
-    """One station: fibre, passive analyser, four detectors, the tagger's clock."""
+    """One station: fibre, passive analysers with two detectors each, the tagger's clock."""
 
     name: str
     node: str
     fibre: Fibre
-    efficiency: Four
-    dark_rate_cps: Four
-    background_cps: Four
-    z_probability: float
+    efficiency: tuple[float, ...]
+    dark_rate_cps: tuple[float, ...]
+    background_cps: tuple[float, ...]
+    analysers_deg: tuple[float, ...]
+    """Where the analysers stand; each has two detectors, one for light along it, one across."""
+    shares: tuple[float, ...]
+    """Which part of the light each analyser gets."""
     extinction: float
     response: Response
     working_bias_ua: float
     clock_offset_s: float
     clock_drift_ppm: float
     clock_wander_ppm_per_sqrt_s: float
+
+    @property
+    def n_detectors(self) -> int:
+        """How many detectors the station has."""
+        return 2 * len(self.analysers_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +170,17 @@ def _ket(table: Table) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:
 
 
 def _station(name: str, table: Table) -> StationSetup:
+    angles_deg, shares = _analysers(table)
+    count = 2 * len(angles_deg)
     station = StationSetup(
         name,
         table.text("node", name),
         _fibre(table),
-        table.four("efficiency", 0.6, 0.0, 1.0),
-        table.four("dark_rate_cps", 0.0, 0.0, 1e8),
-        table.four("background_cps", 0.0, 0.0, 1e8),
-        table.number("z_probability", 0.5, 0.0, 1.0),
+        table.each("efficiency", count, 0.6, 0.0, 1.0),
+        table.each("dark_rate_cps", count, 0.0, 0.0, 1e8),
+        table.each("background_cps", count, 0.0, 0.0, 1e8),
+        angles_deg,
+        shares,
         10 ** (-table.number("extinction_db", 300.0, 3.02, 300.0) / 10),
         _response(table),
         table.number("bias_uA", WORKING_BIAS_UA, 0.1, 100.0),
@@ -180,6 +190,21 @@ def _station(name: str, table: Table) -> StationSetup:
     )
     table.finish()
     return station
+
+
+def _analysers(table: Table) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return where the analysers stand and how the light is split between them."""
+    angles_deg = table.numbers("analysers_deg", (0.0, 45.0), -360.0, 360.0)
+    if len(angles_deg) > 4:
+        raise ValueError(f"{table.place}.analysers_deg: at most four analysers, with 8 detectors")
+    if len(angles_deg) == 2:
+        z = table.number("z_probability", 0.5, 0.0, 1.0)
+        return angles_deg, (z, 1.0 - z)
+    even = [1.0 / len(angles_deg)] * len(angles_deg)
+    shares = table.numbers("shares", even, 0.0, 1.0)
+    if len(shares) != len(angles_deg) or abs(sum(shares) - 1.0) > 1e-6:
+        raise ValueError(f"{table.place}.shares: one for each analyser, and 1 in sum")
+    return angles_deg, shares
 
 
 def _fibre(table: Table) -> Fibre:

@@ -1,4 +1,4 @@
-"""Turn photons that meet four detectors into stamps: dead time, after-pulses, jitter, clock.
+"""Turn photons that meet detectors into stamps: dead time, after-pulses, jitter, clock.
 
 Dead time acts on true times, jitter comes afterwards, and the stamps are sorted, as a tagger gives
 them. Times are true picoseconds since the bench began, stamps those of the station's own clock.
@@ -24,7 +24,7 @@ NO_TAGS: tuple[Times, Inputs] = (np.empty(0, dtype=np.int64), np.empty(0, dtype=
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How four equal detectors answer light; times in ps, `jitter_ps` is the FWHM.
+    """How a station's detectors, all equal, answer light; times in ps, `jitter_ps` is the FWHM.
 
     `jitter_tail_fraction` of the clicks are later by an exponential of mean `jitter_tail_ps`.
     An after-pulse follows with the given probability, `afterpulse_ps` (mean) after the dead time.
@@ -61,13 +61,17 @@ class Detectors:
     """The state of a station's detectors between chunks."""
 
     response: Response
-    clicks: NDArray[np.int64] = field(default_factory=lambda: np.zeros(4, dtype=np.int64))
+    n_detectors: int = 4
+    clicks: NDArray[np.int64] = field(init=False)
     """Clicks of each detector so far."""
-    _last_ps: Times = field(default_factory=lambda: np.full(4, NEVER, dtype=np.int64))
-    _pending_ps: Times = field(default_factory=lambda: np.full(4, 1 << 61, dtype=np.int64))
+    _last_ps: Times = field(init=False)
+    _pending_ps: Times = field(init=False)
     _table: Real = field(init=False)
 
     def __post_init__(self) -> None:
+        self.clicks = np.zeros(self.n_detectors, dtype=np.int64)
+        self._last_ps = np.full(self.n_detectors, NEVER, dtype=np.int64)
+        self._pending_ps = np.full(self.n_detectors, 1 << 61, dtype=np.int64)
         self._table = jitter_table(self.response)
 
     def register(
@@ -78,7 +82,7 @@ class Detectors:
         place: Place,
         held: tuple[Times, Inputs] = NO_TAGS,
     ) -> tuple[Times, Inputs]:
-        """Return sorted stamps and inputs 1 to 4 of what clicks before `end_ps`.
+        """Return sorted stamps and inputs (from 1) of what clicks before `end_ps`.
 
         `clock` is (true time, stamp at that time, stamps per true time) of the chunk. Sorted tags
         `held` back from the chunk before are merged in.
@@ -159,7 +163,7 @@ def _register(
                 pending[d] = min(pending[d], time_ps + dead_ps + np.int64(delay * after_ps))
                 next_extra = pending.min()
             elif u < after_probability + cross_probability:
-                neighbour = (d + 1) & 3
+                neighbour = (d + 1) % len(last)
                 pending[neighbour] = min(pending[neighbour], time_ps + 1)
                 next_extra = pending.min()
     return n

@@ -15,14 +15,15 @@ from scipy.special import ndtr
 
 from sim_devices.physics.description import Laboratory, LinkEnds, Source, StationSetup
 from sim_devices.physics.detection import FWHM_PER_SIGMA
-from sim_devices.physics.polarization import Real, analyser, click_probabilities
+from sim_devices.physics.polarization import Real, analyser, click_probabilities, directions
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """A link's rates (per second) and correlations with the fibres as identity, paddles at 0.
 
-    A bit is wrong where Alice's and Bob's outcomes differ, as for Φ+. `chsh_s` is √2 (E_ZZ + E_XX).
+    A bit is wrong where Alice's and Bob's outcomes differ, as for Φ+. `chsh_s` is √2 (E_ZZ + E_XX),
+    or the S of its own settings where Bob has them.
     """
 
     qber: float
@@ -44,7 +45,7 @@ def expect(laboratory: Laboratory, link: str) -> Expected:
     """Return what a link shows; KeyError for one that does not join two stations of the bench."""
     ends = laboratory.links[link]
     alice, bob = laboratory.stations[ends.alice], laboratory.stations[ends.bob]
-    pairs_hz = np.zeros((4, 4))
+    pairs_hz = np.zeros((alice.n_detectors, bob.n_detectors))
     singles = {ends.alice: _noise(alice), ends.bob: _noise(bob)}
     caught = 1.0
     for source in laboratory.sources:
@@ -65,7 +66,7 @@ def _summary(
     true_hz: Real, accidental_hz: Real, seen: tuple[Real, Real], caught: float
 ) -> Expected:
     found_hz = true_hz + accidental_hz
-    z_hz, x_hz = found_hz[:2, :2], found_hz[2:, 2:]
+    z_hz, x_hz = found_hz[:2, :2], found_hz[2:4, 2:4]
     wrong = [block[0, 1] + block[1, 0] for block in (z_hz, x_hz)]
     sifted_hz = z_hz.sum() + x_hz.sum()
     qber_z, qber_x = _ratio(wrong[0], z_hz.sum()), _ratio(wrong[1], x_hz.sum())
@@ -73,7 +74,9 @@ def _summary(
         qber=_ratio(wrong[0] + wrong[1], sifted_hz),
         qber_z=qber_z,
         qber_x=qber_x,
-        chsh_s=math.sqrt(2.0) * (2.0 - 2.0 * qber_z - 2.0 * qber_x),
+        chsh_s=_measured_s(found_hz)
+        if found_hz.shape[1] == 8
+        else math.sqrt(2.0) * (2.0 - 2.0 * qber_z - 2.0 * qber_x),
         singles_alice_cps=tuple(seen[0].tolist()),
         singles_bob_cps=tuple(seen[1].tolist()),
         coincidences_cps=float(found_hz.sum()),
@@ -84,17 +87,24 @@ def _summary(
     )
 
 
+def _measured_s(found_hz: Real) -> float:
+    """Return S of Alice's 0 and 45 against Bob's third and fourth analyser (22.5, 67.5 degrees)."""
+    cells = found_hz[:4, 4:8].reshape(2, 2, 2, 2).transpose(0, 2, 1, 3)
+    signs = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    e = (cells * signs).sum(axis=(2, 3)) / np.maximum(cells.sum(axis=(2, 3)), 1e-300)
+    return float(e[0, 0] - e[0, 1] + e[1, 0] + e[1, 1])
+
+
 def _ratio(part: float, whole: float) -> float:
     """Return the part, or what blind guessing gives where there is nothing."""
     return float(part / whole) if whole > 0.0 else 0.5
 
 
 def _effects(setup: StationSetup) -> Real:
-    z = setup.z_probability
-    split = np.array([z, z, 1 - z, 1 - z])
+    split = np.repeat(setup.shares, 2)
     transmission = 10 ** (-setup.fibre.loss_db / 10)
     weights = np.array(setup.efficiency) * split * transmission
-    return analyser(weights.tolist(), setup.extinction)
+    return analyser(weights.tolist(), setup.extinction, directions(setup.analysers_deg))
 
 
 def _noise(setup: StationSetup) -> Real:
@@ -104,9 +114,9 @@ def _noise(setup: StationSetup) -> Real:
 def _singles(source: Source, setup: StationSetup) -> Real:
     """Return the photons per second that meet each detector; each user sees 2/N of them."""
     everything = np.array([[1.0, 0.0, 0.0, 0.0]])
-    seen = click_probabilities(source.pair, _effects(setup), everything)[:4, 0]
+    seen = click_probabilities(source.pair, _effects(setup), everything)[:-1, 0]
     if source.arms[-1] == setup.name or len(source.arms) > 2:
-        other = click_probabilities(source.pair.T, _effects(setup), everything)[:4, 0]
+        other = click_probabilities(source.pair.T, _effects(setup), everything)[:-1, 0]
         seen = other if len(source.arms) == 2 else (seen + other) / 2
     return np.asarray(source.pair_rate_hz * 2 / len(source.arms) * seen)
 
@@ -118,7 +128,7 @@ def _pairs(source: Source, ends: LinkEnds, laboratory: Laboratory) -> Real:
     elif source.arms[0] != ends.alice:
         pair = pair.T
     here, there = _effects(laboratory.stations[ends.alice]), _effects(laboratory.stations[ends.bob])
-    return np.asarray(rate_hz * click_probabilities(pair, here, there)[:4, :4])
+    return np.asarray(rate_hz * click_probabilities(pair, here, there)[:-1, :-1])
 
 
 def _live(singles: Real, setup: StationSetup) -> Real:

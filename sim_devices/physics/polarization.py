@@ -84,17 +84,24 @@ def random_rotation(rng: np.random.Generator) -> Complex:
     return np.asarray(q[0] * PAULI[0] - 1j * np.tensordot(q[1:], PAULI[1:], axes=1))
 
 
-def analyser(weights: Sequence[float], extinction: float) -> Real:
-    """Return the effects of detectors H V D A and, last, of no click: 5 rows.
+def directions(angles_deg: Sequence[float]) -> Real:
+    """Return the Bloch vectors that each analyser's two detectors see, first along, then across."""
+    double = 2 * np.deg2rad(np.asarray(angles_deg, dtype=np.float64))
+    along = np.stack([np.sin(double), np.zeros_like(double), np.cos(double)], axis=1)
+    return np.asarray(np.stack([along, -along], axis=1).reshape(-1, 3))
+
+
+def analyser(weights: Sequence[float], extinction: float, along: Real = DIRECTIONS) -> Real:
+    """Return the effects of the detectors (H V D A, or those that see `along`) and of no click.
 
     `weights[d]` is the probability that a photon of fitting polarization is sent to and seen by
     detector d; `extinction` is the part of the wrong polarization that gets there all the same.
     """
-    effects = np.empty((5, 4))
+    effects = np.empty((len(along) + 1, 4))
     half = np.asarray(weights) / 2
-    effects[:4, 0] = half
-    effects[:4, 1:] = half[:, None] * (1 - 2 * extinction) * DIRECTIONS
-    effects[4] = np.array([1.0, 0.0, 0.0, 0.0]) - effects[:4].sum(axis=0)
+    effects[:-1, 0] = half
+    effects[:-1, 1:] = half[:, None] * (1 - 2 * extinction) * along
+    effects[-1] = np.array([1.0, 0.0, 0.0, 0.0]) - effects[:-1].sum(axis=0)
     return effects
 
 

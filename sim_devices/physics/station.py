@@ -1,4 +1,4 @@
-"""One station of the bench: its optics, its four detectors, its clock, and who reads them."""
+"""One station of the bench: its optics, its detectors, its clock, and who reads them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sim_devices.physics.polarization import (
     PAULI,
     Real,
     analyser,
+    directions,
     intercept_resend,
     mueller,
     paddles,
 )
 
-N_DETECTORS = 4
 # Tags that nobody fetched for this long are lost (their counts are not).
 KEPT_S = 5.0
 
@@ -37,9 +37,14 @@ class StationView(Protocol):
     Tagger and detector bank look at the same clicks, each with its own place in time.
     """
 
+    @property
+    @abstractmethod
+    def n_detectors(self) -> int:
+        """How many detectors there are, each on the tagger input of its number."""
+
     @abstractmethod
     def take_tags(self, until_s: float) -> tuple[Times, Inputs]:
-        """Return stamps (ps, station's clock, sorted) and inputs (1..4) since the last call."""
+        """Return stamps (ps, station's clock, sorted) and inputs (from 1) since the last call."""
 
     @abstractmethod
     def take_counts(self, until_s: float) -> NDArray[np.int64]:
@@ -55,11 +60,11 @@ class StationView(Protocol):
 
     @abstractmethod
     def set_bias(self, detector: int, microampere: float) -> None:
-        """Give detector 1..4 this bias current."""
+        """Give a detector (from 1) this bias current."""
 
     @abstractmethod
     def set_threshold(self, detector: int, millivolt: float) -> None:
-        """Give detector 1..4 this trigger level."""
+        """Give a detector (from 1) this trigger level."""
 
     @abstractmethod
     def set_enabled(self, enabled: bool) -> None:
@@ -93,7 +98,7 @@ class BenchStation(StationView):
         """`streams` move the fibre and the clock; `advance` makes the bench draw up to a time."""
         self.setup = setup
         self.channel = Channel(setup.fibre, streams[0])
-        self.bias = Bias(setup.working_bias_ua)
+        self.bias = Bias(setup.working_bias_ua, setup.n_detectors)
         self.clock = Clock(
             setup.clock_offset_s,
             setup.clock_drift_ppm,
@@ -102,17 +107,23 @@ class BenchStation(StationView):
         )
         self.eavesdropper: Eavesdropper | None = None
         self._advance = advance
-        self._detectors = Detectors(response)
+        self._detectors = Detectors(response, setup.n_detectors)
+        self._along = directions(setup.analysers_deg)
         self._paddles_deg = [0.0, 0.0, 0.0]
         self._paddle_jones = PAULI[0]
-        self._hears = np.ones(N_DETECTORS)
+        self._hears = np.ones(setup.n_detectors)
         self._batches: deque[_Batch] = deque()
         self._held: tuple[Times, Inputs] = NO_TAGS
-        self._counted = np.zeros(N_DETECTORS, dtype=np.int64)
+        self._counted = np.zeros(setup.n_detectors, dtype=np.int64)
         self._tags_until = self._counts_until = self.clock.segment().stamp_ps
-        self._counts_taken = np.zeros(N_DETECTORS, dtype=np.int64)
+        self._counts_taken = np.zeros(setup.n_detectors, dtype=np.int64)
         # Jitter moves a stamp by at most this much across the end of a chunk.
         self._guard_ps = round(8 * response.jitter_ps + 16 * response.jitter_tail_ps) + 1
+
+    @property
+    def n_detectors(self) -> int:
+        """How many detectors there are."""
+        return self.setup.n_detectors
 
     @property
     def guard_s(self) -> float:
@@ -172,24 +183,23 @@ class BenchStation(StationView):
         self.bias.set_enabled(enabled)
 
     def effects(self, now_s: float) -> Real:
-        """Return what the source's photon meets now as detector effects (5 × 4)."""
+        """Return what the source's photon meets now as detector effects, 'none' last."""
         jones = self._paddle_jones @ self.channel.jones
         optics = mueller(jones)
         eve = self.eavesdropper
         if eve and now_s >= eve.begins_at_s and not eve.is_blinding:
             optics = optics @ intercept_resend(eve.fraction)
-        z = self.setup.z_probability
-        split = np.array([z, z, 1 - z, 1 - z])
+        split = np.repeat(self.setup.shares, 2)
         scale = self.bias.efficiency_scale * self._hears * self.channel.transmission
         weights = np.minimum(np.array(self.setup.efficiency) * scale, 1.0) * split
-        return np.asarray(analyser(weights.tolist(), self.setup.extinction) @ optics)
+        return np.asarray(analyser(weights.tolist(), self.setup.extinction, self._along) @ optics)
 
     def noise_cps(self, now_s: float) -> Real:
         """Return dark counts and background clicks of each detector."""
         eve = self.eavesdropper
         if eve and eve.is_blinding and now_s >= eve.begins_at_s:
             # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
-            return np.zeros(N_DETECTORS)
+            return np.zeros(self.n_detectors)
         dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale
         background = np.array(self.setup.background_cps) * self.bias.efficiency_scale
         return np.asarray((dark + background) * self._hears)
@@ -215,7 +225,7 @@ class BenchStation(StationView):
         cut = int(np.searchsorted(stamps, complete))
         self._held = stamps[cut:], inputs[cut:]
         self._batches.append(_Batch(complete, stamps[:cut], inputs[:cut], self._counted))
-        self._counted = self._detectors.clicks - _per_detector(inputs[cut:])
+        self._counted = self._detectors.clicks - self._per_detector(inputs[cut:])
         done = min(self._tags_until, self._counts_until)
         lost = complete - round(KEPT_S * 1e12)
         while self._batches and self._batches[0].end <= max(done, lost):
@@ -225,9 +235,8 @@ class BenchStation(StationView):
         for batch in self._batches:
             if stamp < batch.end:
                 before = int(np.searchsorted(batch.stamps, stamp))
-                return batch.counted + _per_detector(batch.inputs[:before])
+                return batch.counted + self._per_detector(batch.inputs[:before])
         return self._counted
 
-
-def _per_detector(inputs: Inputs) -> NDArray[np.int64]:
-    return np.bincount(inputs, minlength=N_DETECTORS + 1)[1:].astype(np.int64)
+    def _per_detector(self, inputs: Inputs) -> NDArray[np.int64]:
+        return np.bincount(inputs, minlength=self.n_detectors + 1)[1:].astype(np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class Table:
@@ -33,17 +33,30 @@ class Table:
             raise self._wrong(name, f"must be a whole number, not {value!r}")
         return int(self._checked(value, name, low, high))
 
-    def four(
-        self, name: str, default: float | None, low: float = 0.0, high: float = math.inf
-    ) -> tuple[float, float, float, float]:
-        """Return four numbers, one for each detector; one number stands for all."""
+    def each(
+        self,
+        name: str,
+        count: int,
+        default: float | None,
+        low: float = 0.0,
+        high: float = math.inf,
+    ) -> tuple[float, ...]:
+        """Return `count` numbers, as one for each detector; one number stands for all."""
         value = self._value(name, default)
         if not isinstance(value, list):
-            value = [value] * 4
-        if len(value) != 4:
-            raise self._wrong(name, f"needs one number or four, not {len(value)}")
-        h, v, d, a = (self._checked(each, name, low, high) for each in value)
-        return h, v, d, a
+            value = [value] * count
+        if len(value) != count:
+            raise self._wrong(name, f"needs one number or {count}, not {len(value)}")
+        return tuple(self._checked(each, name, low, high) for each in value)
+
+    def numbers(
+        self, name: str, default: Sequence[float], low: float = 0.0, high: float = math.inf
+    ) -> tuple[float, ...]:
+        """Return a list of numbers of any length but 0."""
+        value = self._value(name, list(default))
+        if not isinstance(value, list) or not value:
+            raise self._wrong(name, f"must be a list of numbers, not {value!r}")
+        return tuple(self._checked(each, name, low, high) for each in value)
 
     def text(self, name: str, default: str | None, choices: tuple[str, ...] = ()) -> str:
         """Return a text, one of `choices` if there are any."""

@@ -50,9 +50,9 @@ def bench(*changes: Any, **more: Any) -> Bench:
 
 
 def coincidences(
-    made: Bench, span_s: float, window_ps: int, shift_ps: int = 0
+    made: Bench, span_s: float, window_ps: int, shift_ps: int = 0, n_detectors: int = 4
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Run the bench; return singles of Alice and Bob, and the 4 × 4 matrix of coincidences.
+    """Run the bench; return singles of Alice and Bob, and the matrix of coincidences.
 
     Each click of Alice is paired with Bob's nearest one; Bob's stamps are moved by `shift_ps`.
     """
@@ -63,11 +63,11 @@ def coincidences(
     is_left = times_a - times_b[right - 1] < times_b[right] - times_a
     nearest = right - is_left
     is_pair = np.abs(times_b[nearest] - times_a) <= window_ps / 2
-    matrix = np.zeros((4, 4), dtype=np.int64)
+    matrix = np.zeros((4, n_detectors), dtype=np.int64)
     np.add.at(matrix, (inputs_a[is_pair] - 1, inputs_b[nearest[is_pair]] - 1), 1)
     return (
         np.bincount(inputs_a, minlength=5)[1:],
-        np.bincount(inputs_b, minlength=5)[1:],
+        np.bincount(inputs_b, minlength=n_detectors + 1)[1:],
         matrix,
     )
 

@@ -17,7 +17,6 @@ from qnx_hw.qkd.messages import (
     Seal,
     Times,
     pack_bits,
-    unpack_bits,
 )
 from qnx_hw.qkd.parameters import ReleasedBlock
 from qnx_hw.qkd.session.correcting import ReferenceKeys
@@ -25,7 +24,7 @@ from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
 from qnx_hw.qkd.session.matching import Matched
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
-from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks
+from qnx_hw.qkd.session.rounds import Judgement, Rounds, read_bases, refuse_cross_clicks
 from qnx_hw.qkd.sifting import Events, choose_test
 
 
@@ -112,8 +111,9 @@ class AliceBlock(BlockParty):
 
     def _test(self, message: Bases) -> list[Output]:
         ours = _joined(self._bases)
-        theirs = unpack_bits(message.bases, ours.size)
-        rounds = Rounds(self._context.role, ours, theirs, _joined(self._outcomes))
+        protocol = self._context.parameters.protocol
+        theirs = read_bases(message, ours.size, protocol)
+        rounds = Rounds(self._context.role, protocol, ours, theirs, _joined(self._outcomes))
         self._paired, self._bases, self._outcomes = [], [], []
         self.report.sifted_bits = rounds.sifted_bits
         fraction = self._context.parameters.test_fraction

@@ -69,13 +69,14 @@ class Board:
         """Count this station's own clicks."""
         span_ps = events.end_ps - events.start_ps
         self._since_ps += span_ps
-        clicks = dict(zip("hvda", events.clicks, strict=True))
+        names = [f"detector {number}" for number in range(len(events.clicks))]
+        clicks = dict(zip(names, events.clicks, strict=True))
         self._clicks.add(span_ps, events=len(events), cross=events.cross_clicks, **clicks)
         if self._clicks.span_ps >= RATE_SPAN_PS:
             crossed = self._clicks.counts["cross"]
             every = crossed + self._clicks.counts["events"]
             self.note(
-                singles_cps=tuple(self._clicks.rate_hz(name) for name in "hvda"),
+                singles_cps=tuple(self._clicks.rate_hz(name) for name in names),
                 cross_click_fraction=crossed / every if every else None,
             )
             self._clicks = _Sum()

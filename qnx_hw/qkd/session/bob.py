@@ -26,7 +26,7 @@ from qnx_hw.qkd.session.correcting import CorrectedKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyPending, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
-from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks
+from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks, write_bases
 from qnx_hw.qkd.sifting import Events, round_to_slots
 from qnx_hw.qkd.slots import encode_slots
 from qnx_hw.secret import Secret
@@ -106,11 +106,12 @@ class BobBlock(BlockParty):
         paired = unpack_bits(message.paired, bases.size) == 1
         ours = bases[paired]
         theirs = unpack_bits(message.bases, ours.size)
-        self._rounds = Rounds(self._context.role, ours, theirs, outcomes[paired])
+        protocol = self._context.parameters.protocol
+        self._rounds = Rounds(self._context.role, protocol, ours, theirs, outcomes[paired])
         self.report.pairs = ours.size
         self.report.sifted_bits = self._rounds.sifted_bits
         self.step = Step.TESTING
-        return [self._say(messages.Bases(self.number, pack_bits(ours)))]
+        return [self._say(write_bases(self.number, ours, protocol))]
 
     def _judge(self, message: Test) -> list[Output]:
         assert self._rounds is not None

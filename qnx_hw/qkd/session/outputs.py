@@ -43,7 +43,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     block: int = 0
     progress: float = 0.0
     singles_cps: tuple[float, ...] = ()
-    """This end's own detectors, H V D A."""
+    """This end's own detectors, in the order of `StationInputs`."""
     cross_click_fraction: float | None = None
     coincidence_rate_cps: float | None = None
     accidental_rate_cps: float | None = None
@@ -57,7 +57,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     qber_x: Estimate = Estimate()
     qber: Estimate = Estimate()
     chsh_s: Estimate = Estimate()
-    """Inferred from the correlations in the measured plane; see `estimation.chsh`."""
+    """Measured in E91, else inferred from the correlations in the measured plane."""
     sifted_rate_bps: float | None = None
     secret_rate_bps: float | None = None
     """Net of the key that the block's authentication used up; the counts below are not."""

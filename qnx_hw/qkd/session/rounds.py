@@ -10,8 +10,8 @@ from qnx_hw.api.value import Estimate
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import estimation
 from qnx_hw.qkd.estimation import Tally
-from qnx_hw.qkd.messages import Bits, unpack_bits
-from qnx_hw.qkd.parameters import SessionParameters
+from qnx_hw.qkd.messages import Bases, Bits, pack_bits, unpack_bits
+from qnx_hw.qkd.parameters import Protocol, SessionParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.sifting import Times, sample_size, sift
 
@@ -63,9 +63,12 @@ class Judgement:
 class Rounds:
     """One party's view of a block's paired events, with both parties' bases."""
 
-    def __init__(self, role: Role, ours: Bits, theirs: Bits, outcomes: Bits) -> None:
+    def __init__(
+        self, role: Role, protocol: Protocol, ours: Bits, theirs: Bits, outcomes: Bits
+    ) -> None:
         alice, bob = (ours, theirs) if role is Role.ALICE else (theirs, ours)
         self._role = role
+        self._protocol = protocol
         self._outcomes = outcomes
         self.sifted = sift(alice, bob)
         self._tested_z: Bits = np.zeros(self.sifted.z.size, dtype=np.uint8)
@@ -110,15 +113,23 @@ class Rounds:
         """Compare both parties' published outcomes."""
         ours = self.disclosed()
         alice, bob = (ours, theirs) if self._role is Role.ALICE else (theirs, ours)
-        cut = self.sifted.zx.size
         zz, xx = estimation.tally(alice.z, bob.z), estimation.tally(alice.x, bob.x)
-        zx = estimation.tally(alice.mismatched[:cut], bob.mismatched[:cut])
-        xz = estimation.tally(alice.mismatched[cut:], bob.mismatched[cut:])
+        cuts = self.sifted.cuts
+        zx, xz, za, zb, xa, xb = (
+            estimation.tally(a, b)
+            for a, b in zip(
+                np.split(alice.mismatched, cuts), np.split(bob.mismatched, cuts), strict=True
+            )
+        )
+        if self._protocol is Protocol.E91:
+            chsh_s = estimation.measured_chsh((za, zb, xa, xb))
+        else:
+            chsh_s = estimation.chsh(zz, zx, xz, xx)
         return Judgement(
             qber_z=estimation.error_rate(zz.errors, zz.rounds),
             qber_x=estimation.error_rate(xx.errors, xx.rounds),
             qber=estimation.error_rate(zz.errors + xx.errors, zz.rounds + xx.rounds),
-            chsh_s=estimation.chsh(zz, zx, xz, xx),
+            chsh_s=chsh_s,
             tested_z=zz.rounds,
             errors_z=zz.errors,
             tested_x=xx.rounds,
@@ -129,11 +140,24 @@ class Rounds:
         )
 
 
+def write_bases(number: int, bases: Bits, protocol: Protocol) -> Bases:
+    """Bob: tell the bases of the paired events."""
+    low, high = (np.asarray(bases >> place & 1, dtype=np.uint8) for place in (0, 1))
+    return Bases(number, pack_bits(low), pack_bits(high) if protocol is Protocol.E91 else b"")
+
+
+def read_bases(message: Bases, count: int, protocol: Protocol) -> Bits:
+    """Alice: read what Bob told."""
+    high = unpack_bits(message.settings, count if protocol is Protocol.E91 else 0)
+    low = unpack_bits(message.bases, count)
+    return np.asarray(low + 2 * high, dtype=np.uint8) if high.size else low
+
+
 def refuse_cross_clicks(cross_clicks: int, events: int, limit: float) -> None:
     """Give a block up in which too many of this station's detections were in both bases."""
     if cross_clicks > limit * max(1, cross_clicks + events):
         raise BlockAborted(
-            f"{cross_clicks} of {cross_clicks + events} detections were in both bases at once"
+            f"{cross_clicks} of {cross_clicks + events} detections were in several bases at once"
         )
 
 

@@ -6,6 +6,7 @@ from qnx_hw.api.schema import LinkPhase
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import Plan, Probe, Times
+from qnx_hw.qkd.parameters import Protocol
 from qnx_hw.qkd.session.alice import AliceBlock
 from qnx_hw.qkd.session.board import RATE_SPAN_PS, Board
 from qnx_hw.qkd.session.bob import BobBlock
@@ -77,6 +78,8 @@ class AliceDesk(Desk):
         self._locked_ps = 0
         self._shown_ps = 0
         self._peer_rate_hz = 0.0
+        # With even splitters; replaced by what the last block showed.
+        self._sifted_share = 0.25 if context.parameters.protocol is Protocol.E91 else 0.5
 
     def saw(self, events: Events) -> list[Output]:
         for block in self._in_step(Step.COLLECTING):
@@ -96,6 +99,7 @@ class AliceDesk(Desk):
         return outputs + self._advance()
 
     def proceed(self) -> list[Output]:
+        self._learn_share()
         outputs: list[Output] = []
         waiting = self._in_step(Step.WAITING)
         if waiting and not self._in_step(*DISTILLING):
@@ -113,6 +117,12 @@ class AliceDesk(Desk):
             for block in self.blocks.values()
             if isinstance(block, AliceBlock) and block.step in steps
         ]
+
+    def _learn_share(self) -> None:
+        """Take the share of sifted rounds, which biased splitters change, from a sifted block."""
+        for block in self._in_step(Step.TESTING):
+            if block.report.pairs and block.report.sifted_bits:
+                self._sifted_share = block.report.sifted_bits / block.report.pairs
 
     def _chunk(self, message: Probe | Times, block: int) -> Chunk:
         slot_ps = self._context.parameters.slot_ps
@@ -162,7 +172,7 @@ class AliceDesk(Desk):
         if not self._matching.is_locked or self._locked_ps < RATE_SPAN_PS or not rate_hz:
             return []
         parameters = self._context.parameters
-        wanted_ps = 2 * parameters.block_sifted_bits / rate_hz * 1e12
+        wanted_ps = parameters.block_sifted_bits / (self._sifted_share * rate_hz) * 1e12
         longest_ps = parameters.max_block_s * 1e12
         held_ps = MAX_BLOCK_EVENTS / max(self._peer_rate_hz, 1.0) * 1e12
         duration_ps = max(SHORTEST_BLOCK_PS, int(min(wanted_ps, longest_ps, held_ps)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator, Pad, PadSource
+from qnx_hw.qkd.parameters import Protocol, StationInputs
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import (
     Aborted,
@@ -91,6 +92,8 @@ class Source:
     offset_ps: int = 40_000_000_000
     drift: float = 3e-6
     intercepted: bool = False
+    bell: bool = False
+    """Bob has the settings of E91 as well."""
     seed: int = 7
 
     def blocks(self, span_ps: int = 50_000_000_000) -> tuple[list[TagBlock], list[TagBlock]]:
@@ -98,14 +101,14 @@ class Source:
         random = np.random.default_rng(self.seed)
         count = random.poisson(self.pairs_hz * self.seconds)
         times = np.sort(random.uniform(0, self.seconds * PS, count))
-        bases = random.integers(0, 2, (2, count))
+        bases = random.integers(0, ((2,), (4 if self.bell else 2,)), (2, count))
         first = random.integers(0, 2, count)
-        alike = bases[0] == bases[1]
+        angles = np.deg2rad([0.0, 45.0, 22.5, 67.5])[bases]
+        correlation = self.visibility * np.cos(2 * (angles[0] - angles[1]))
         if self.intercepted:
-            basis = random.integers(0, 2, count)
-            alike = (bases[0] == basis) & (bases[1] == basis)
-        alike &= random.random(count) < self.visibility
-        second = np.where(alike, first, random.integers(0, 2, count))
+            between = np.deg2rad([0.0, 45.0])[random.integers(0, 2, count)]
+            correlation = self.visibility * np.prod(np.cos(2 * (angles - between)), axis=0)
+        second = first ^ (random.random(count) > (1 + correlation) / 2)
         streams = []
         for side, outcomes in enumerate((first, second)):
             seen = random.random(count) < self.efficiency
@@ -113,7 +116,8 @@ class Source:
             channels = 1 + 2 * bases[side][seen] + outcomes[seen]
             darks = random.poisson(4 * self.dark_hz * self.seconds)
             clicks = np.concatenate((clicks, random.uniform(0, self.seconds * PS, darks)))
-            channels = np.concatenate((channels, random.integers(1, 5, darks)))
+            n_detectors = 8 if self.bell and side else 4
+            channels = np.concatenate((channels, random.integers(1, n_detectors + 1, darks)))
             if side:
                 clicks = clicks * (1 + self.drift)
             ticks = np.rint(clicks).astype(np.int64) + side * self.offset_ps
@@ -160,11 +164,16 @@ class Pair:
                 self.parameters if role is Role.ALICE else self.theirs or self.parameters,
                 self.authenticators[role],
                 SeededRandomness(self.seed + index),
+                station=StationInputs(channels=tuple(range(1, 1 + self.detectors(role)))),
                 resumption=self.resumption.get(role),
                 should_stop=self.should_stop,
             )
             for index, role in enumerate(Role)
         }
+
+    def detectors(self, role: Role) -> int:
+        is_bell = self.parameters.protocol is Protocol.E91 and role is Role.BOB
+        return 8 if is_bell else 4
 
     def start(self) -> Pair:
         for role in Role:

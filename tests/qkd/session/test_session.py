@@ -230,7 +230,7 @@ def test_too_many_clicks_in_both_bases_end_a_block(
     pair = bench.Pair(small).start().feed(tags[0], crossed)
 
     assert pair.keys(Role.BOB) == {}
-    assert "both bases" in pair.of(Role.BOB, Aborted)[0].reason
+    assert "several bases" in pair.of(Role.BOB, Aborted)[0].reason
     assert pair.metrics(Role.BOB).cross_click_fraction == pytest.approx(0.125, abs=0.01)
 
 

@@ -43,7 +43,7 @@ def test_demo_shows_few_errors() -> None:
     ("place", "value", "words"),
     [
         (("stations", "alice", "efficiency"), 1.5, "bench.stations.alice.efficiency: 1.5"),
-        (("stations", "alice", "efficiency"), [0.5, 0.5], "one number or four"),
+        (("stations", "alice", "efficiency"), [0.5, 0.5], "one number or 4"),
         (("stations", "alice", "loss_db"), "much", "bench.stations.alice.loss_db: must be a num"),
         (("stations", "alice", "loss_dB"), 3.0, "bench.stations.alice.loss_dB: unknown"),
         (("stations", "alice", "rotation"), "some", "'some' is none of identity, random"),
