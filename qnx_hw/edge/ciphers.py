@@ -1,0 +1,164 @@
+"""The two ciphers of records: AES-256-GCM under changing keys, and the one-time pad.
+
+AES-256-GCM (NIST SP 800-38D): the nonce is the epoch (4 bytes) and the record's number (8 bytes).
+Neither is ever saved; a restarted node begins with new keys. One key protects at most
+`MAX_RECORDS_PER_KEY` records.
+
+One-time pad: ciphertext = data XOR pad, and a Wegman-Carter tag: Poly1305 whose r is the session's
+and whose s is 16 fresh bytes of the pad for each record. A forger succeeds with a chance of at most
+8 ceil(L/16) / 2**106 (Bernstein, The Poly1305-AES message-authentication code, theorem 3.3).
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import abstractmethod
+from typing import Protocol
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from qnx_hw.edge.records import (
+    HEADER_BYTES,
+    PAD_ADDRESS_BYTES,
+    TAG_BYTES,
+    BadRecord,
+    Header,
+    RecordType,
+)
+from qnx_hw.secret import Secret
+
+MAX_RECORDS_PER_KEY = 1 << 22
+"""256 GiB of full records: TLS 1.3's bound for AES-GCM (RFC 8446, section 5.5: 2**24.5 records of
+16 KiB) scaled to 64 KiB."""
+PAD_TAG_BYTES = 16
+
+_NONCE = struct.Struct(">IQ")
+_ADDRESS = struct.Struct(">Q")
+
+
+class Cipher(Protocol):
+    """Protects the records of one direction under one epoch."""
+
+    @abstractmethod
+    def seal_into(
+        self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
+    ) -> int:
+        """Write a whole record for (type, number, acknowledged) and return its size."""
+
+    @abstractmethod
+    def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
+        """Write what a whole record holds and return its size; `BadRecord` for a forgery."""
+
+
+class GcmCipher(Cipher):
+    """AES-256-GCM under one key."""
+
+    def __init__(self, key: Secret, epoch: int) -> None:
+        self._cipher = AESGCM(key.reveal())
+        self._epoch = epoch
+
+    def seal_into(
+        self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
+    ) -> int:
+        """Write a record."""
+        kind, number, acknowledged = header
+        length = len(plain) + TAG_BYTES
+        Header(kind, self._epoch, number, acknowledged, length).pack_into(record)
+        self._cipher.encrypt_into(
+            _NONCE.pack(self._epoch, number),
+            plain,
+            record[:HEADER_BYTES],
+            record[HEADER_BYTES : HEADER_BYTES + length],
+        )
+        return HEADER_BYTES + length
+
+    def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
+        """Check and decrypt a record."""
+        size = header.length - TAG_BYTES
+        try:
+            self._cipher.decrypt_into(
+                _NONCE.pack(self._epoch, header.number),
+                record[HEADER_BYTES:],
+                record[:HEADER_BYTES],
+                plain[:size],
+            )
+        except InvalidTag as error:
+            raise BadRecord("a record's tag is wrong") from error
+        return size
+
+
+class PadLender(Protocol):
+    """Gives pad bytes to a cipher; blocks, and may be called from any thread but the loop's."""
+
+    @abstractmethod
+    def take(self, n_bytes: int) -> tuple[int, Secret]:
+        """Return fresh bytes of ours and their address."""
+
+    @abstractmethod
+    def take_peers(self, address: int, n_bytes: int) -> Secret:
+        """Return the bytes that the peer took at an address."""
+
+
+class PadCipher(Cipher):
+    """The one-time pad; `hash_key` is r, the same for all records of a direction."""
+
+    def __init__(self, pads: PadLender, hash_key: Secret, epoch: int) -> None:
+        self._pads = pads
+        self._hash_key = hash_key
+        self._epoch = epoch
+        self._next_address = 0
+
+    def seal_into(
+        self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
+    ) -> int:
+        """Write a record, with the pad's address before the ciphertext."""
+        kind, number, acknowledged = header
+        size = len(plain)
+        address, pad = self._pads.take(size + PAD_TAG_BYTES)
+        octets = pad.reveal()
+        length = PAD_ADDRESS_BYTES + size + TAG_BYTES
+        Header(kind, self._epoch, number, acknowledged, length).pack_into(record)
+        _ADDRESS.pack_into(record, HEADER_BYTES, address)
+        end = HEADER_BYTES + PAD_ADDRESS_BYTES + size
+        _xor(plain, octets[:size], record[HEADER_BYTES + PAD_ADDRESS_BYTES : end])
+        tag = Poly1305.generate_tag(self._hash_key.reveal() + octets[size:], bytes(record[:end]))
+        record[end : end + TAG_BYTES] = tag
+        pad.wipe()
+        return HEADER_BYTES + length
+
+    def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
+        """Check and decrypt a record; the pad bytes it names are spent either way."""
+        size = header.length - PAD_ADDRESS_BYTES - TAG_BYTES
+        if size < 0:
+            raise BadRecord("a record without room for its pad's address")
+        (address,) = _ADDRESS.unpack_from(record, HEADER_BYTES)
+        if address < self._next_address:
+            raise BadRecord("a record names pad bytes that were used before")
+        pad = self._pads.take_peers(address, size + PAD_TAG_BYTES)
+        octets = pad.reveal()
+        end = HEADER_BYTES + PAD_ADDRESS_BYTES + size
+        try:
+            Poly1305.verify_tag(
+                self._hash_key.reveal() + octets[size:],
+                bytes(record[:end]),
+                bytes(record[end : end + TAG_BYTES]),
+            )
+        except InvalidSignature as error:
+            raise BadRecord("a record's tag is wrong") from error
+        finally:
+            pad.wipe()
+        self._next_address = address + size + PAD_TAG_BYTES
+        _xor(record[HEADER_BYTES + PAD_ADDRESS_BYTES : end], octets[:size], plain[:size])
+        return size
+
+
+def _xor(octets: memoryview, pad: bytes, out: memoryview) -> None:
+    if len(octets):
+        np.bitwise_xor(
+            np.frombuffer(octets, np.uint8),
+            np.frombuffer(pad, np.uint8),
+            out=np.frombuffer(out, np.uint8),
+        )

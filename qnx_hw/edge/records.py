@@ -1,0 +1,119 @@
+"""Records: what travels from one end of a session to the other, over any number of relays.
+
+    byte  0      version
+          1      type
+          2  2   flags, 0
+          4  4   epoch: which key
+          8  8   number: 0 for the first record of a session and direction, then counting up
+         16  8   acknowledged: the number that the sender expects next from the other direction
+         24  4   0, reserved
+         28  4   length of the body
+         32      body: ciphertext and 16-byte tag; the header is authenticated with it
+
+All numbers are big endian. Numbers count across epochs, so nothing can be moved between keys.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from qnx_hw.errors import QnxError
+
+VERSION = 1
+HEADER_BYTES = 32
+TAG_BYTES = 16
+MAX_PLAIN_BYTES = 65536
+PAD_ADDRESS_BYTES = 8
+MAX_BODY_BYTES = MAX_PLAIN_BYTES + PAD_ADDRESS_BYTES + TAG_BYTES
+MAX_RECORD_BYTES = HEADER_BYTES + MAX_BODY_BYTES
+
+_HEADER = struct.Struct(">BBHIQQII")
+
+
+class RecordType(IntEnum):
+    """What a record is for."""
+
+    DATA = 1
+    END = 2
+    """No more data in this direction."""
+    START = 3
+    """The first record of the side that opened the session: it holds the keys."""
+    CLOSE = 4
+    """The session is over; the body says why."""
+    NEXT_KEY = 5
+    """Names the key of the next epoch."""
+    KEY_READY = 6
+    """The key of an epoch is here; or, with a reason, it is not."""
+    PING = 7
+    PONG = 8
+
+
+class BadRecord(QnxError, ValueError):
+    """A record that nobody of this session sent, or not in this place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The clear part of a record."""
+
+    kind: RecordType
+    epoch: int
+    number: int
+    acknowledged: int
+    length: int
+
+    def pack_into(self, buffer: bytearray | memoryview) -> None:
+        """Write the header at the start of a buffer."""
+        _HEADER.pack_into(
+            buffer,
+            0,
+            VERSION,
+            self.kind,
+            0,
+            self.epoch,
+            self.number,
+            self.acknowledged,
+            0,
+            self.length,
+        )
+
+
+def parse_header(octets: bytes | bytearray | memoryview) -> Header:
+    """Read a header; `BadRecord` for anything that no version of ours sends."""
+    version, kind, flags, epoch, number, acknowledged, zero, length = _HEADER.unpack_from(octets)
+    if version != VERSION or flags or zero:
+        raise BadRecord("not a record of this version")
+    try:
+        known = RecordType(kind)
+    except ValueError as error:
+        raise BadRecord(f"there is no record type {kind}") from error
+    if not TAG_BYTES <= length <= MAX_BODY_BYTES:
+        raise BadRecord(f"a record cannot have {length} bytes")
+    return Header(known, epoch, number, acknowledged, length)
+
+
+class RecordDecoder:
+    """Cut a byte stream into records, however the bytes happen to arrive; holds at most one."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    @property
+    def is_between_records(self) -> bool:
+        """Whether the stream could end here without cutting a record."""
+        return not self._pending
+
+    def feed(self, octets: bytes | bytearray | memoryview) -> Iterator[tuple[Header, bytes]]:
+        """Yield each complete record: its header, and header and body together."""
+        self._pending += octets
+        while len(self._pending) >= HEADER_BYTES:
+            header = parse_header(self._pending)
+            size = HEADER_BYTES + header.length
+            if len(self._pending) < size:
+                return
+            record = bytes(self._pending[:size])
+            del self._pending[:size]
+            yield header, record
