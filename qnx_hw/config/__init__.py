@@ -1,5 +1,14 @@
 """The network file: its tables, a module for each part of the software, and how it is read."""
 
+from qnx_hw.config.edge import (
+    BusSection,
+    EdgeSection,
+    HopSection,
+    StepSection,
+    StreamSection,
+    TrafficSection,
+    TunnelSection,
+)
 from qnx_hw.config.network import (
     ApiSection,
     ChannelMap,
@@ -17,7 +26,10 @@ from qnx_hw.config.section import Section
 
 __all__ = [
     "ApiSection",
+    "BusSection",
     "ChannelMap",
+    "EdgeSection",
+    "HopSection",
     "InstrumentSection",
     "LinkSection",
     "NetworkFile",
@@ -26,6 +38,10 @@ __all__ = [
     "Section",
     "SecuritySection",
     "StationSection",
+    "StepSection",
+    "StreamSection",
+    "TrafficSection",
+    "TunnelSection",
     "load",
     "parse",
 ]

@@ -8,6 +8,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from qnx_hw.config.edge import (
+    BusSection,
+    EdgeSection,
+    StreamSection,
+    TunnelSection,
+    check_traffic,
+)
 from qnx_hw.config.section import Address, Fraction, Name, Probability, Section
 from qnx_hw.errors import ConfigError
 
@@ -44,6 +51,8 @@ class NodeSection(Section, frozen=True, kw_only=True):
     """Where this node's API listens when it runs alone; `[api]` where not given."""
     position: tuple[Fraction, Fraction] = (0.5, 0.5)
     instruments: dict[Name, InstrumentSection] = {}
+    edge: EdgeSection | None = None
+    """User traffic; None where the node carries none."""
 
 
 Input = Annotated[int, msgspec.Meta(ge=1, le=255)]
@@ -121,6 +130,9 @@ class NetworkFile(Section, frozen=True, kw_only=True):
     api: ApiSection = ApiSection()
     nodes: dict[Name, NodeSection]
     links: dict[Name, LinkSection] = {}
+    bus: BusSection | None = None
+    tunnels: dict[Name, TunnelSection] = {}
+    streams: dict[Name, StreamSection] = {}
     bench: dict[str, Any] = {}
     """The simulated physics; the core does not read it, beyond telling emulators from hardware."""
 
@@ -163,6 +175,8 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
         _check_detectors(link, f"{source}: links.{name}")
         if link.alice.node == link.bob.node:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
+    edges = {name: node.edge for name, node in network.nodes.items() if node.edge is not None}
+    check_traffic(edges, {"tunnels": network.tunnels, "streams": network.streams}, source)
     return network
 
 
