@@ -3,6 +3,7 @@
 from qnx_hw.transports.factory import address, make_wire, option
 from qnx_hw.transports.framing import Framer, Lines
 from qnx_hw.transports.link import Link
+from qnx_hw.transports.messages import Messages, message
 from qnx_hw.transports.request import (
     ByteStream,
     Cancel,
@@ -27,6 +28,7 @@ __all__ = [
     "Link",
     "LinkTraits",
     "Matcher",
+    "Messages",
     "Priority",
     "Recorder",
     "SocketWire",
@@ -34,5 +36,6 @@ __all__ = [
     "Wire",
     "address",
     "make_wire",
+    "message",
     "option",
 ]

@@ -9,17 +9,31 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 from qnx_hw.errors import ConfigError
 from qnx_hw.transports.serial_port import SerialWire
 from qnx_hw.transports.sockets import TcpWire
+from qnx_hw.transports.visa import VisaWire
 from qnx_hw.transports.wire import Wire
+from qnx_hw.transports.zeromq import Pattern, ZmqWire
 
 GROUP = "qnx_hw.transports"
+VISA = "visa://"
+KNOWN = ", ".join(["tcp://", "serial://", VISA, *(f"{pattern}://" for pattern in Pattern)])
 WireFactory = Callable[[str], Wire]
 
 
 def make_wire(url: str, *, default_baud: int = 115_200, has_flow_control: bool = False) -> Wire:
-    """Return the closed wire of `tcp://host:port` or `serial:///dev/ttyX?baud=115200`.
+    """Return the closed wire that a URL names.
 
+    `tcp://host:port`, `serial:///dev/ttyX?baud=115200`, `zmq://host:port` for requests,
+    `zmq+pair://`, `zmq+sub://` and `zmq+pull://host:port` for streams, and `visa://` with a VISA
+    resource behind it (`visa://TCPIP0::host::5025::SOCKET`), or the resource alone.
     Raises `ConfigError` for a URL that makes no sense or a scheme nobody provides.
     """
+    if is_visa(url):
+        return VisaWire(
+            _resource(url),
+            baud=_baud(url, default_baud),
+            has_flow_control=has_flow_control,
+            library=option(url, "library", "@py"),
+        )
     parts = _split(url)
     match parts.scheme:
         case "tcp" | "socket":
@@ -27,10 +41,10 @@ def make_wire(url: str, *, default_baud: int = 115_200, has_flow_control: bool =
         case "serial":
             if not parts.path.strip("/"):
                 raise ConfigError(f"'{url}' names no port; write serial:///dev/ttyUSB0")
-            baud = option(url, "baud", str(default_baud))
-            if not baud.isdigit() or not int(baud):
-                raise ConfigError(f"'{url}': the baud rate '{baud}' is not a positive number")
-            return SerialWire(parts.path, int(baud), has_flow_control=has_flow_control)
+            baud = _baud(url, default_baud)
+            return SerialWire(parts.path, baud, has_flow_control=has_flow_control)
+        case scheme if scheme in set(Pattern):
+            return ZmqWire(*address(url), Pattern(scheme))
         case scheme:
             return _provided(scheme, url)
 
@@ -45,7 +59,26 @@ def address(url: str) -> tuple[str, int]:
 
 def option(url: str, name: str, default: str) -> str:
     """Return the value behind `?name=` in a URL."""
-    return parse_qs(_split(url).query).get(name, [default])[-1]
+    return parse_qs(url.partition("?")[2]).get(name, [default])[-1]
+
+
+def is_visa(url: str) -> bool:
+    """Whether a URL names a VISA resource."""
+    return url.startswith(VISA) or ("::" in url and "://" not in url)
+
+
+def _resource(url: str) -> str:
+    name = url.removeprefix(VISA).partition("?")[0]
+    if "::" not in name:
+        raise ConfigError(f"'{url}' names no VISA resource; write {VISA}TCPIP0::host::5025::SOCKET")
+    return name
+
+
+def _baud(url: str, default: int) -> int:
+    baud = option(url, "baud", str(default))
+    if not baud.isdecimal() or not int(baud):
+        raise ConfigError(f"'{url}': the baud rate '{baud}' is not a positive number")
+    return int(baud)
 
 
 def _split(url: str) -> SplitResult:
@@ -65,4 +98,4 @@ def _provided(scheme: str, url: str) -> Wire:
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the transport '{scheme}' cannot be loaded: {error}") from error
         return factory(url)
-    raise ConfigError(f"'{url}' begins with no known scheme; known are tcp:// and serial://")
+    raise ConfigError(f"'{url}' begins with no known scheme; known are {KNOWN}")
