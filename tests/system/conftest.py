@@ -13,18 +13,28 @@ import tomli_w
 
 from qnx_hw.commands.ports import free_ports, local_ports, moved
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "demo.toml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(name="file")
 def _file(tmp_path: Path) -> Path:
     """Return the example on free ports, with smaller blocks and its keys in a folder of ours."""
-    table = tomllib.loads(EXAMPLE.read_text())
+    return _moved(tmp_path, "demo.toml", 30_000)
+
+
+@pytest.fixture(name="e91_file")
+def _e91_file(tmp_path: Path) -> Path:
+    """Return the example of E91 in the same way."""
+    return _moved(tmp_path, "e91.toml", 15_000)
+
+
+def _moved(tmp_path: Path, name: str, block_bits: int) -> Path:
+    table = tomllib.loads((EXAMPLES / name).read_text())
     taken = sorted(local_ports(table))
     table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
     table["network"]["data_dir"] = str(tmp_path / "data")
-    table["links"]["alice-bob"]["block_sifted_bits"] = 30_000
+    table["links"]["alice-bob"]["block_sifted_bits"] = block_bits
     path = tmp_path / "lab.toml"
     path.write_text(tomli_w.dumps(table))
     return path

@@ -49,6 +49,14 @@ def test_both_parties_hold_the_same_key_and_it_fits_the_physics(start: Start, fi
     assert [port for port in sorted(ports) if not is_free(port)] == []
 
 
+def test_e91_is_demonstrated_like_the_first_example(start: Start, e91_file: Path) -> None:
+    made = demo(start, e91_file, "--blocks", "1")
+
+    assert made["keys_equal"]
+    assert made["chsh_s"] == pytest.approx(made["chsh_s_expected"], abs=0.1)
+    assert made["qber"] == pytest.approx(made["qber_expected"], abs=0.01)
+
+
 def test_ctrl_c_ends_everything(start: Start, file: Path) -> None:
     process = start("demo", str(file), "--headless")
     assert process.stdout is not None

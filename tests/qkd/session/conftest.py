@@ -150,6 +150,7 @@ class Pair:
     theirs: SessionParameters | None = None
     resumption: dict[Role, Resumption] = field(default_factory=dict)
     authenticators: dict[Role, Authenticator] = field(default_factory=authenticators)
+    stations: dict[Role, StationInputs] = field(default_factory=dict)
     seed: int = 1
     should_stop: Callable[[], bool] = lambda: False
 
@@ -164,16 +165,16 @@ class Pair:
                 self.parameters if role is Role.ALICE else self.theirs or self.parameters,
                 self.authenticators[role],
                 SeededRandomness(self.seed + index),
-                station=StationInputs(channels=tuple(range(1, 1 + self.detectors(role)))),
+                station=self.stations.get(role, self._inputs(role)),
                 resumption=self.resumption.get(role),
                 should_stop=self.should_stop,
             )
             for index, role in enumerate(Role)
         }
 
-    def detectors(self, role: Role) -> int:
+    def _inputs(self, role: Role) -> StationInputs:
         is_bell = self.parameters.protocol is Protocol.E91 and role is Role.BOB
-        return 8 if is_bell else 4
+        return StationInputs(channels=tuple(range(1, 9 if is_bell else 5)))
 
     def start(self) -> Pair:
         for role in Role:

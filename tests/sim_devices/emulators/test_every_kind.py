@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim_devices.emulators.emulator import Emulator, PortKind
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
+from sim_devices.emulators.fpga_board import frame
 
 KINDS = sorted(point.name for point in entry_points(group="qnx_hw.emulators"))
 LINES = {
@@ -20,6 +21,7 @@ LINES = {
     "ell14": [b"0in", b"0gs\r", b"0sv32\r\n", b"0gv", b"0zz", b"Bgs", b"0sj00001000", b"0gj"],
     "ellbus": [b"3in", b"Ags\r", b"0sv32\r\n", b"Agp", b"3ga0"],
     "epc400": [b"V1,1500\r\n", b"V?\r", b"V7,100\r\n", b"MAC\r\n", b"M?\r\n"],
+    "fpga-tagger": [frame(1, 3), frame(3, 4, b'{"threshold_1_v": 0.3}'), frame(9, 1), b"QB"],
     "id120": [b"BIAS:VOLTAGE 5\n", b"BIAS:VOLTAGE?\n", b"FLY\n", b"SYST:ERR?\n"],
     "kdc101": [bytes.fromhex("050000005001"), bytes.fromhex("140401005001")],
     "k10cr1": [bytes.fromhex("800401005001"), bytes.fromhex("290401005001")],
