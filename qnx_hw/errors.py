@@ -81,6 +81,14 @@ class NotEntitled(QnxError, PermissionError):
     """Who asks was not named when the key was issued."""
 
 
+class RequestRefused(QnxError, ValueError):
+    """A request over the network cannot be done as asked; the HTTP status is attached."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Conflict(QnxError):
     """Somebody else changed it first; read it again."""
 

@@ -1,8 +1,9 @@
-"""`qnx keys init FILE`: the secret two nodes must share before they can make keys."""
+"""`qnx keys`: the secret two nodes share at first, and keys as an application gets them."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from qnx_hw import config
@@ -10,7 +11,13 @@ from qnx_hw import config
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "example:\n  qnx keys init examples/demo.toml"
+    parser.epilog = (
+        "examples:\n"
+        "  qnx keys init examples/demo.toml\n"
+        "  qnx keys status examples/demo.toml --as sae-alice --with sae-bob\n"
+        "  qnx keys get examples/demo.toml --as sae-alice --with sae-bob --out alice.json\n"
+        "  qnx keys dec examples/demo.toml --as sae-bob --with sae-alice KEY_ID --out bob.json"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     init = actions.add_parser(
         "init",
@@ -22,14 +29,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
     init.add_argument("file", type=Path, metavar="FILE", help="network file")
     init.add_argument("--link", metavar="NAME", help="only this link")
     init.add_argument("--force", action="store_true", help="replace secrets that exist")
+    status = actions.add_parser("status", help="ask a key manager what it has for two SAEs")
+    get = actions.add_parser("get", help="get new keys as the master SAE")
+    dec = actions.add_parser("dec", help="get keys by their names as the slave SAE")
+    for action in (status, get, dec):
+        action.add_argument("file", type=Path, metavar="FILE", help="network file")
+        action.add_argument("--as", dest="own", required=True, metavar="SAE", help="who asks")
+        action.add_argument("--with", dest="peer", required=True, metavar="SAE", help="the other")
+        action.add_argument("--json", type=Path, metavar="FILE", help="write the result, no keys")
+    for action in (get, dec):
+        action.add_argument(
+            "--out",
+            type=Path,
+            required=True,
+            metavar="FILE",
+            help="new file for the keys, which only its owner may read",
+        )
+    get.add_argument("--number", type=int, default=1, help="how many (default: %(default)s)")
+    get.add_argument("--size", type=int, metavar="BITS", help="of each; the key manager's default")
+    dec.add_argument("ids", nargs="+", metavar="KEY_ID")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do what is asked."""
+    network = config.load(arguments.file)
+    if arguments.action == "init":
+        return _init(network, arguments)
+    return _fetch(network, arguments)
+
+
+def _init(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
     """Make the secrets and say where they lie."""
     from qnx_hw.errors import ConfigError
     from qnx_hw.keys import initial
 
-    network = config.load(arguments.file)
     if arguments.link is not None and arguments.link not in network.links:
         raise ConfigError(f"{arguments.file} has no link '{arguments.link}'")
     for name, link in network.links.items():
@@ -41,4 +74,45 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{name}: made a new initial secret in {places}")
         else:
             print(f"{name}: both nodes hold the same initial secret already")
+    return 0
+
+
+def _fetch(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
+    """Ask the key manager that serves the SAE; keys go into a private file and nowhere else."""
+    from qnx_hw.errors import ConfigError
+    from qnx_hw.keys import pki
+    from qnx_hw.keys.delivery import identity
+    from qnx_hw.keys.delivery.client import Client, names_in
+    from qnx_hw.keys.vault import write_private
+
+    sae = network.saes.get(arguments.own)
+    kme = network.nodes[sae.node].kme if sae else None
+    if kme is None:
+        raise ConfigError(f"{arguments.file} has no key manager for an SAE '{arguments.own}'")
+    if arguments.action != "status" and arguments.out.exists():
+        raise ConfigError(f"{arguments.out} exists; keys go into a new file")
+    own = pki.of_sae(network.certificates, arguments.own)
+    authority = pki.authority(network.certificates, pki.SAE_AUTHORITY).certificate
+    tls = identity.client_side(own.certificate, own.key, authority)
+    host, _, port = kme.listen.rpartition(":")
+    with Client(host.strip("[]"), int(port), tls) as client:
+        if arguments.action == "status":
+            status = client.status(arguments.peer)
+            result: dict[str, object] = {
+                name: getattr(status, name) for name in status.__struct_fields__
+            }
+            lines = [f"{name}: {value}" for name, value in result.items()]
+        else:
+            container = (
+                client.get(arguments.peer, number=arguments.number, size=arguments.size)
+                if arguments.action == "get"
+                else client.get_by_id(arguments.peer, arguments.ids)
+            )
+            write_private(arguments.out, container)
+            names = names_in(container)
+            result = {"keys": [{"key_ID": name, "bits": bits} for name, bits in names]}
+            lines = [name for name, _ in names]
+    print("\n".join(lines))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0

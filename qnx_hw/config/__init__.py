@@ -9,6 +9,7 @@ from qnx_hw.config.edge import (
     TrafficSection,
     TunnelSection,
 )
+from qnx_hw.config.keys import KeysSection, KmeSection, SaeSection
 from qnx_hw.config.network import (
     ApiSection,
     ChannelMap,
@@ -31,10 +32,13 @@ __all__ = [
     "EdgeSection",
     "HopSection",
     "InstrumentSection",
+    "KeysSection",
+    "KmeSection",
     "LinkSection",
     "NetworkFile",
     "NetworkSection",
     "NodeSection",
+    "SaeSection",
     "Section",
     "SecuritySection",
     "StationSection",

@@ -15,6 +15,7 @@ from qnx_hw.config.edge import (
     TunnelSection,
     check_traffic,
 )
+from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection
 from qnx_hw.config.section import Address, Fraction, Name, Probability, Section
 from qnx_hw.errors import ConfigError
 
@@ -51,6 +52,7 @@ class NodeSection(Section, frozen=True, kw_only=True):
     """Where this node's API listens when it runs alone; `[api]` where not given."""
     position: tuple[Fraction, Fraction] = (0.5, 0.5)
     instruments: dict[Name, InstrumentSection] = {}
+    kme: KmeSection | None = None
     edge: EdgeSection | None = None
     """User traffic; None where the node carries none."""
 
@@ -133,12 +135,19 @@ class NetworkFile(Section, frozen=True, kw_only=True):
     bus: BusSection | None = None
     tunnels: dict[Name, TunnelSection] = {}
     streams: dict[Name, StreamSection] = {}
+    keys: KeysSection = KeysSection()
+    saes: dict[SaeId, SaeSection] = {}
     bench: dict[str, Any] = {}
     """The simulated physics; the core does not read it, beyond telling emulators from hardware."""
 
     def folder_of(self, node: str) -> Path:
         """Return the folder where a node keeps its keys."""
         return Path(self.network.data_dir) / node
+
+    @property
+    def certificates(self) -> Path:
+        """Return the folder with the certificates of key managers and SAEs."""
+        return Path(self.keys.certificates or Path(self.network.data_dir) / "pki")
 
     @property
     def text(self) -> str:
@@ -177,6 +186,9 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
     edges = {name: node.edge for name, node in network.nodes.items() if node.edge is not None}
     check_traffic(edges, {"tunnels": network.tunnels, "streams": network.streams}, source)
+    for sae, section in network.saes.items():
+        if section.node not in network.nodes:
+            raise ConfigError(f"{source}: saes.{sae}.node: there is no [nodes.{section.node}]")
     return network
 
 

@@ -30,6 +30,7 @@ from qnx_hw.keys.ledger import (
     NamedKey,
     Order,
     Purpose,
+    Quota,
     Run,
     Stock,
     Wish,
@@ -45,6 +46,8 @@ CREATE TABLE IF NOT EXISTS issued(
     key_id BLOB NOT NULL, holder TEXT NOT NULL, link TEXT NOT NULL, purpose TEXT NOT NULL,
     master TEXT NOT NULL, holders TEXT NOT NULL, expires_s REAL NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (key_id, holder)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS usage(
+    master TEXT, day INTEGER, bits INTEGER NOT NULL, PRIMARY KEY (master, day)) STRICT;
 CREATE INDEX IF NOT EXISTS issued_expiry ON issued(expires_s);
 """
 
@@ -97,6 +100,8 @@ class IssuedKeys(KeyStorage):
 
     async def reserve(self, link: str, purpose: Purpose, wish: Wish) -> Allotment:
         def work(execute: Execute) -> Allotment:
+            if wish.quota is not None:
+                self._count(execute, wish.quota, wish.number * wish.n_bits)
             ledger = self._ledger(execute, link, purpose)
             if wish.keep_bits:
                 left = 8 * ledger.stock_bytes() - wish.number * wish.n_bits
@@ -248,6 +253,17 @@ class IssuedKeys(KeyStorage):
             for holder in order.holders
         ]
         execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _count(self, execute: Execute, quota: Quota, n_bits: int) -> None:
+        day = int(self._now() // 86_400)
+        execute("DELETE FROM usage WHERE day < ?", day)
+        used = execute(
+            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bits = bits + ?"
+            " RETURNING bits",
+            *(quota.master, day, n_bits, n_bits),
+        ).fetchone()[0]
+        if used > quota.bits_per_day:
+            raise KeyExhausted(f"'{quota.master}' may take {quota.bits_per_day} bits in a day")
 
     def _take(self, execute: Execute, holder: str, master: str, key_id: uuid.UUID) -> Secret:
         row = execute(

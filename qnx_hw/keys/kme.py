@@ -49,6 +49,7 @@ PAD_SHARE = 4
 FETCHED_INTERVAL_S = 1.0
 """How often the peer is told how many keys were fetched, where nothing else is said."""
 MOST_WAITING = 4096
+UUID_CHARACTERS = 36
 
 _Question: TypeAlias = tuple[Request, "asyncio.Future[Reply]"]
 
@@ -191,9 +192,11 @@ class Kme:
     async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys that wait here for `holder`, all or none."""
         try:
-            names = [uuid.UUID(key_id) for key_id in key_ids]
+            names = [uuid.UUID(key_id) for key_id in key_ids if len(key_id) == UUID_CHARACTERS]
         except ValueError:
             raise KeyNotFound("one or more keys specified are not found on KME") from None
+        if len(names) != len(key_ids):
+            raise KeyNotFound("one or more keys specified are not found on KME")
         return await self._storage.take(holder, master, names)
 
     async def attend(self, peer: str, way: Peer) -> None:

@@ -92,6 +92,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What somebody may take in a day of UTC."""
+
+    master: str
+    bits_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """Keys somebody wants."""
 
@@ -101,6 +109,7 @@ class Wish:
     keep_bits: int = 0
     """What must be left afterwards."""
     may_be_simulated: bool = True
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

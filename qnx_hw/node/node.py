@@ -16,6 +16,7 @@ from qnx_hw.keys import KeyStore, Kme, LinkEnd, initial
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.keeping import Keeper
+from qnx_hw.node.key_service import delivering
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.station import Place, Station
@@ -100,7 +101,11 @@ class Node:
                         f"make one with `qnx keys init FILE`"
                     )
             node = cls(network, name, store, tell, instruments)
-            async with listening(node._section.listen) as listener, asyncio.TaskGroup() as tasks:
+            async with (
+                listening(node._section.listen) as listener,
+                delivering(network, node.kme, tell),
+                asyncio.TaskGroup() as tasks,
+            ):
                 node._running = [
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
                     tasks.create_task(node._bank.run()),

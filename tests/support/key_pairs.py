@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -55,12 +56,19 @@ class Pair:
     to_alice: Direct
 
 
-def fill(stores: Sequence[KeyStore], n_bytes: int, *, blocks: Sequence[int] = (1, 2)) -> None:
+def fill(
+    stores: Sequence[KeyStore],
+    n_bytes: int,
+    *,
+    blocks: Sequence[int] = (1, 2),
+    is_simulated: bool = False,
+) -> None:
     """Give both stores the same blocks of key."""
+    made = dataclasses.replace(MADE, is_simulated=is_simulated)
     for block in blocks:
         key = secrets.token_bytes(n_bytes)
         for store in stores:
-            store.ingest(LINK, block, split(block, Secret(key)), MADE)
+            store.ingest(LINK, block, split(block, Secret(key)), made)
 
 
 @asynccontextmanager

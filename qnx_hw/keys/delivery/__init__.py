@@ -1,0 +1,1 @@
+"""Key delivery: keys to applications over TLS, as ETSI GS QKD 014 has it."""

@@ -1,0 +1,272 @@
+"""A small HTTP/1.1 server that hands over the client's certificate with each request.
+
+How it thinks: no ASGI server gives an application the certificate of its client, so this one sits
+on httptools (llhttp, in its strict mode) and the transport. A connection has one task that answers
+its requests in order; what a client can announce or delay has a limit, and a client that breaks
+one is answered where HTTP has a word for it, and cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+
+from qnx_hw.errors import ChannelError
+
+log = logging.getLogger(__name__)
+
+MAX_PATH_BYTES = 2048
+MAX_HEADER_BYTES = 16 << 10
+MAX_BODY_BYTES = 64 << 10
+MAX_CONNECTIONS = 1024
+MAX_PIPELINED = 16
+"""Requests that may wait on one connection before it is no longer read."""
+REQUEST_DEADLINE_S = 10.0
+"""For a whole request to arrive, for the next to begin, and for an answer to be taken."""
+HANDSHAKE_DEADLINE_S = 5.0
+SWEEP_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: bytes
+    """Raw, still percent-encoded."""
+    query: bytes
+    body: bytes
+    client: str | None
+    """Who the client's certificate says it is; None where it says nothing that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What to answer; always JSON."""
+
+    status: int
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<response {self.status} with {len(self.body)} bytes>"
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+Identify = Callable[[ssl.SSLObject], str | None]
+Refuse = Callable[[int, str], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a listener serves: how it answers, whom it knows, how it says no."""
+
+    answer: Handler
+    identify: Identify
+    refuse: Refuse
+
+
+@asynccontextmanager
+async def serving(
+    service: Service, host: str, port: int, tls: ssl.SSLContext
+) -> AsyncIterator[str]:
+    """Serve while the context lasts; yields the address really bound."""
+    async with asyncio.TaskGroup() as tasks:
+        connections: set[_Connection] = set()
+
+        def connect() -> _Connection:
+            return _Connection(service, connections, tasks)
+
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                connect, host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_DEADLINE_S
+            )
+        except OSError as error:
+            raise ChannelError(f"cannot listen at {host}:{port}: {error.strerror}") from error
+        sweeping = tasks.create_task(_sweep(connections))
+        try:
+            yield f"{host}:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            sweeping.cancel()
+            for connection in tuple(connections):
+                connection.abort()
+
+
+async def _sweep(connections: set[_Connection]) -> None:
+    """Cut off who is too slow."""
+    now = asyncio.get_running_loop().time
+    while True:
+        await asyncio.sleep(SWEEP_INTERVAL_S)
+        for connection in tuple(connections):
+            if now() > connection.deadline_s:
+                connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One client; httptools calls the `on_` methods."""
+
+    def __init__(
+        self, service: Service, connections: set[_Connection], tasks: asyncio.TaskGroup
+    ) -> None:
+        self._service = service
+        self._connections = connections
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = httptools.HttpRequestParser(self)  # it has no types
+        self._waiting: deque[tuple[Request | Response, bool]] = deque()
+        self._bell = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._is_ended = False
+        self._client: str | None = None
+        self._url = bytearray()
+        self._body = bytearray()
+        self._header_bytes = 0
+        self._fed_bytes = 0
+        self._is_in_body = False
+        self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if len(self._connections) >= MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self._connections.add(self)
+        self._client = self._service.identify(transport.get_extra_info("ssl_object"))
+        self._worker = self._tasks.create_task(self._work())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._connections:
+            self._connections.discard(self)
+            self._worker.cancel()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def abort(self) -> None:
+        """Cut the client off."""
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ended:
+            return
+        if not self._is_in_body:
+            self._fed_bytes += len(data)
+            if self._fed_bytes > MAX_HEADER_BYTES + MAX_BODY_BYTES:
+                self._refuse(431, "the header of the request is too large")
+                return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "no other protocol is spoken here")
+        except httptools.HttpParserCallbackError as error:
+            reason = error.__context__
+            if not isinstance(reason, _TooLarge):
+                raise
+            self._refuse(reason.status, str(reason))
+        except httptools.HttpParserError:
+            self._refuse(400, "the request is not HTTP/1.1 as RFC 9112 writes it")
+
+    def on_message_begin(self) -> None:
+        self._url.clear()
+        self._body.clear()
+        self._header_bytes = 0
+        self._is_in_body = False
+
+    def on_url(self, piece: bytes) -> None:
+        self._url += piece
+        if len(self._url) > MAX_PATH_BYTES:
+            raise _TooLarge(414, f"a path has {MAX_PATH_BYTES} bytes at most")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise _TooLarge(431, f"a header has {MAX_HEADER_BYTES} bytes at most")
+        if name.lower() == b"content-length" and int(value) > MAX_BODY_BYTES:
+            raise _TooLarge(413, f"a body has {MAX_BODY_BYTES} bytes at most")
+        if name.lower() == b"expect" and value.lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_headers_complete(self) -> None:
+        self._is_in_body = True
+
+    def on_body(self, piece: bytes) -> None:
+        self._body += piece
+        if len(self._body) > MAX_BODY_BYTES:
+            raise _TooLarge(413, f"a body has {MAX_BODY_BYTES} bytes at most")
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        self._fed_bytes = 0
+        path, _, query = bytes(self._url).partition(b"?")
+        method = self._parser.get_method().decode()
+        request = Request(method, path, query, bytes(self._body), self._client)
+        self._put(request, self._parser.should_keep_alive())
+
+    def _refuse(self, status: int, reason: str) -> None:
+        self._is_ended = True
+        self._put(self._service.refuse(status, reason), False)
+
+    def _put(self, item: Request | Response, is_kept: bool) -> None:
+        self._waiting.append((item, is_kept))
+        if len(self._waiting) >= MAX_PIPELINED:
+            self._transport.pause_reading()
+        self._bell.set()
+
+    async def _work(self) -> None:
+        """Answer one request after the other until the client is gone."""
+        while True:
+            await self._bell.wait()
+            item, is_kept = self._waiting.popleft()
+            if not self._waiting:
+                self._bell.clear()
+                self._transport.resume_reading()
+            # The answer has deadlines of its own; nobody is cut off for how long it takes.
+            self.deadline_s = float("inf")
+            response = await self._answer(item) if isinstance(item, Request) else item
+            self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
+            self._transport.write(_head(response, is_kept) + response.body)
+            await self._writable.wait()
+            if not is_kept:
+                self._is_ended = True
+                self._transport.close()
+                return
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await self._service.answer(request)
+        except Exception:
+            # The listener's supervisor: a fault in one request must not end the others.
+            log.exception("a request failed")
+            return self._service.refuse(503, "the key manager failed to answer")
+
+
+class _TooLarge(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def _head(response: Response, is_kept: bool) -> bytes:
+    status = HTTPStatus(response.status)
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(response.body)}\r\n"
+        f"Cache-Control: no-store\r\nConnection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
+    ).encode()

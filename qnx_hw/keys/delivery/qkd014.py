@@ -1,0 +1,196 @@
+"""ETSI GS QKD 014 V1.1.1: what a key manager answers the applications at its site.
+
+Who asks is known from the certificate alone. Nothing of a request is believed before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from qnx_hw.config import KeysSection, SaeSection
+from qnx_hw.errors import (
+    ChannelError,
+    KeyExhausted,
+    KeyNotFound,
+    NotEntitled,
+    RequestRefused,
+)
+from qnx_hw.keys.delivery import values014 as values
+from qnx_hw.keys.delivery.http import Request, Response
+from qnx_hw.keys.delivery.rates import Rates
+from qnx_hw.keys.kme import Kme
+from qnx_hw.keys.ledger import Quota, Wish
+
+PREFIX = [b"", b"api", b"v1", b"keys"]
+METHODS = {b"status": ("GET",), b"enc_keys": ("GET", "POST"), b"dec_keys": ("GET", "POST")}
+CAPACITY_BITS = 100_000_000
+"""What `max_key_count` is counted from; the store itself has no such limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Who is who in the network."""
+
+    saes: Mapping[str, SaeSection]
+    kme_ids: Mapping[str, str]
+    """By node."""
+
+
+class Delivery:
+    """Answers the SAEs of one node."""
+
+    def __init__(self, kme: Kme, registry: Registry, offer: KeysSection, rates: Rates) -> None:
+        self._kme = kme
+        self._registry = registry
+        self._offer = offer
+        self._rates = rates
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request; whatever cannot be done is said in the standard's words."""
+        try:
+            caller = self._caller(request.client)
+            method, sae = _route(request)
+            self._rates.count(caller, self._registry.saes[caller].requests_per_s)
+            match method:
+                case b"status":
+                    body = await self._status(caller, sae, request)
+                case b"enc_keys":
+                    body = await self._get_key(caller, sae, request)
+                case _:
+                    body = await self._get_key_by_id(caller, sae, request)
+        except RequestRefused as error:
+            return refuse(error.status, str(error))
+        except NotEntitled as error:
+            return refuse(401, str(error))
+        except KeyNotFound:
+            return refuse(400, values.NOT_FOUND)
+        except (KeyExhausted, ChannelError) as error:
+            return refuse(503, str(error))
+        return Response(200, body)
+
+    async def _status(self, caller: str, sae: str, request: Request) -> bytes:
+        if request.query or request.body:
+            raise RequestRefused("the status takes no parameters", 400)
+        slave = self._known(sae)
+        offer = self._offer
+        peer = self._peer(slave)
+        left = max(0, await self._kme.stock_bits(peer) - offer.reserve_bits)
+        return msgspec.json.encode(
+            values.Status(
+                source_KME_ID=self._registry.kme_ids[self._kme.node],
+                target_KME_ID=self._registry.kme_ids[slave.node],
+                master_SAE_ID=caller,
+                slave_SAE_ID=sae,
+                key_size=offer.key_size,
+                stored_key_count=min(left, CAPACITY_BITS) // offer.key_size,
+                max_key_count=CAPACITY_BITS // offer.key_size,
+                max_key_per_request=offer.max_key_per_request,
+                max_key_size=offer.max_key_size,
+                min_key_size=offer.min_key_size,
+                max_SAE_ID_count=offer.max_sae_id_count,
+            )
+        )
+
+    async def _get_key(self, caller: str, sae: str, request: Request) -> bytes:
+        asked = values.key_request(request.method, request.query, request.body)
+        size = self._checked_size(asked)
+        slaves = self._slaves(caller, sae, asked)
+        peer = self._peer(self._registry.saes[sae])
+        own = self._registry.saes[caller]
+        wish = Wish(
+            size,
+            asked.number,
+            keep_bits=self._offer.reserve_bits,
+            may_be_simulated=all(
+                self._registry.saes[each].may_receive_simulated for each in (caller, *slaves)
+            ),
+            quota=None if own.bits_per_day is None else Quota(caller, own.bits_per_day),
+        )
+        keys = await self._kme.reserve(
+            peer, wish, master=caller, holders=slaves, ttl_s=self._offer.ttl_s
+        )
+        return values.container([str(key.key_id) for key in keys], [key.secret for key in keys])
+
+    async def _get_key_by_id(self, caller: str, sae: str, request: Request) -> bytes:
+        self._known(sae)
+        names = values.key_ids(request.method, request.query, request.body)
+        if not 1 <= len(names) <= self._offer.max_key_per_request:
+            limit = self._offer.max_key_per_request
+            raise RequestRefused(f"a request names 1 to {limit} keys", 400)
+        if len({name.lower() for name in names}) != len(names):
+            raise RequestRefused("a key is named twice in one request", 400)
+        secrets = await self._kme.take(caller, sae, names)
+        return values.container(names, secrets)
+
+    def _caller(self, client: str | None) -> str:
+        known = self._registry.saes.get(client) if client is not None else None
+        if client is None or known is None or known.node != self._kme.node:
+            raise RequestRefused("the client's certificate is not that of an SAE of this KME", 401)
+        return client
+
+    def _known(self, sae: str) -> SaeSection:
+        known = self._registry.saes.get(sae)
+        if known is None:
+            raise RequestRefused("the SAE in the path is not known", 400)
+        return known
+
+    def _peer(self, slave: SaeSection) -> str:
+        if slave.node == self._kme.node:
+            raise RequestRefused("both SAEs are served by this KME; it shares no key alone", 400)
+        if slave.node not in self._kme.peers:
+            raise ChannelError(f"no link leads from '{self._kme.node}' to '{slave.node}'")
+        return slave.node
+
+    def _checked_size(self, asked: values.KeyRequest) -> int:
+        offer = self._offer
+        size = offer.key_size if asked.size is None else asked.size
+        if not 1 <= asked.number <= offer.max_key_per_request:
+            raise RequestRefused(f"number shall be 1 to {offer.max_key_per_request}", 400)
+        if not offer.min_key_size <= size <= offer.max_key_size:
+            span = f"{offer.min_key_size} to {offer.max_key_size}"
+            raise RequestRefused(f"size shall be {span} bits", 400)
+        if size % 8:
+            raise RequestRefused(values.SIZE_MULTIPLE, 400)
+        if asked.extension_mandatory:
+            raise RequestRefused(values.MANDATORY_UNSUPPORTED, 400)
+        return size
+
+    def _slaves(self, caller: str, sae: str, asked: values.KeyRequest) -> tuple[str, ...]:
+        more = asked.additional_slave_SAE_IDs
+        if len(more) > self._offer.max_sae_id_count:
+            raise RequestRefused(
+                f"additional_slave_SAE_IDs: {self._offer.max_sae_id_count} at most", 400
+            )
+        slaves = (sae, *more)
+        node = self._known(sae).node
+        if len(set(slaves)) != len(slaves) or caller in slaves:
+            raise RequestRefused("an SAE is named twice", 400)
+        for each in more:
+            if self._known(each).node != node:
+                raise RequestRefused(
+                    "additional_slave_SAE_IDs: all shall be served by the slave's KME", 400
+                )
+        return slaves
+
+
+def refuse(status: int, message: str) -> Response:
+    """Return an error as the standard writes it."""
+    return Response(status, values.error(message))
+
+
+def _route(request: Request) -> tuple[bytes, str]:
+    """Return the method and the SAE that a path names; the raw path is cut before decoding."""
+    parts = request.path.split(b"/")
+    if len(parts) != 6 or parts[:4] != PREFIX or parts[5] not in METHODS:
+        raise RequestRefused("there is nothing at this path", 404)
+    if request.method not in METHODS[parts[5]]:
+        allowed = " or ".join(METHODS[parts[5]])
+        raise RequestRefused(f"this path takes {allowed}", 405)
+    try:
+        return parts[5], unquote_to_bytes(parts[4]).decode("utf-8")
+    except UnicodeDecodeError:
+        raise RequestRefused("the SAE in the path is not known", 400) from None

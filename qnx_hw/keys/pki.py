@@ -1,0 +1,206 @@
+"""Certificates for key managers and SAEs: two authorities, so that neither passes for the other.
+
+The folder holds
+
+    sae-ca.pem  sae-ca.key          signs SAEs, and key managers as servers to SAEs
+    kme-ca.pem  kme-ca.key          signs key managers to each other
+    kme/NODE.pem      kme/NODE.key
+    peer/NODE.pem     peer/NODE.key
+    sae/ID.pem        sae/ID.key    with the ID percent-encoded
+
+All keys are on P-256. The authorities' keys belong on no node.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from qnx_hw.config import NetworkFile
+from qnx_hw.errors import ConfigError
+from qnx_hw.keys.vault import read_private, write_private
+
+SAE_AUTHORITY, KME_AUTHORITY = "sae-ca", "kme-ca"
+VALID_DAYS = 825
+AUTHORITY_VALID_DAYS = 3650
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a certificate and its key lie."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def exist(self) -> bool:
+        """Whether both are there."""
+        return self.certificate.exists() and self.key.exists()
+
+
+def authority(folder: Path, name: str) -> Files:
+    """Return where an authority's files lie."""
+    return Files(folder / f"{name}.pem", folder / f"{name}.key")
+
+
+def of_kme(folder: Path, node: str) -> Files:
+    """Return where a key manager's files towards SAEs lie."""
+    return Files(folder / "kme" / f"{node}.pem", folder / "kme" / f"{node}.key")
+
+
+def of_peer(folder: Path, node: str) -> Files:
+    """Return where a key manager's files towards other key managers lie."""
+    return Files(folder / "peer" / f"{node}.pem", folder / "peer" / f"{node}.key")
+
+
+def of_sae(folder: Path, sae: str) -> Files:
+    """Return where an SAE's files lie."""
+    name = quote(sae, safe="")
+    return Files(folder / "sae" / f"{name}.pem", folder / "sae" / f"{name}.key")
+
+
+def make_authority(folder: Path, name: str) -> Files:
+    """Make an authority, unless it is there; an authority is never replaced."""
+    files = authority(folder, name)
+    if files.exist:
+        return files
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _subject(f"qnx {name}")
+    builder = (
+        _builder(subject, subject, key.public_key(), AUTHORITY_VALID_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+    )
+    _write(files, builder.sign(key, SHA256()), key)
+    return files
+
+
+def issue(
+    folder: Path,
+    signer: str,
+    files: Files,
+    name: str,
+    usages: list[x509.ObjectIdentifier],
+    hosts: tuple[str, ...] = (),
+) -> None:
+    """Make a key and a certificate with one common name, signed by an authority of the folder."""
+    by = authority(folder, signer)
+    try:
+        parent = x509.load_pem_x509_certificate(by.certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"there is no authority at {by.certificate}; make one first") from error
+    parent_key = load_pem_private_key(read_private(by.key), password=None)
+    assert isinstance(parent_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        _builder(_subject(name), parent.subject, key.public_key(), VALID_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(parent_key.public_key()),
+            critical=False,
+        )
+    )
+    if hosts:
+        names = x509.SubjectAlternativeName([_host(each) for each in hosts])
+        builder = builder.add_extension(names, critical=False)
+    _write(files, builder.sign(parent_key, SHA256()), key)
+
+
+def make_kme(network: NetworkFile, folder: Path, node: str) -> list[Files]:
+    """Make a key manager's two certificates; each names the host where it listens."""
+    section = network.nodes[node].kme
+    assert section is not None
+    made = [of_kme(folder, node)]
+    host = section.listen.rpartition(":")[0].strip("[]")
+    issue(folder, SAE_AUTHORITY, made[0], section.id or node, [SERVER], (host,))
+    if section.peers is not None:
+        host = section.peers.rpartition(":")[0].strip("[]")
+        made.append(of_peer(folder, node))
+        issue(folder, KME_AUTHORITY, made[1], node, [SERVER, CLIENT], (host,))
+    return made
+
+
+def make_sae(folder: Path, sae: str) -> list[Files]:
+    """Make an SAE's certificate."""
+    files = of_sae(folder, sae)
+    issue(folder, SAE_AUTHORITY, files, sae, [CLIENT])
+    return [files]
+
+
+def complete(network: NetworkFile, folder: Path) -> list[Files]:
+    """Make certificates for all of a network file that have none."""
+    made = []
+    for node, section in network.nodes.items():
+        needed = [of_kme(folder, node)]
+        if section.kme is not None and section.kme.peers is not None:
+            needed.append(of_peer(folder, node))
+        if section.kme is not None and not all(files.exist for files in needed):
+            made += make_kme(network, folder, node)
+    for sae in network.saes:
+        if not of_sae(folder, sae).exist:
+            made += make_sae(folder, sae)
+    return made
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _write(files: Files, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    write_private(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_private(files.certificate, certificate.public_bytes(Encoding.PEM))
+    files.certificate.chmod(0o644)
