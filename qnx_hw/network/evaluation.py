@@ -40,24 +40,29 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate(
     planner: Planner,
     matrices: Floats,
-    first: int,
-    stop: int,
+    span: range,
+    *,
+    clock: Callable[[], float] = lambda: 0.0,
     progress: Callable[[int, float], None] | None = None,
-) -> Floats:
-    """Return the score of each step from `first` up to `stop`, of matrices `(T, N, N)`.
+) -> tuple[Floats, Floats]:
+    """Return the score of each step of `span`, of matrices `(T, N, N)`, and the time it took.
 
     The plan for step t sees `matrices[:t]` and nothing else. Steps without demand score 1.
+    `clock` is read before and after each decision; the yardstick's time does not count.
     """
+    first, stop = span.start, span.stop
     if not 0 <= first < stop <= len(matrices):
         raise ValueError(f"steps {first} to {stop} of a record of {len(matrices)}")
-    ratios = np.ones(stop - first)
+    ratios, taken = np.ones(stop - first), np.zeros(stop - first)
     plan: Plan | None = None
     for step in range(first, stop):
+        started = clock()
         plan = planner.decide(matrices[max(0, step - _PAST_STEPS) : step], plan)
+        taken[step - first] = clock() - started
         best = programmes.least_utilisation(planner.topology, matrices[step])
         if best > 0:
             load = plan.loads(planner.topology.demands(matrices[step])).max()
             ratios[step - first] = load / best
         if progress is not None:
             progress(step - first + 1, float(ratios[step - first]))
-    return ratios
+    return ratios, taken

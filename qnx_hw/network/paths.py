@@ -26,7 +26,7 @@ class PathSet:
     """Paths `p` of all pairs, in the order of pairs.
 
     `links[offsets[p]:offsets[p + 1]]` are the links of path p; `first[k]:first[k + 1]` are the
-    paths of pair k.
+    paths of pair k; none where nothing joins its nodes.
     """
 
     topology: Topology
@@ -43,10 +43,28 @@ class PathSet:
         return np.repeat(np.arange(self.first.size - 1), np.diff(self.first))
 
     @cached_property
+    def has_path(self) -> npt.NDArray[np.bool_]:
+        """Return which pairs `(P,)` have any."""
+        return np.diff(self.first) > 0
+
+    @cached_property
     def incidence(self) -> csr_array:
         """Return the `(paths, links)` matrix that is 1 where a path uses a link."""
         shape = (len(self), self.topology.link_count)
         return csr_array((np.ones(self.links.size), self.links, self.offsets), shape=shape)
+
+    @cached_property
+    def supports(self) -> tuple[Integers, Integers, Integers]:
+        """Return the links that any path of a pair uses: `slots`, `offsets`, `links`.
+
+        `links[offsets[k]:offsets[k + 1]]` are those of pair k; hop h of `self.links` is
+        `links[slots[h]]`.
+        """
+        count = self.topology.link_count
+        keys = np.repeat(self.pair_of, np.diff(self.offsets)) * count + self.links
+        unique, slots = np.unique(keys, return_inverse=True)
+        offsets = np.searchsorted(unique, np.arange(self.first.size) * count)
+        return slots.astype(np.int64), offsets.astype(np.int64), unique % count
 
     def links_of(self, path: int) -> Integers:
         """Return the links of a path in the order they are passed."""
@@ -64,8 +82,7 @@ def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
 
     First the shortest by hops, by weight and by inverse capacity, then half of `most` the next
     shortest by hops, then for each link the detours around it, then shortest paths under random
-    weights. Raise `ValueError` where two nodes are
-    not joined.
+    weights. Pairs that nothing joins have none.
     """
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
     base = topology.weights / topology.weights.mean()
@@ -73,10 +90,6 @@ def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
     metrics = [hops, base, topology.capacities.max() / topology.capacities]
     for metric in metrics:
         _collect(topology, metric, found, most)
-    if any(not paths for paths in found):
-        row = next(index for index, paths in enumerate(found) if not paths)
-        ends = (topology.names[int(side[row])] for side in topology.pairs)
-        raise ValueError("no path leads from '{}' to '{}'".format(*ends))
     if topology.node_count <= _NEXT_SHORTEST_LIMIT:
         _collect_next_shortest(topology, hops, found, 3 + most // 2)
     rng = np.random.default_rng(seed)
@@ -133,6 +146,8 @@ def _collect_next_shortest(
     leaving = [np.flatnonzero(topology.sources == node) for node in range(topology.node_count)]
     for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
         paths = found[pair]
+        if not paths:
+            continue
         queue: list[_Partial] = [(float(remaining[source, target]), 0.0, (int(source),), ())]
         while queue and len(paths) < most:
             _, length, nodes, links = heapq.heappop(queue)

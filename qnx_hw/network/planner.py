@@ -32,16 +32,13 @@ class Expert:
     """How many residuals back."""
     stretch: float
     """Factor on the residuals: how much worse than lately it may get."""
-    every: int = 1
-    """In large networks it decides anew each so many steps, and keeps its splits between."""
 
 
-RECENT = Expert("recent", memory=0.7, horizon=64, stretch=1.4)
-ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=1.9, every=3)
-_SMALL_NETWORK = 1_000
-"""Pairs times links up to which every expert decides anew at every step."""
-_LARGEST_CASE = 3_000_000
-"""Scenarios times pairs times links that a search may handle; a longer horizon is cut."""
+RECENT = Expert("recent", memory=1.0, horizon=64, stretch=1.7)
+WIDE = Expert("wide", memory=0.4, horizon=256, stretch=2.2)
+ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=1.9)
+_MOST_NUMBERS = 20_000_000
+"""Scenarios times pairs that a search may handle; a longer horizon is cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +70,13 @@ class Planner:
         self,
         topology: Topology,
         *,
-        experts: tuple[Expert, ...] = (RECENT, ROBUST),
+        experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST),
         iterations: int = 70,
-        learning_rate: float = 10.0,
+        learning_rate: float = 2.0,
         discount: float = 0.98,
     ) -> None:
         self.topology = topology
         self.paths = candidates(topology)
-        self._size = topology.pairs[0].size * topology.link_count
         self._experts = experts
         self._iterations = iterations
         self._learning_rate = learning_rate
@@ -96,9 +92,7 @@ class Planner:
         past = self._clean(history)
         revision = 1 if previous is None else previous.revision + 1
         losses = self._judge(past, previous)
-        logits = tuple(
-            self._ask(number, past, previous, revision) for number in range(len(self._experts))
-        )
+        logits = tuple(self._ask(number, past, previous) for number in range(len(self._experts)))
         weights = np.exp(-self._learning_rate * (np.asarray(losses) - min(losses)))
         weights /= weights.sum()
         mixed = np.zeros(len(self.paths))
@@ -143,15 +137,13 @@ class Planner:
             for before, now in zip(previous.losses, reached, strict=True)
         )
 
-    def _ask(self, number: int, past: Floats, previous: Plan | None, revision: int) -> Floats:
+    def _ask(self, number: int, past: Floats, previous: Plan | None) -> Floats:
         expert = self._experts[number]
         if previous is None:
             start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
-        elif revision % expert.every and self._size > _SMALL_NETWORK:
-            return previous.logits[number]
         else:
             start, iterations = previous.logits[number], self._iterations
-        deepest = max(2, min(expert.horizon, _LARGEST_CASE // self._size))
+        deepest = max(2, min(expert.horizon, _MOST_NUMBERS // past.shape[1]))
         scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :])
         return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
 

@@ -51,7 +51,7 @@ def best_splits(paths: PathSet, demands: Floats) -> tuple[float, Floats]:
     cost = np.zeros(len(paths) + 1)
     cost[-1] = 1.0
     right = np.zeros(paths.topology.link_count)
-    utilisation, solution = _solve(cost, load, right, ones, np.ones(pairs))
+    utilisation, solution = _solve(cost, load, right, ones, paths.has_path.astype(np.float64))
     return utilisation, solution[:-1]
 
 

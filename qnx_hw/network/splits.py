@@ -24,22 +24,45 @@ _SHARP_FIRST, _SHARP_GROWTH = 8.0, 10.0
 _MEMORY_MEAN, _MEMORY_SQUARE, _STEP = 0.9, 0.99, 0.1
 # A split of e^-12 of the largest is none; unbounded logits would never come back.
 _LOGIT_LIMIT = 12.0
+# Scenarios that a round looks at.
+_PART_SIZE = 64
+# Below e^-12 of the largest a link has no say; below this share it carries nothing.
+_FAR_BELOW, _NO_SHARE = np.float32(-12.0), np.float32(0.0)
 
 
 def search(
     paths: PathSet, scenarios: Floats, weights: Floats, start: Floats, *, iterations: int
 ) -> Floats:
-    """Return logits `(paths,)` that are good for all `scenarios` `(S, P)`, weighted by `(S,)`."""
+    """Return logits `(paths,)` that are good for all `scenarios` `(S, P)`, weighted by `(S,)`.
+
+    The first scenario counts in every round; of the others each round looks at one part in turn.
+    """
     logits = start.copy()
+    demands, shares_of_cases = _deal(scenarios, weights)
+    slots, offsets, links = paths.supports
     _descend(
-        np.ascontiguousarray(scenarios, dtype=np.float32),
-        np.ascontiguousarray(weights / weights.sum(), dtype=np.float32),
+        demands,
+        shares_of_cases,
         (1.0 / paths.topology.capacities).astype(np.float32),
-        (paths.offsets, paths.links, paths.first),
+        (paths.offsets, slots, paths.first, offsets, links),
         logits,
         iterations,
     )
     return logits
+
+
+def _deal(scenarios: Floats, weights: Floats) -> tuple[Singles, Singles]:
+    """Deal scenarios into parts `(parts, P, size)`, each led by the first, with their weights."""
+    rest = len(scenarios) - 1
+    parts = max(1, rest // _PART_SIZE)
+    size = 1 + -(-rest // parts)
+    demands = np.zeros((parts, scenarios.shape[1], size), dtype=np.float32)
+    dealt = np.zeros((parts, size), dtype=np.float32)
+    for part in range(parts):
+        own = np.concatenate(([0], np.arange(1 + part, len(scenarios), parts)))
+        demands[part, :, : own.size] = scenarios[own].T
+        dealt[part, : own.size] = weights[own] / weights[own].sum()
+    return demands, dealt
 
 
 def shares(paths: PathSet, logits: Floats) -> Floats:
@@ -53,6 +76,8 @@ def shares(paths: PathSet, logits: Floats) -> Floats:
 def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
     for pair in range(first.size - 1):
         low, high = first[pair], first[pair + 1]
+        if low == high:
+            continue
         largest = logits[low:high].max()
         total = 0.0
         for path in range(low, high):
@@ -64,59 +89,97 @@ def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _descend(demands, weights, inverse, structure, logits, iterations):  # type: ignore[no-untyped-def]
-    first = structure[2]
+    first, links = structure[2], structure[4]
     splits, slope = np.empty(logits.size), np.empty(logits.size)
     mean, square = np.zeros(logits.size), np.zeros(logits.size)
-    use = np.zeros((first.size - 1, inverse.size), dtype=np.float32)
-    demands_by_pair = np.ascontiguousarray(demands.T)
+    use = np.zeros(links.size, dtype=np.float32)
+    load = np.zeros((inverse.size, demands.shape[2]), dtype=np.float32)
     for turn in range(iterations):
+        part = turn % demands.shape[0]
         _softmax(first, logits, splits)
         _spread(splits, inverse, structure, use)
-        load = np.dot(demands, use)
+        _carry(demands[part], use, structure, load)
         sharp = _SHARP_FIRST * _SHARP_GROWTH ** (turn / max(1, iterations - 1))
-        _weigh(load, weights, sharp)
-        _slopes(np.dot(demands_by_pair, load), splits, inverse, structure, slope)
+        _weigh(load, weights[part], sharp)
+        _push(demands[part], load, inverse, structure, use)
+        _slopes(use, splits, structure, slope)
         if not _adam(turn, slope, mean, square, logits):
             return
 
 
 @numba.njit(nogil=True, cache=True)
 def _spread(splits, inverse, structure, use):  # type: ignore[no-untyped-def]
-    """Write the utilisation that one unit of each pair's demand puts on each link."""
-    offsets, links, first = structure
+    """Write the utilisation that one unit of each pair's demand puts on each link it may use."""
+    path_offsets, slots, _, _, links = structure
     use[:] = 0.0
-    for pair in range(first.size - 1):
-        for path in range(first[pair], first[pair + 1]):
-            for place in range(offsets[path], offsets[path + 1]):
-                use[pair, links[place]] += splits[path] * inverse[links[place]]
+    for path in range(splits.size):
+        for place in range(path_offsets[path], path_offsets[path + 1]):
+            use[slots[place]] += splits[path] * inverse[links[slots[place]]]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _carry(demands, use, structure, load):  # type: ignore[no-untyped-def]
+    """Write the utilisation of every link in every scenario."""
+    offsets, links = structure[3], structure[4]
+    load[:] = 0.0
+    for pair in range(offsets.size - 1):
+        demand = demands[pair]
+        for slot in range(offsets[pair], offsets[pair + 1]):
+            share, row = use[slot], load[links[slot]]
+            if share > _NO_SHARE:
+                for scenario in range(row.size):
+                    row[scenario] += share * demand[scenario]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _weigh(load, weights, sharp):  # type: ignore[no-untyped-def]
     """Replace utilisations by the gradient of the weighted smooth maxima."""
-    for scenario in range(load.shape[0]):
-        row = load[scenario]
-        peak = row.max()
-        if peak <= 0.0:
-            row[:] = 0.0
-            continue
-        total = 0.0
-        for link in range(row.size):
-            row[link] = math.exp(sharp * (row[link] / peak - 1.0))
-            total += row[link]
-        row *= weights[scenario] / total
+    links, scenarios = load.shape
+    sharp = np.float32(sharp)
+    peak, total = load[0].copy(), np.zeros(scenarios, dtype=np.float32)
+    for link in range(1, links):
+        for scenario in range(scenarios):
+            peak[scenario] = max(peak[scenario], load[link, scenario])
+    for scenario in range(scenarios):
+        peak[scenario] = 1.0 / peak[scenario] if peak[scenario] > 0.0 else 0.0
+    for link in range(links):
+        row = load[link]
+        for scenario in range(scenarios):
+            below = sharp * (row[scenario] * peak[scenario] - np.float32(1.0))
+            row[scenario] = np.exp(below) if below > _FAR_BELOW else np.float32(0.0)
+            total[scenario] += row[scenario]
+    for scenario in range(scenarios):
+        # A scenario without demand has no peak and no say.
+        flat = peak[scenario] == 0.0 or total[scenario] == 0.0
+        total[scenario] = 0.0 if flat else weights[scenario] / total[scenario]
+    for link in range(links):
+        for scenario in range(scenarios):
+            load[link, scenario] *= total[scenario]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _slopes(push, splits, inverse, structure, slope):  # type: ignore[no-untyped-def]
+def _push(demands, load, inverse, structure, use):  # type: ignore[no-untyped-def]
+    """Write what one more unit of a pair's demand costs on each link it may use."""
+    offsets, links = structure[3], structure[4]
+    for pair in range(offsets.size - 1):
+        demand = demands[pair]
+        for slot in range(offsets[pair], offsets[pair + 1]):
+            row, cost = load[links[slot]], np.float32(0.0)
+            for scenario in range(row.size):
+                cost += row[scenario] * demand[scenario]
+            use[slot] = cost * inverse[links[slot]]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)
+def _slopes(costs, splits, structure, slope):  # type: ignore[no-untyped-def]
     """Carry the gradient from links through paths to logits."""
-    offsets, links, first = structure
+    path_offsets, slots, first = structure[0], structure[1], structure[2]
     for pair in range(first.size - 1):
         average = 0.0
         for path in range(first[pair], first[pair + 1]):
             cost = 0.0
-            for place in range(offsets[path], offsets[path + 1]):
-                cost += push[pair, links[place]] * inverse[links[place]]
+            for place in range(path_offsets[path], path_offsets[path + 1]):
+                cost += costs[slots[place]]
             slope[path] = cost
             average += cost * splits[path]
         for path in range(first[pair], first[pair + 1]):

@@ -39,6 +39,7 @@ def test_the_score_is_printed_and_written(
     assert "triangle.npz: mean 1.0" in capsys.readouterr().out
     assert score["steps"] == len(score["scores"]) == 16
     assert 1.0 <= score["mean"] <= 1.05
+    assert score["cpu_ms"] > 0
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,42 @@ def test_candidates_of_a_pair_differ() -> None:
     assert np.diff(paths.first).min() >= 2
 
 
-def test_a_network_in_two_parts_is_refused_with_the_nodes_named() -> None:
-    ends = np.array([[0, 1], [1, 0], [2, 3], [3, 2]])
-    topology = Topology(("a", "b", "c", "d"), ends[:, 0], ends[:, 1], np.ones(4), np.ones(4))
+def test_pairs_that_nothing_joins_have_no_path_and_stop_nobody() -> None:
+    ends = np.array([[0, 1], [1, 0], [2, 3], [3, 2], [1, 2]])
+    topology = Topology(("a", "b", "c", "d"), ends[:, 0], ends[:, 1], np.ones(5), np.ones(5))
+    planner = Planner(topology)
 
-    with pytest.raises(ValueError, match="no path leads from 'a' to 'c'"):
-        candidates(topology)
+    plan = planner.decide(np.ones((3, 4, 4)))
+
+    rows, columns = topology.pairs
+    apart = set(zip(rows[~plan.paths.has_path], columns[~plan.paths.has_path], strict=True))
+    assert apart == {(2, 0), (2, 1), (3, 0), (3, 1)}
+    np.testing.assert_allclose(plan.splits, 1.0)
+
+
+def test_links_one_way_and_nodes_without_demand_are_planned_for() -> None:
+    ends = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]])
+    topology = Topology(("a", "b", "c", "d"), ends[:, 0], ends[:, 1], np.full(5, 10.0), np.ones(5))
+    history = np.zeros((8, 4, 4))
+    history[:, 0, 2] = 10.0
+    planner, plan = Planner(topology), None
+
+    for step in range(1, 9):
+        plan = planner.decide(history[:step], plan)
+
+    assert plan is not None
+    assert_possible(planner, plan.splits)
+    assert plan.loads(topology.demands(history[-1])).max() == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_slots_of_every_hop_name_its_link() -> None:
+    paths = candidates(ring(7, chords=2))
+
+    slots, offsets, links = paths.supports
+
+    assert np.array_equal(links[slots], paths.links)
+    pair_of_hop = np.repeat(paths.pair_of, np.diff(paths.offsets))
+    assert np.all((slots >= offsets[pair_of_hop]) & (slots < offsets[pair_of_hop + 1]))
 
 
 def test_no_plan_beats_the_optimum_and_restricted_paths_come_close_to_it() -> None:
