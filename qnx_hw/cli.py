@@ -16,6 +16,7 @@ COMMANDS = {
     "desktop": "open the desktop app and attach it to running nodes",
     "keys": "prepare nodes' first secret; fetch keys as an application does",
     "pki": "make certificates for key managers and the applications they serve",
+    "users": "say who may use the API and the dashboard",
     "sim": "run a network file's simulated laboratory",
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",

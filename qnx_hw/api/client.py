@@ -15,10 +15,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from qnx_hw.api.access import AuditPage, Me, TokenView, UserView
 from qnx_hw.api.commands import (
+    AddUser,
+    ChangeUser,
     Command,
     Configure,
+    Draft,
     Nothing,
+    Revert,
     SetLoop,
     SetObjective,
     Setting,
@@ -42,6 +47,7 @@ from qnx_hw.api.schema import (
     Snapshot,
     View,
 )
+from qnx_hw.api.settings import FileVersion, Preview, Settings
 from qnx_hw.api.sse import SseDecoder
 from qnx_hw.api.traffic import Forecast, PlanView
 from qnx_hw.errors import ConfigError, QnxError
@@ -208,6 +214,72 @@ class NodeClient:
     def end_maintenance(self, source: str) -> MaintenanceView:
         """Let a link, node or instrument be heard again."""
         return self._post(("maintenance", source, "end"), MaintenanceView)
+
+    def settings(self) -> Settings:
+        """Return the network file and what it may say."""
+        return self._get("settings", Settings)
+
+    def preview(self, draft: Draft) -> Preview:
+        """Return what a draft of the network file would change, after all checks."""
+        return self._post(("settings", "preview"), Preview, draft)
+
+    def apply(self, draft: Draft) -> Settings:
+        """Change the network file; what can be is in force at once.
+
+        >>> path = ("links", "alice-bob", "coincidence_window_ps")
+        >>> draft = Draft(
+        ...     revision=client.settings().revision, changes=(Change(path=path, value=3000),)
+        ... )
+        >>> client.apply(draft)
+        """
+        return self._post(("settings", "apply"), Settings, draft)
+
+    def versions(self) -> tuple[FileVersion, ...]:
+        """Return the earlier network files, newest first."""
+        return self._get("settings/versions", tuple[FileVersion, ...])
+
+    def revert(self, number: int, *, revision: str) -> Settings:
+        """Go back to an earlier network file."""
+        body = Revert(number=number, revision=revision)
+        return self._post(("settings", "revert"), Settings, body)
+
+    def me(self) -> Me:
+        """Return who this client is to the node, and what it may."""
+        return self._get("me", Me)
+
+    def users(self) -> tuple[UserView, ...]:
+        """Return all users."""
+        return self._get("users", tuple[UserView, ...])
+
+    def add_user(self, user: AddUser) -> UserView:
+        """Add a user.
+
+        >>> client.add_user(AddUser(name="ann", password="twelve or more", right=Right.ADMIN))
+        """
+        return self._post(("users",), UserView, user)
+
+    def change_user(self, name: str, change: ChangeUser) -> UserView:
+        """Change a user's right or password."""
+        return self._post(("users", name), UserView, change)
+
+    def remove_user(self, name: str) -> UserView:
+        """Remove a user with all sessions and tokens."""
+        return self._post(("users", name, "remove"), UserView)
+
+    def tokens(self) -> tuple[TokenView, ...]:
+        """Return the tokens that this client may see."""
+        return self._get("tokens", tuple[TokenView, ...])
+
+    def remove_token(self, number: int) -> TokenView:
+        """End a token."""
+        return self._post(("tokens", str(number), "remove"), TokenView)
+
+    def audit(self, *, before: int | None = None, words: str = "") -> AuditPage:
+        """Return who changed what, newest first."""
+        query: dict[str, object] = {"words": words}
+        if before is not None:
+            query["before"] = before
+        return self._get("audit", AuditPage, query)
 
     def openapi(self) -> dict[str, Any]:
         """Return the API's OpenAPI document."""

@@ -101,7 +101,7 @@ async def demonstrate(settings: Settings) -> Result:
         initial.prepare(
             name, (network.folder_of(link.alice.node), network.folder_of(link.bob.node))
         )
-    host = Host(network, list(network.nodes))
+    host = Host(network, list(network.nodes), file=file)
     async with told_to_stop() as told, laboratory(file) as lab:
         watching = _Watch(host, screen, settings.blocks)
         async with asyncio.TaskGroup() as tasks:

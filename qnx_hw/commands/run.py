@@ -53,13 +53,16 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
 
     screen = Screen()
     names = arguments.node or list(network.nodes)
-    host = Host(network, names)
+    host = Host(network, names, file=arguments.file)
     taken = None
     if not arguments.no_api:
         alone = network.nodes[names[0]].api if len(names) == 1 else None
         # Of several processes on one machine, the first serves the address in the file.
         taken = bind(alone or network.api.listen, or_free_port=arguments.node is not None)
-        screen.say(f"API and dashboard: http://{taken.getsockname()[0]}:{taken.getsockname()[1]}")
+        scheme = "https" if network.api.certificate else "http"
+        screen.say(
+            f"API and dashboard: {scheme}://{taken.getsockname()[0]}:{taken.getsockname()[1]}"
+        )
     async with told_to_stop() as stop:
         await warm_up(screen.progress)
         async with host.running(taken):

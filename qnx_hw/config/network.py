@@ -32,6 +32,10 @@ class ApiSection(Section, frozen=True, kw_only=True):
     """`[api]`: where clients find the HTTP API and the dashboard."""
 
     listen: Address = "127.0.0.1:8470"
+    certificate: str = ""
+    """PEM file; with it the API speaks TLS. Needed where other machines can reach `listen`."""
+    key: str = ""
+    """PEM file of the certificate's private key."""
 
 
 class InstrumentSection(Section, frozen=True, kw_only=True):

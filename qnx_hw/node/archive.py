@@ -7,10 +7,12 @@ in two is put together again. The file is read and written in a thread of its ow
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,8 @@ import msgspec
 
 from qnx_hw.api.schema import Series
 from qnx_hw.node.worker import Worker
+
+log = logging.getLogger(__name__)
 
 LEVELS_S: Final = ((10.0, 1.5 * 86_400.0), (300.0, 31 * 86_400.0))
 """Length of a span and how long spans are kept."""
@@ -82,10 +86,13 @@ class Archive:
         return self._now() - self._flushed_s >= LEVELS_S[0][0]
 
     async def flush(self) -> None:
-        """Write what was added."""
+        """Write what was added; a disk that refuses costs history, nothing else."""
         spans, self._spans = self._spans, {}
         self._flushed_s = self._now()
-        await self._worker.call(self._write, spans)
+        try:
+            await self._worker.call(self._write, spans)
+        except sqlite3.Error as error:
+            log.warning("history could not be written: %s", error)
 
     async def read(self, key: Key, unit: str, since_s: float, until_s: float | None) -> Series:
         """Return a quantity's past, in the finest spans that reach back so far."""
@@ -108,8 +115,21 @@ class Archive:
             (self._id(key), step_s, start_s, span.count, span.total, span.low, span.high)
             for (key, step_s, start_s), span in spans.items()
         ]
+        with self._transaction():
+            self._file.executemany(_ADD, rows)
+            self._forget()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._file.execute("BEGIN")
-        self._file.executemany(_ADD, rows)
+        try:
+            yield
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
+
+    def _forget(self) -> None:
         if self._now() - self._forgot_s >= FORGET_INTERVAL_S:
             self._forgot_s = self._now()
             for step_s, kept_s in LEVELS_S:
@@ -117,7 +137,6 @@ class Archive:
                     "DELETE FROM spans WHERE step_s = ? AND start_s < ?",
                     (step_s, self._now() - kept_s),
                 )
-        self._file.execute("COMMIT")
 
     def _read(
         self,

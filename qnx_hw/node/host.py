@@ -6,13 +6,19 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings
@@ -20,10 +26,15 @@ from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError, Conflict, QnxError
+from qnx_hw.node.access import Access
 from qnx_hw.node.api import Api, Commands, InstrumentCommands, LinkCommands, RecordingCommands
+from qnx_hw.node.archive import Archive
 from qnx_hw.node.bank import Bank
-from qnx_hw.node.guard import own_hosts
+from qnx_hw.node.console import console_folder
+from qnx_hw.node.exposure import exposure
+from qnx_hw.node.guard import is_loopback
 from qnx_hw.node.history import KINDS_KEPT, History
+from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.node import MakeInstruments, Node
 from qnx_hw.node.recorder import Description, Recorder, versions
 from qnx_hw.node.recordings import finished, folder_name
@@ -48,7 +59,10 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         network: NetworkFile,
         names: Sequence[str],
         instruments: MakeInstruments = Bank,
+        *,
+        file: Path | None = None,
     ) -> None:
+        """Host `names` of a network; `file` is where it was read from, for those who change it."""
         for name in names:
             if name not in network.nodes:
                 known = ", ".join(network.nodes)
@@ -56,12 +70,14 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         self._network = network
         self._names = tuple(names)
         self._instruments = instruments
+        self._file = file
         self._recorder: Recorder | None = None
         urls = [each.url for name in names for each in network.nodes[name].instruments.values()]
         self.hub = Hub(
             network.network.name, is_simulated=any(network.is_simulated(url) for url in urls)
         )
         self.history = History()
+        self._archive: Archive | None = None
         self.nodes: dict[str, Node] = {}
         self._told_s: dict[tuple[str, str], float] = {}
 
@@ -69,6 +85,7 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
     async def running(self, api: socket.socket | None = None) -> AsyncIterator[None]:
         """Run the nodes, and the API on the bound socket `api`, while the context lasts."""
         async with AsyncExitStack() as stack:
+            serve = await self._open_api(stack, api) if api is not None else None
             for name in self._names:
                 opening = Node.open(self._network, name, self._tell, self._instruments)
                 self.nodes[name] = await stack.enter_async_context(opening)
@@ -78,8 +95,8 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             publishing = tasks.create_task(self._publish())
             stack.callback(publishing.cancel)
-            if api is not None:
-                await self._serve(stack, api)
+            if serve is not None:
+                await stack.enter_async_context(serve)
             self.hub.tell(Level.INFO, "node", f"running {', '.join(self._names)}")
             yield
 
@@ -209,12 +226,28 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         self._told_s = {key: at for key, at in self._told_s.items() if now_s - at < SAME_MOMENT_S}
         self._told_s[source, message] = now_s
 
-    async def _serve(self, stack: AsyncExitStack, taken: socket.socket) -> None:
+    async def _open_api(
+        self, stack: AsyncExitStack, taken: socket.socket
+    ) -> AbstractAsyncContextManager[None]:
+        """Open what the API keeps, and return the serving of it; refuse what would be unsafe."""
         host, port = taken.getsockname()[:2]
-        api = Api(self.hub, self.history, Commands(links=self, instruments=self, recordings=self))
-        app = api.application(dashboard_pages(), sorted(own_hosts(host, port)))
-        await stack.enter_async_context(serving(app, taken))
-        stack.callback(api.close)
+        folder = console_folder(self._network, self._names)
+        access = stack.enter_context(
+            Access.open(folder / "access.sqlite", is_loopback=is_loopback(host))
+        )
+        shown = exposure(host, port, self._network.api, access.gate.accounts)
+        self._archive = Archive(folder / "history.sqlite")
+        stack.push_async_callback(self._archive.close)
+        self.history = History(self._archive)
+        commands = Commands(
+            links=self,
+            instruments=self,
+            recordings=self,
+            network_file=Keeper(self._file, access.database) if self._file else None,
+        )
+        api = Api(self.hub, self.history, commands, access)
+        app = api.application(dashboard_pages(), shown.hosts, is_tls=shown.tls is not None)
+        return _serving(api, app, taken, shown.tls)
 
     async def _publish(self) -> None:
         sampled_s = time.monotonic()
@@ -227,6 +260,8 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
                 for kind in KINDS_KEPT.values():
                     for view in self.hub.latest(kind):
                         self.history.sample(view, time.time())
+                if self._archive is not None and self._archive.is_due:
+                    await self._archive.flush()
 
     def _stop_nodes(self) -> None:
         """Begin to stop all nodes at once, so that they do not wait for each other."""
@@ -262,6 +297,17 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
             pool_bits=0,
             pool_capacity_bits=0,
         )
+
+
+@asynccontextmanager
+async def _serving(
+    api: Api, app: ASGIApp, taken: socket.socket, tls: tuple[Path, Path] | None
+) -> AsyncIterator[None]:
+    async with serving(app, taken, tls):
+        try:
+            yield
+        finally:
+            api.close()
 
 
 def dashboard_pages() -> list[BaseRoute]:

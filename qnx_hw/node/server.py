@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -34,8 +35,10 @@ def bind(address: str, *, or_free_port: bool = False) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, taken: socket.socket) -> AsyncIterator[None]:
-    """Serve `app` on a bound socket while the context lasts."""
+async def serving(
+    app: ASGIApp, taken: socket.socket, tls: tuple[Path, Path] | None = None
+) -> AsyncIterator[None]:
+    """Serve `app` on a bound socket while the context lasts; `tls` is (certificate, key)."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -49,6 +52,8 @@ async def serving(app: ASGIApp, taken: socket.socket) -> AsyncIterator[None]:
             timeout_keep_alive=30,
             timeout_graceful_shutdown=1,
             limit_concurrency=200,
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
         )
     )
     async with asyncio.TaskGroup() as tasks:

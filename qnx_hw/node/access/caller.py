@@ -32,3 +32,5 @@ class Caller:
 
 EVERYBODY_HERE = Caller("local", Right.ADMIN)
 """Whoever sits at this machine, while it has no users."""
+NOBODY = Caller("nobody", Right.VIEW)
+"""Somebody who has not logged in; may see the way in and nothing else."""

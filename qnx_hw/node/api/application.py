@@ -13,7 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from qnx_hw.api.access import AuditRow
+from qnx_hw.node.access import Access
+from qnx_hw.node.access.audit import Audit
 from qnx_hw.node.access.caller import Caller
+from qnx_hw.node.api.accounts import People
 from qnx_hw.node.api.document import openapi, reference
 from qnx_hw.node.api.events import Events
 from qnx_hw.node.api.history import Past
@@ -23,10 +27,12 @@ from qnx_hw.node.api.loops import LoopCommands, Loops
 from qnx_hw.node.api.operation import Call, Operation
 from qnx_hw.node.api.recordings import RecordingCommands, Recordings
 from qnx_hw.node.api.routing import Routing, RoutingCommands
+from qnx_hw.node.api.settings import NetworkFileSettings
 from qnx_hw.node.api.state import State
 from qnx_hw.node.api.surface import Journal, routes
 from qnx_hw.node.guard import Guard, JsonResponse, problem
 from qnx_hw.node.history import History
+from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.state import Hub
 
 
@@ -39,13 +45,15 @@ class Commands:
     loops: LoopCommands | None = None
     routing: RoutingCommands | None = None
     recordings: RecordingCommands | None = None
+    network_file: Keeper | None = None
 
 
 class Api:
     """All operations, over one hub and one history."""
 
-    def __init__(self, hub: Hub, history: History, commands: Commands) -> None:
-        self._state = State(hub)
+    def __init__(self, hub: Hub, history: History, commands: Commands, access: Access) -> None:
+        self._access = access
+        self._state = State(hub, access.gate.accounts)
         parts = (
             self._state,
             Links(hub, commands.links),
@@ -55,6 +63,8 @@ class Api:
             Events(hub),
             Past(hub, history),
             Recordings(commands.recordings),
+            NetworkFileSettings(commands.network_file, commands.links, commands.instruments),
+            People(access.gate, access.audit),
         )
         self.operations: list[Operation] = [each for part in parts for each in part.operations()]
         self.operations.append(
@@ -65,11 +75,14 @@ class Api:
         )  # fmt: skip
         self._openapi: dict[str, Any] = {}
 
-    def application(self, pages: Sequence[BaseRoute], hosts: Sequence[str]) -> Starlette:
+    def application(
+        self, pages: Sequence[BaseRoute], hosts: Sequence[str], *, is_tls: bool = False
+    ) -> Starlette:
         """Return the ASGI application for an address whose `Host` values are `hosts`."""
+        gate = self._access.gate
         return Starlette(
-            routes=[*routes(self.operations, _Silent()), *pages],
-            middleware=[Middleware(Guard, hosts=hosts)],
+            routes=[*routes(self.operations, _Book(self._access.audit)), *pages],
+            middleware=[Middleware(Guard, hosts=hosts, gate=gate, is_tls=is_tls)],
             exception_handlers={HTTPException: _refused},
         )
 
@@ -84,12 +97,33 @@ class Api:
 
 def reference_page() -> str:
     """Return the reference page of the whole API."""
-    return reference(Api(Hub("", is_simulated=False), History(), Commands()).operations)
+    hub = Hub("", is_simulated=False)
+    with Access.open(":memory:", is_loopback=True) as access:
+        return reference(Api(hub, History(), Commands(), access).operations)
 
 
-class _Silent(Journal):
+class _Book(Journal):
+    """Writes changes into the audit."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
     def write(self, caller: Caller, what: str, call: Call | None, status: int, error: str) -> None:
-        return
+        """Write down that somebody changed something, or tried to."""
+        before, after = (call.before, call.after) if call is not None else ("", "")
+        self._audit.add(
+            AuditRow(
+                number=0,
+                time_s=0.0,
+                who=caller.name,
+                address=caller.address,
+                what=what,
+                before=before,
+                after=after,
+                status=status,
+                error=error,
+            )
+        )
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from qnx_hw.api.schema import Snapshot
+from qnx_hw.node.access.accounts import Accounts
 from qnx_hw.node.api.operation import Call, Operation
 from qnx_hw.node.state import KINDS, Hub
 
@@ -19,8 +20,9 @@ KEEP_ALIVE_S = 1.0
 class State:
     """Shows the hub."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, accounts: Accounts) -> None:
         self._hub = hub
+        self._accounts = accounts
         self._closing = False
 
     def operations(self) -> list[Operation]:
@@ -48,19 +50,19 @@ class State:
 
     async def _stream(self, call: Call) -> Response:
         return StreamingResponse(
-            self._events(call.last_event_id),
+            self._events(call),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    async def _events(self, last_event_id: str) -> AsyncIterator[bytes]:
-        number = self._hub.number
+    async def _events(self, call: Call) -> AsyncIterator[bytes]:
+        number, last_event_id = self._hub.number, call.last_event_id
         if last_event_id.isdecimal() and self._hub.remembers(int(last_event_id[:18])):
             number = int(last_event_id)
             yield b": welcome back\n\n"
         else:
             yield _event("snapshot", number, self._hub.snapshot())
-        while not self._closing:
+        while not self._closing and self._accounts.is_still_good(call.caller):
             if not await self._hub.changed(number, timeout_s=KEEP_ALIVE_S):
                 yield b"event: alive\ndata: {}\n\n"
                 continue

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from qnx_hw.api.commands import Command, Nothing
-from qnx_hw.errors import QnxError
+from qnx_hw.errors import ConfigError, QnxError
 from qnx_hw.node.access.caller import Caller
 from qnx_hw.node.api.operation import PREFIX, Call, Operation, Refused
 from qnx_hw.node.guard import JsonResponse, problem
@@ -70,6 +70,9 @@ async def _answer(operation: Operation, request: Request) -> tuple[Call | None, 
         return call, result if isinstance(result, Response) else JsonResponse(result), ""
     except Refused as error:
         return call, problem(error.status, str(error), error.field), str(error)
+    except ConfigError as error:
+        place = re.search(r"`\$\.?([^`]*)`", str(error))
+        return call, problem(400, str(error), place[1] if place else ""), str(error)
     except QnxError as error:
         return call, problem(409, str(error)), str(error)
 
