@@ -1,0 +1,222 @@
+"""What a polarization controller does to the light: a stack of retarders, with limits and errors.
+
+Each element turns the Poincaré sphere about an axis in the linear plane: a plate at angle θ about
+(sin 2θ, 0, cos 2θ) (order x, y, z) by its retardance. The light passes the elements in the order of
+the axes. Every element has two small unknowns that an estimate may fit: its retardance (rad; for
+driven elements relative) and its zero (rad on the sphere).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from qnx_hw.control.polarization.rotations import Real, turn
+from qnx_hw.errors import ConfigError
+from qnx_hw.instruments.values import AxisKind, AxisRange, PolarizationCapabilities
+
+QUARTER_WAVE_RAD = np.pi / 2
+HALF_WAVE_RAD = np.pi
+
+
+class Element(Protocol):
+    """One retarder."""
+
+    @property
+    @abstractmethod
+    def sigmas(self) -> tuple[float, float]:
+        """How far, as a standard deviation, the two unknowns may be from zero."""
+
+    @abstractmethod
+    def vectors(self, values: Real, errors: Real) -> Real:
+        """Return rotation vectors (n, 3) for values (n,) and unknowns (n, 2)."""
+
+    @abstractmethod
+    def spread(self, parts: Real, axis: AxisRange) -> Real:
+        """Return values that cover the element's effect evenly, for parts from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotatingPlate(Element):
+    """A wave plate, or a fibre paddle, at a set angle in degrees."""
+
+    retardance_rad: float
+    sigmas: tuple[float, float] = (np.deg2rad(5.0), np.deg2rad(2.0))
+
+    def vectors(self, values: Real, errors: Real) -> Real:
+        """Return rotation vectors; the zero's error is the doubled angle."""
+        angle = 2 * np.deg2rad(values) + errors[:, 1]
+        size = self.retardance_rad + errors[:, 0]
+        return np.stack([size * np.sin(angle), 0 * size, size * np.cos(angle)], axis=1)
+
+    def spread(self, parts: Real, axis: AxisRange) -> Real:
+        """Return angles, evenly."""
+        return axis.low + parts * (axis.high - axis.low)
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenRetarder(Element):
+    """A squeezer or liquid crystal at a fixed angle, its retardance a curve over the voltage."""
+
+    angle_deg: float
+    curve: tuple[tuple[float, float], ...]
+    """Voltage and retardance in rad, rising in voltage; straight lines between."""
+    sigmas: tuple[float, float] = (0.03, 0.1)
+
+    def vectors(self, values: Real, errors: Real) -> Real:
+        """Return rotation vectors."""
+        volts, retardances = np.array(self.curve).T
+        size = np.interp(values, volts, retardances) * (1 + errors[:, 0]) + errors[:, 1]
+        angle = 2 * np.deg2rad(self.angle_deg)
+        return np.stack([size * np.sin(angle), 0 * size, size * np.cos(angle)], axis=1)
+
+    def spread(self, parts: Real, axis: AxisRange) -> Real:
+        """Return voltages that are even in retardance."""
+        volts, retardances = np.array(self.curve).T
+        order = np.argsort(retardances)
+        wanted = retardances.min() + parts * np.ptp(retardances)
+        found = np.interp(wanted, retardances[order], volts[order])
+        return np.asarray(np.clip(found, axis.low, axis.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Actuator:
+    """A controller's elements with the ranges and speeds of their axes."""
+
+    elements: tuple[Element, ...]
+    axes: tuple[AxisRange, ...]
+    settle_s: float = 0.0
+    update_rate_hz: float = 100.0
+    backlash: tuple[float, ...] = field(default=())
+    """By how much each axis falls short when it comes from above, in its unit; empty is none."""
+
+    def rotations(self, values: Real, errors: Real | None = None) -> Real:
+        """Return what settings (n, axes) with unknowns (n, axes, 2) do to the sphere: (n, 3, 3)."""
+        if errors is None:
+            errors = np.zeros((len(values), len(self.elements), 2))
+        whole = np.broadcast_to(np.eye(3), (len(values), 3, 3))
+        for number, element in enumerate(self.elements):
+            whole = turn(element.vectors(values[:, number], errors[:, number])) @ whole
+        return np.asarray(whole)
+
+    @property
+    def lows(self) -> Real:
+        """The lowest value of each axis."""
+        return np.array([axis.low for axis in self.axes])
+
+    @property
+    def highs(self) -> Real:
+        """The highest value of each axis."""
+        return np.array([axis.high for axis in self.axes])
+
+    def within(self, values: Real) -> Real:
+        """Return settings (..., axes) brought into range: periodic axes wrapped, others cut off."""
+        periodic = np.array([axis.periodic for axis in self.axes])
+        span = self.highs - self.lows
+        wrapped = self.lows + np.mod(values - self.lows, span)
+        return np.where(periodic, wrapped, np.clip(values, self.lows, self.highs))
+
+    def steps(self, start: Real, end: Real) -> Real:
+        """Return how far each axis goes (..., axes), the short way round where it may."""
+        periodic = np.array([axis.periodic for axis in self.axes])
+        span = self.highs - self.lows
+        step = end - start
+        return np.where(periodic, step - span * np.round(step / span), step)
+
+    def move_time_s(self, start: Real, end: Real) -> Real:
+        """Return how long moves (..., axes) take, settling included."""
+        speeds = np.array([axis.speed_per_s or np.inf for axis in self.axes])
+        slowest = np.max(np.abs(self.steps(start, end)) / speeds, axis=-1)
+        return np.asarray(np.maximum(slowest + self.settle_s, 1 / self.update_rate_hz))
+
+    def approach(self, start: Sequence[float], end: Sequence[float]) -> tuple[float, ...] | None:
+        """Return where to go first, so that every axis reaches `end` from below; None if nowhere.
+
+        Axes with backlash then always stand on the same flank of their gears.
+        """
+        if not self.backlash:
+            return None
+        step = self.steps(np.array(start), np.array(end))
+        slack = np.array(self.backlash)
+        via = np.where((step < 0) & (slack > 0), np.array(end) - 2 * slack, np.array(end))
+        via = self.within(via)
+        return tuple(via.tolist()) if np.any(via != np.array(end)) else None
+
+    @property
+    def error_sigmas(self) -> Real:
+        """Prior standard deviations of all unknowns, (axes, 2)."""
+        return np.array([element.sigmas for element in self.elements])
+
+    @property
+    def resting(self) -> tuple[float, ...]:
+        """The middle of every range: a safe place from which to search."""
+        return tuple(((self.lows + self.highs) / 2).tolist())
+
+
+PLATES = {
+    2: (QUARTER_WAVE_RAD, HALF_WAVE_RAD),
+    3: (QUARTER_WAVE_RAD, HALF_WAVE_RAD, QUARTER_WAVE_RAD),
+}
+"""The usual order of rotating elements."""
+
+# Half-wave voltage of a squeezer of this kind at 1550 nm (typical; calibrate the piece you have).
+SQUEEZER_VOLTS_PER_HALF_WAVE = 1.5
+# A full-wave liquid crystal: flat below its threshold, steepest near 2 V (typical).
+CRYSTAL_CURVE = (
+    (0.0, 2.2 * np.pi),
+    (1.0, 2.15 * np.pi),
+    (1.5, 1.8 * np.pi),
+    (2.0, 1.3 * np.pi),
+    (2.5, 0.95 * np.pi),
+    (3.5, 0.6 * np.pi),
+    (5.0, 0.36 * np.pi),
+    (7.0, 0.24 * np.pi),
+    (10.0, 0.16 * np.pi),
+    (25.0, 0.06 * np.pi),
+)
+
+
+def actuator_of(
+    capabilities: PolarizationCapabilities,
+    *,
+    retardances_rad: Sequence[float] = (),
+    backlash: Sequence[float] = (),
+) -> Actuator:
+    """Return the model of a controller as it is usually built.
+
+    Rotating elements are quarter, half and quarter wave unless `retardances_rad` says otherwise;
+    driven ones stand at 0, 45, 0, 45 degrees in turn.
+    """
+    kinds = {axis.kind for axis in capabilities.axes}
+    n_axes = len(capabilities.axes)
+    elements: tuple[Element, ...]
+    if kinds <= {AxisKind.PADDLE_ANGLE, AxisKind.WAVE_PLATE_ANGLE}:
+        plates = tuple(retardances_rad) or PLATES.get(n_axes, ())
+        if len(plates) != n_axes:
+            raise ConfigError(f"{n_axes} rotating axes need {n_axes} retardances")
+        elements = tuple(RotatingPlate(each) for each in plates)
+    elif kinds == {AxisKind.SQUEEZER_VOLTAGE}:
+        elements = tuple(
+            DrivenRetarder(45.0 * (number % 2), _straight(axis))
+            for number, axis in enumerate(capabilities.axes)
+        )
+    elif kinds == {AxisKind.RETARDANCE_VOLTAGE}:
+        elements = tuple(DrivenRetarder(45.0 * (n % 2), CRYSTAL_CURVE) for n in range(n_axes))
+    else:
+        raise ConfigError("a controller with axes of different kinds needs a model of its own")
+    return Actuator(
+        elements,
+        capabilities.axes,
+        capabilities.settle_s,
+        capabilities.update_rate_hz,
+        tuple(backlash),
+    )
+
+
+def _straight(axis: AxisRange) -> tuple[tuple[float, float], ...]:
+    rad_per_v = np.pi / SQUEEZER_VOLTS_PER_HALF_WAVE
+    return (axis.low, axis.low * rad_per_v), (axis.high, axis.high * rad_per_v)

@@ -1,0 +1,39 @@
+"""Rotations of the Poincaré sphere as 3 × 3 matrices; axes x (D/A), y (R/L), z (H/V)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float64]
+
+_LEVI_CIVITA: Real = np.zeros((3, 3, 3))
+for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    _LEVI_CIVITA[_i, _j, _k], _LEVI_CIVITA[_i, _k, _j] = -1.0, 1.0
+
+
+def turn(vectors: Real) -> Real:
+    """Return the rotations by |a| rad about a, for vectors a of shape (..., 3) (Rodrigues)."""
+    angle = np.sqrt(np.sum(vectors * vectors, axis=-1))[..., None, None]
+    cross = np.einsum("ijk,...k->...ij", _LEVI_CIVITA, vectors)
+    sine = np.sinc(angle / np.pi)
+    versine = np.sinc(angle / (2 * np.pi)) ** 2 / 2
+    return np.asarray(np.eye(3) + sine * cross + versine * (cross @ cross))
+
+
+def angle_between(first: Real, second: Real) -> Real:
+    """Return by how many rad rotations of shape (..., 3, 3) differ."""
+    trace = np.einsum("...ij,...ij->...", first, second)
+    return np.asarray(np.arccos(np.clip((trace - 1) / 2, -1.0, 1.0)))
+
+
+def scattered(count: int, rng: np.random.Generator) -> Real:
+    """Return Haar-random rotations."""
+    q = rng.standard_normal((count, 4))
+    w, x, y, z = (q / np.linalg.norm(q, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)

@@ -1,0 +1,56 @@
+"""The searches that look at the error rate alone, and the names they go by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from actuators import actuator
+
+from qnx_hw.control.polarization import Measurement, make
+from qnx_hw.control.polarization.rehearsal import Rehearsal
+from qnx_hw.errors import ConfigError
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["model", "coordinate", "spsa", "line", "nelder-mead"])
+def test_every_algorithm_brings_the_error_rate_down(name: str) -> None:
+    made = actuator("plates")
+    ends = []
+    for seed in (1, 2, 3):
+        fibre = Rehearsal(made, np.random.default_rng(seed))
+        policy = make(name, made, target=0.0 if name == "model" else 0.03)
+        least = fibre.excess
+        for _ in range(6 if name == "model" else 400):
+            decision = policy.observe(fibre.measure(20_000))
+            if decision.move_to is not None:
+                fibre.move(decision.move_to)
+            least = min(least, fibre.excess)
+        ends.append(least)
+
+    assert np.median(ends) < (0.01 if name == "model" else 0.06)
+
+
+def test_a_search_rests_at_its_target() -> None:
+    policy = make("coordinate", actuator("plates"), target=0.03)
+
+    decision = policy.observe(
+        Measurement((0.0,) * 3, ((990, 500), (500, 990)), ((1000, 1000), (1000, 1000)))
+    )
+
+    assert decision.move_to is None
+
+
+def test_an_unknown_algorithm_is_named() -> None:
+    with pytest.raises(ConfigError, match="'magic'"):
+        make("magic", actuator("plates"), target=0.0)
+
+
+def test_the_matrix_of_a_block_is_read_for_the_controllers_end() -> None:
+    matrix = ((40, 10, 30, 20), (10, 40, 20, 30), (5, 45, 60, 0), (45, 5, 0, 60))
+
+    bob = Measurement.of_matrix(matrix, (), near_is_rows=False, tested=(10, 12))
+    alice = Measurement.of_matrix(matrix, (), near_is_rows=True, tested=(10, 12))
+
+    assert bob.rounds == ((10, 100), (100, 12))
+    assert bob.equal == ((8, 60), (10, 12))
+    assert alice.equal == ((8, 10), (60, 12))
