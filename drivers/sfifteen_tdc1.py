@@ -224,7 +224,7 @@ class Tdc1(TimeTagger):
             try:
                 self._held.halt(ABORT)
                 self._end_stream()
-                self._held.link().drain()
+                self._held.link().drain(fenced=True)
             except NotConnected:
                 self._end_stream()
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "pki": "make certificates for key managers and the applications they serve",
     "users": "say who may use the API and the dashboard",
     "sim": "run a network file's simulated laboratory",
+    "check": "see whether a driver keeps its promises on an instrument",
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",
     "replay": "run a recording again through the same links and screens",

@@ -79,6 +79,7 @@ class Link:
         self._error: InstrumentError | None = None
         self._closing = False
         self._drain_wanted: Future[bytes] | None = None
+        self._is_fence_wanted = False
         # Everything below is the I/O thread's alone.
         self._active: Request | None = None
         self._outgoing = bytearray()
@@ -88,7 +89,8 @@ class Link:
         self._draining: list[Future[bytes]] = []
         self._received_at_s = 0.0
         self._alive_at_s = 0.0
-        self._waker, self._woken = socket.socketpair()
+        self._waker: socket.socket
+        self._woken: socket.socket
         self._thread = threading.Thread(target=self._run, name=f"link {name}", daemon=True)
 
     def open(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -97,9 +99,8 @@ class Link:
             self._wire.open(timeout_s=timeout_s)
         except NotConnected as error:
             self._error = error
-            self._waker.close()
-            self._woken.close()
             raise
+        self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._thread.start()
@@ -165,12 +166,17 @@ class Link:
         self._wake()
         return request.future
 
-    def drain(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Discard what arrives until the line is quiet."""
+    def drain(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, fenced: bool = False) -> None:
+        """Discard what arrives until the line is quiet.
+
+        `fenced` has the next request wait for the fence, too: what a stream left behind may come
+        after a pause.
+        """
         with self._lock:
             self._check_open()
             future = self._drain_wanted or Future()
             self._drain_wanted = future
+            self._is_fence_wanted |= fenced
         self._wake()
         self._wait(future, timeout_s + LONGEST_DRAIN_S)
 
@@ -213,6 +219,8 @@ class Link:
                 raise InstrumentTimeout(f"the link of '{self.name}' is stuck") from error
 
     def _wake(self) -> None:
+        if self._thread.ident is None:
+            return
         try:
             self._waker.send(b"\0")
         except (BlockingIOError, OSError):
@@ -293,6 +301,8 @@ class Link:
     def _start_wanted_drain(self, now_s: float) -> None:
         with self._lock:
             wanted, self._drain_wanted = self._drain_wanted, None
+            is_fenced, self._is_fence_wanted = self._is_fence_wanted, False
+        self._is_fence_due |= is_fenced
         if wanted is not None:
             self._draining.append(wanted)
             self._suspect(now_s)

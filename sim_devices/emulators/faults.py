@@ -97,6 +97,15 @@ class Faults:
         """Let nothing more happen."""
         self._faults.clear()
 
+    def lasts(self, kind: FaultKind, now_s: float) -> bool:
+        """Tell whether a fault with a duration is on now."""
+        return any(
+            fault.kind is kind
+            and fault.lasting_s is not None
+            and fault.at_s <= now_s < fault.at_s + fault.lasting_s
+            for fault in list(self._faults)
+        )
+
     def strikes(self, kind: FaultKind, now_s: float) -> bool:
         """Tell whether `kind` happens now, and use up a fault that happens once."""
         for fault in list(self._faults):

@@ -35,6 +35,7 @@ class PolatisEmulator(ScpiEmulator):
         )
         self._boot_mode = "AUT"
         self._settled_s = 0.0
+        self._is_failing = False
         self._states = dict.fromkeys(range(1, self._n_ingress + self._n_egress + 1), "E")
         self.reset()
 
@@ -47,10 +48,19 @@ class PolatisEmulator(ScpiEmulator):
         return max(now_s, self._settled_s)
 
     def elapse(self, now_s: float) -> None:
-        """Let a port fail when it is time."""
-        if self.faults.strikes(FaultKind.DEVICE_ERROR, now_s):
-            self._states[1] = "F"
-            self._egress_of.pop(1, None)
+        """Let a port fail when it is time, for as long as the fault lasts, or for good."""
+        if self.faults.lasts(FaultKind.DEVICE_ERROR, now_s):
+            self._is_failing = True
+            self._fail()
+        elif self._is_failing:
+            self._is_failing = False
+            self._states[1] = "E"
+        elif self.faults.strikes(FaultKind.DEVICE_ERROR, now_s):
+            self._fail()
+
+    def _fail(self) -> None:
+        self._states[1] = "F"
+        self._egress_of.pop(1, None)
 
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
         """Obey one command."""

@@ -68,15 +68,17 @@ def emulated(driver: str, *listen: str) -> Iterator[Place]:
 class Inside(Saboteur):
     """Has an emulator misbehave from within, as no wire can."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    def __init__(self, place: Place) -> None:
+        self._faults = place.faults
+        # A broken port of a switch is broken until it is repaired; other errors come once.
+        self._lasting_s = 3600.0 if place.driver == "polatis" else None
 
     @property
     def skills(self) -> frozenset[Sabotage]:
         return frozenset(DEVICE_FAULTS)
 
     def strike(self, sabotage: Sabotage) -> None:
-        self._faults.add(Fault(DEVICE_FAULTS[sabotage], 0.0))
+        self._faults.add(Fault(DEVICE_FAULTS[sabotage], 0.0, self._lasting_s))
 
     def heal(self) -> None:
         self._faults.clear()

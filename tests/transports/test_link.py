@@ -131,6 +131,27 @@ def test_a_fence_holds_back_a_reply_however_late() -> None:
         assert second.result(LONG_S) == b"12"
 
 
+def test_a_fenced_drain_holds_back_what_comes_after_a_pause() -> None:
+    asked = threading.Event()
+
+    def answer(chunk: bytes) -> bytes:
+        if b"who" in chunk:
+            asked.set()
+        return b"12\n" if b"number" in chunk else b""
+
+    traits = LinkTraits(quiet_s=0.01, fence=Fence(b"who\n", lambda m: m.endswith(b"me")))
+    with (
+        pipe_device(answer) as (near, far),
+        opened(SocketWire(near), traits=traits) as link,
+    ):
+        link.drain(fenced=True)
+        waiting = link.submit(b"number\n", bytes.isdigit, timeout_s=LONG_S)
+        assert asked.wait(LONG_S)
+        far.sendall(b"11\nrest of a stream: me\n")
+
+        assert waiting.result(LONG_S) == b"12"
+
+
 def test_a_lost_wire_fails_what_waits_and_what_comes() -> None:
     with (
         TcpDevice(lambda _: b"") as device,

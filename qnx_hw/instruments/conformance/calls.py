@@ -108,6 +108,11 @@ def _tagger(tagger: TimeTagger) -> tuple[Call, ...]:
         with tagger.start_stream(block_s=BLOCK_S) as opened:
             return [opened.read(timeout_s=timeout_s) for _ in range(3)]
 
+    streams = (
+        ()
+        if tagger.capabilities.counts_only
+        else (Call("stream", stream, stream_flaw, own_deadline_s=5.0),)
+    )
     return (
         Call(
             "count_rates",
@@ -127,11 +132,12 @@ def _tagger(tagger: TimeTagger) -> tuple[Call, ...]:
             lambda turn, held: "" if held is Reference.INTERNAL else f"the clock is {held}",
             True,
         ),
-        Call("stream", stream, _stream_flaw, own_deadline_s=5.0),
+        *streams,
     )
 
 
-def _stream_flaw(turn: int, blocks: object) -> str:
+def stream_flaw(turn: int, blocks: object) -> str:
+    """Say what is wrong with consecutive blocks of a stream."""
     assert isinstance(blocks, list)
     if any(a.end_ps != b.start_ps for a, b in pairwise(blocks)):
         return "blocks do not join"
@@ -173,7 +179,7 @@ def _detector(detector: PhotonDetector) -> tuple[Call, ...]:
         )
     if limits.bias_unit:
         low, high = limits.bias_range
-        step = (high - low) / 1000
+        step = (high - low) / 100
         calls.append(
             Call(
                 "set_bias",

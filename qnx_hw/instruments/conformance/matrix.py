@@ -8,14 +8,19 @@ that it lost its wire, it is connected again first, as a supervisor would.
 
 from __future__ import annotations
 
+from typing import Any
+
 from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, Unsupported
-from qnx_hw.instruments.conformance.calls import Call, calls_of
+from qnx_hw.instruments.conformance.calls import BLOCK_S, Call, calls_of, stream_flaw
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
 from qnx_hw.instruments.conformance.subject import Subject, within
 from qnx_hw.instruments.conformance.suite import NO_CONSENT, ask
-from qnx_hw.instruments.values import InstrumentState
+from qnx_hw.instruments.families import TagStream
+from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.instruments.values import Family, InstrumentState
 
+NOT_A_SKILL = "only an emulator that is told to can do this"
 LOST = {InstrumentState.DISCONNECTED, InstrumentState.FAULT}
 
 
@@ -33,6 +38,15 @@ def run_matrix(
                 checks.append(
                     judge(name, lambda kind=kind, call=call: _cell(subject, saboteur, kind, call))  # type: ignore[misc]
                 )
+            if subject.instrument.family is Family.TIME_TAGGER and any(
+                call.name == "stream" for call in calls
+            ):
+                checks.append(
+                    judge(
+                        f"{kind} × stream under way",
+                        lambda kind=kind: _stream_under_way(subject, saboteur, kind),  # type: ignore[misc]
+                    )
+                )
             checks.append(
                 judge(f"{kind} × close", lambda kind=kind: _closing(subject, saboteur, kind))  # type: ignore[misc]
             )
@@ -44,11 +58,11 @@ def run_matrix(
 
 def _cell(subject: Subject, saboteur: Saboteur, kind: Sabotage, call: Call) -> str:
     if kind not in saboteur.skills:
-        raise Skipped("only an emulator that is told to can do this")
+        raise Skipped(NOT_A_SKILL)
     if call.changes and not subject.consent:
         raise Skipped(NO_CONSENT)
     _ensure_connected(subject)
-    ask(subject, call, 0)
+    _healthy(subject, call, 0)
     saboteur.strike(kind)
     try:
         what = _sabotaged(subject, call)
@@ -56,13 +70,13 @@ def _cell(subject: Subject, saboteur: Saboteur, kind: Sabotage, call: Call) -> s
         saboteur.heal()
     _ensure_connected(subject)
     for turn in (2, 3):
-        _next_answer(subject, call, turn)
+        _healthy(subject, call, turn)
     return what
 
 
 def _sabotaged(subject: Subject, call: Call) -> str:
     patience = subject.patience
-    limit_s = call.own_deadline_s + patience.usual_s + patience.sabotaged_s + patience.grace_s
+    limit_s = call.own_deadline_s + patience.sabotaged_s + patience.grace_s
     try:
         answer = within(limit_s, call.name, lambda: call.act(1, patience.sabotaged_s))
     except InstrumentError as error:
@@ -73,8 +87,44 @@ def _sabotaged(subject: Subject, call: Call) -> str:
     return "the right answer all the same"
 
 
-def _next_answer(subject: Subject, call: Call, turn: int) -> None:
-    """Ask after healing; an error that the device itself has kept may come out once."""
+def _stream_under_way(subject: Subject, saboteur: Saboteur, kind: Sabotage) -> str:
+    """Begin a stream, strike, and read on: blocks join, or an error ends it."""
+    if kind not in saboteur.skills:
+        raise Skipped(NOT_A_SKILL)
+    tagger: Any = subject.instrument  # Any: its family says that it is a TimeTagger
+    _ensure_connected(subject)
+    stream: TagStream = tagger.start_stream(block_s=BLOCK_S)
+    blocks = [stream.read(timeout_s=subject.patience.usual_s)]
+    saboteur.strike(kind)
+    what = "the stream went on"
+    try:
+        for _ in range(3):
+            blocks.append(_block(subject, stream))
+    except InstrumentError as error:
+        what = f"{type(error).__name__}: {error}"
+    finally:
+        saboteur.heal()
+        within(subject.patience.usual_s + subject.patience.grace_s, "close", stream.close)
+    flaw = stream_flaw(0, blocks)
+    if flaw:
+        raise Failed(f"{flaw} ({what})")
+    _ensure_connected(subject)
+    with tagger.start_stream(block_s=BLOCK_S) as again:
+        again.read(timeout_s=subject.patience.usual_s)
+    return what
+
+
+def _block(subject: Subject, stream: TagStream) -> TagBlock:
+    patience = subject.patience
+    return within(
+        patience.sabotaged_s + patience.grace_s,
+        "reading the stream",
+        lambda: stream.read(timeout_s=patience.sabotaged_s),
+    )
+
+
+def _healthy(subject: Subject, call: Call, turn: int) -> None:
+    """Ask and check; an error that the device itself has kept since before may come out once."""
     try:
         ask(subject, call, turn)
     except InstrumentRefused:
@@ -93,14 +143,14 @@ def _answers(subject: Subject) -> bool:
         subject.instrument.settings(timeout_s=subject.patience.usual_s)
     except NotConnected:
         return False
-    except Unsupported:
+    except (InstrumentRefused, Unsupported):
         return True
     return True
 
 
 def _closing(subject: Subject, saboteur: Saboteur, kind: Sabotage) -> str:
     if kind not in saboteur.skills:
-        raise Skipped("only an emulator that is told to can do this")
+        raise Skipped(NOT_A_SKILL)
     _ensure_connected(subject)
     saboteur.strike(kind)
     try:

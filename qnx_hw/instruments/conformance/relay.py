@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from qnx_hw.errors import NotConnected
+from qnx_hw.errors import ConfigError, NotConnected
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
 from qnx_hw.transports import Wire, make_wire
 
@@ -27,6 +27,7 @@ OPEN_TIMEOUT_S = 2.0
 READ_BYTES = 1 << 16
 # A late reply comes with the driver's next request, or so long after healing where none is sent.
 LATEST_S = 0.3
+BYTE_STREAMS = ("tcp", "socket", "serial", "usb-serial")
 HOST = "127.0.0.1"
 # Options of a URL that name another port of the same instrument.
 PORT_OPTION = "_port"
@@ -50,6 +51,11 @@ class Relay(Saboteur):
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
+        if parts.scheme not in BYTE_STREAMS:
+            raise ConfigError(
+                f"a relay passes on bytes, and '{url}' is no byte stream: "
+                f"it begins with none of {', '.join(BYTE_STREAMS)}"
+            )
         options = parse_qsl(parts.query)
         self._selector = selectors.DefaultSelector()
         self._closing = False
@@ -256,8 +262,7 @@ class _Line:
                 self._put(now_s, STRAY_BYTE + received)
             case Sabotage.SLIP if len(received) > 2:
                 self._sabotage = None
-                middle = len(received) // 2 - 1
-                self._put(now_s, received[:middle] + received[middle + 2 :])
+                self._put(now_s, received[:-2])
             case Sabotage.SLOW:
                 self._put(now_s + SLOW_S, received)
             case Sabotage.MERGE:

@@ -25,7 +25,9 @@ class Sabotage(StrEnum):
     LATE_REPLY = "late reply"
     """A reply comes after its request was given up, just when the next one was sent."""
     SLIP = "2-byte slip"
-    """Two bytes of what the instrument sends next are missing."""
+    """The last two bytes of what the instrument sends next are missing, and with them its end.
+
+    Two digits lost from a text without a checksum nobody can notice; that is not tried."""
     LOST_COMPLETION = "lost completion"
     """The report that a motion is over is not sent."""
     OVERFLOW = "overflow"
