@@ -156,7 +156,10 @@ class FpgaTagger(TimeTagger):
         with self._board.operation:
             if self._stream is stream:
                 self._stream = None
-                self._board.ask(Kind.STOP)
+                try:
+                    self._board.ask(Kind.STOP)
+                except NotConnected:
+                    return  # it is gone, and with it all that could run
 
     def check(self) -> None:
         """Raise `NotConnected` where the wire is gone."""
