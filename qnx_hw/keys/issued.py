@@ -133,6 +133,21 @@ class IssuedKeys(KeyStorage):
 
         return await self._database.write(work)
 
+    async def void(
+        self, link: str, master: str, key_ids: Sequence[uuid.UUID]
+    ) -> frozenset[uuid.UUID]:
+        """Delete keys that wait here; which were there."""
+
+        def work(execute: Execute) -> frozenset[uuid.UUID]:
+            statement = "DELETE FROM issued WHERE key_id = ? AND link = ? AND master = ?"
+            return frozenset(
+                key_id
+                for key_id in key_ids
+                if execute(statement, key_id.bytes, link, master).rowcount
+            )
+
+        return await self._database.write(work)
+
     async def stats(self, link: str) -> Stock:
         def work(execute: Execute) -> Stock:
             bits = {

@@ -199,6 +199,12 @@ class Kme:
             raise KeyNotFound("one or more keys specified are not found on KME")
         return await self._storage.take(holder, master, names)
 
+    async def void(
+        self, peer: str, master: str, key_ids: Sequence[uuid.UUID]
+    ) -> frozenset[uuid.UUID]:
+        """Delete keys that a peer takes back before they were fetched; which were still here."""
+        return await self._storage.void(self._desk(peer).end.link, master, key_ids)
+
     async def attend(self, peer: str, way: Peer) -> None:
         """Use an open way to a peer until it breaks, which raises `ChannelError`."""
         desk = self._desk(peer)

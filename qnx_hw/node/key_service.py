@@ -1,21 +1,29 @@
-"""A node's key delivery to the applications at its site."""
+"""A node's key delivery to the applications at its site, and its way to other key managers."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from qnx_hw.api.schema import Level
 from qnx_hw.config import NetworkFile
+from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
-from qnx_hw.keys.delivery.http import Service, serving
+from qnx_hw.keys.delivery.http import Response, Service, serving
 from qnx_hw.keys.delivery.qkd014 import Delivery, Registry, refuse
+from qnx_hw.keys.delivery.qkd020 import PeerDelivery, TlsPeer, problem
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
 from qnx_hw.node.peer_link import split_address
 from qnx_hw.node.tellers import Teller
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 0.5
 
 
 def registry(network: NetworkFile) -> Registry:
@@ -53,3 +61,63 @@ async def delivering(network: NetworkFile, kme: Kme, tell: Teller) -> AsyncItera
     async with serving(service, *split_address(section.listen), tls) as address:
         tell(Level.INFO, kme.node, f"serves keys to applications at https://{address}")
         yield address
+
+
+def has_own_way(network: NetworkFile, ours: str, theirs: str) -> bool:
+    """Whether two nodes' key managers speak over TLS, not over their link's classical channel."""
+    sections = (network.nodes[ours].kme, network.nodes[theirs].kme)
+    return all(section is not None and section.peers is not None for section in sections)
+
+
+@asynccontextmanager
+async def receiving_peers(network: NetworkFile, kme: Kme) -> AsyncIterator[str]:
+    """Serve other key managers while the context lasts; yields the address really bound.
+
+    Empty where the network file gives none. `ConfigError` where a certificate is missing.
+    """
+    section = network.nodes[kme.node].kme
+    if section is None or section.peers is None:
+        yield ""
+        return
+    own, authority = _towards_peers(network, kme.node)
+    tls = identity.server_side(own.certificate, own.key, authority.certificate)
+    service = Service(PeerDelivery(kme).answer, identity.client_name, _refuse_peer)
+    async with serving(service, *split_address(section.peers), tls) as address:
+        yield address
+
+
+class TlsWire:
+    """Keeps one key manager in touch with a peer's over TLS."""
+
+    def __init__(self, network: NetworkFile, kme: Kme, peer: str, address: str) -> None:
+        own, authority = _towards_peers(network, kme.node)
+        self._tls = identity.client_side(own.certificate, own.key, authority.certificate)
+        self._kme = kme
+        self._peer = peer
+        self._address = split_address(address)
+
+    async def run(self) -> None:
+        """Connect again and again until cancelled."""
+        while True:
+            try:
+                await self._attend()
+            except QnxError as error:
+                log.debug("the key managers' way to %s broke: %s", self._peer, error)
+            await asyncio.sleep(PAUSE_S)
+
+    async def _attend(self) -> None:
+        way = await TlsPeer.open(*self._address, self._tls, self._peer)
+        try:
+            await self._kme.attend(self._peer, way)
+        finally:
+            way.close()
+
+
+def _towards_peers(network: NetworkFile, node: str) -> tuple[pki.Files, pki.Files]:
+    folder = network.certificates
+    return pki.of_peer(folder, node), pki.authority(folder, pki.KME_AUTHORITY)
+
+
+def _refuse_peer(status: int, reason: str) -> Response:
+    log.debug("a key manager's request was refused: %s", reason)
+    return problem(status, "missing-parameters")

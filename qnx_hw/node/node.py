@@ -16,7 +16,7 @@ from qnx_hw.keys import KeyStore, Kme, LinkEnd, initial
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.keeping import Keeper
-from qnx_hw.node.key_service import delivering
+from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.station import Place, Station
@@ -76,7 +76,7 @@ class Node:
         """By the name of the tagger that fills it."""
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
-        self._wires: list[KeyWire] = []
+        self._wires: list[KeyWire | TlsWire] = []
         self.kme = Kme(name, store.issued, key_ends(network, name))
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
@@ -104,6 +104,7 @@ class Node:
             async with (
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
+                receiving_peers(network, node.kme),
                 asyncio.TaskGroup() as tasks,
             ):
                 node._running = [
@@ -158,12 +159,18 @@ class Node:
         self.feeds[ours.tagger] = feed
         way = self._way(network, link, role, link)
         if theirs.node in self.kme.peers and self.kme.end(theirs.node).link == link:
-            wire = self._way(network, link, role, link + SUFFIX)
-            key = self.store.channel_key(link)
-            self._wires.append(KeyWire(self.kme, theirs.node, role, wire, key))
+            self._wires.append(self._wire(network, link, role, theirs.node))
         url = self._section.instruments[ours.tagger].url
         keeper = Keeper(self.store, link, section, role, is_simulated=network.is_simulated(url))
         self.stations[link] = Station(Place(link, role, section), way, feed, keeper, tell)
+
+    def _wire(self, network: NetworkFile, link: str, role: Role, peer: str) -> KeyWire | TlsWire:
+        """Return what keeps the key manager in touch with a peer's."""
+        section = network.nodes[peer].kme
+        if has_own_way(network, self.name, peer) and section and section.peers:
+            return TlsWire(network, self.kme, peer, section.peers)
+        way = self._way(network, link, role, link + SUFFIX)
+        return KeyWire(self.kme, peer, role, way, self.store.channel_key(link))
 
     def _way(self, network: NetworkFile, link: str, role: Role, name: str) -> Way:
         """Return the way to a link's peer for the conversation called `name`."""

@@ -72,7 +72,9 @@ def fill(
 
 
 @asynccontextmanager
-async def joined(folder: Path, n_bytes: int = 4096) -> AsyncIterator[Pair]:
+async def joined(
+    folder: Path, n_bytes: int = 4096, *, is_attended: bool = True
+) -> AsyncIterator[Pair]:
     """Open both stores, fill new ones with four blocks, and let the two attend each other."""
     with KeyStore(folder / "alice") as ours, KeyStore(folder / "bob") as theirs:
         if n_bytes and not ours.secret_bits(LINK):
@@ -86,6 +88,9 @@ async def joined(folder: Path, n_bytes: int = 4096) -> AsyncIterator[Pair]:
             Direct("alice", bob),
             Direct("bob", alice),
         )
+        if not is_attended:
+            yield pair
+            return
         async with asyncio.TaskGroup() as tasks:
             attending = [
                 tasks.create_task(_attend(alice, "bob", pair.to_bob)),

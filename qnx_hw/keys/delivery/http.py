@@ -174,7 +174,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(400, "no other protocol is spoken here")
+            self._is_ended = True  # answered as if it had not asked for another protocol
         except httptools.HttpParserCallbackError as error:
             reason = error.__context__
             if not isinstance(reason, _TooLarge):
@@ -217,7 +217,8 @@ class _Connection(asyncio.Protocol):
         path, _, query = bytes(self._url).partition(b"?")
         method = self._parser.get_method().decode()
         request = Request(method, path, query, bytes(self._body), self._client)
-        self._put(request, self._parser.should_keep_alive())
+        is_kept = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        self._put(request, is_kept)
 
     def _refuse(self, status: int, reason: str) -> None:
         self._is_ended = True

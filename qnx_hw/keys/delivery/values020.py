@@ -1,0 +1,144 @@
+"""The values of ETSI GS QKD 020 V1.1.1 that key managers exchange, and ours inside them.
+
+The standard carries a key's value over TLS. Here both ends hold the bits already, so `value` is
+empty and the mandatory extension `E32473_qnx_orders` says where they lie; 32473 is the enterprise
+number for documentation (RFC 5612). What the standard has no words for, the comparison of
+ledgers and pads, goes to a path of its own beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from qnx_hw.errors import RequestRefused
+from qnx_hw.keys.ledger import Order, Run
+from qnx_hw.keys.messages import Reserve
+
+ORDERS = "E32473_qnx_orders"
+PROBLEMS = "https://qkd.etsi.org/gs020-interop-kms/"
+VERSIONS = msgspec.json.encode({"versions": ["v1"], "capabilities": ["synchronous_mode"]})
+RELAYED, FAILED, VOIDED, ABSENT = "relayed", "failed", "voided", "key not present"
+
+
+class ExtKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of a transfer."""
+
+    key_id: UUID
+    value: str
+
+
+class PartOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the next keys of a transfer lie; ours."""
+
+    runs: tuple[Run, ...]
+    n_bits: int
+    expires_s: float
+    may_be_simulated: bool
+
+    @property
+    def count(self) -> int:
+        """How many keys of the transfer it covers."""
+        return sum(run.count for run in self.runs)
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True):
+    """Our mandatory extension."""
+
+    link: str
+    parts: tuple[PartOrder, ...]
+
+
+class ExtKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer of keys from one key manager to another."""
+
+    keys: tuple[ExtKey, ...]
+    initiator_sae_id: str
+    target_sae_ids: tuple[str, ...]
+    extension_mandatory: dict[str, Any] = {}
+
+
+class KeyIdHolder(msgspec.Struct, frozen=True, kw_only=True):
+    """A key named in an acknowledgement."""
+
+    key_id: UUID
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of some keys."""
+
+    key_id_container: tuple[KeyIdHolder, ...]
+    ack_status: str
+    initiator_sae_id: str
+    target_sae_ids: tuple[str, ...]
+    message: str = ""
+
+
+class Void(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys that the sender takes back."""
+
+    key_ids: tuple[UUID, ...]
+    initiator_sae_id: str
+    target_sae_ids: tuple[str, ...]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error, RFC 9457."""
+
+    type: str
+    status: int
+    title: str
+
+
+def transfer(reserves: Sequence[Reserve]) -> bytes:
+    """Return the body that carries reservations of one link, one master and the same holders."""
+    first = reserves[0]
+    parts = tuple(
+        PartOrder(
+            runs=each.order.runs,
+            n_bits=each.order.n_bits,
+            expires_s=each.order.expires_s,
+            may_be_simulated=each.order.may_be_simulated,
+        )
+        for each in reserves
+    )
+    keys = tuple(ExtKey(key_id=name, value="") for each in reserves for name in each.order.key_ids)
+    return msgspec.json.encode(
+        ExtKeys(
+            keys=keys,
+            initiator_sae_id=first.order.master,
+            target_sae_ids=first.order.holders,
+            extension_mandatory={ORDERS: Orders(link=first.link, parts=parts)},
+        )
+    )
+
+
+def reservations(body: bytes) -> list[Reserve]:
+    """Read a transfer; the opposite of `transfer`."""
+    try:
+        asked = msgspec.json.decode(body, type=ExtKeys)
+        if set(asked.extension_mandatory) != {ORDERS}:
+            raise RequestRefused("unsupported-mandatory-extension", 503)
+        orders = msgspec.convert(asked.extension_mandatory[ORDERS], Orders)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestRefused("missing-parameters", 400) from None
+    names = [key.key_id for key in asked.keys]
+    if sum(part.count for part in orders.parts) != len(names) or any(k.value for k in asked.keys):
+        raise RequestRefused("missing-parameters", 400)
+    found, at = [], 0
+    for part in orders.parts:
+        order = Order(
+            key_ids=tuple(names[at : at + part.count]),
+            runs=part.runs,
+            n_bits=part.n_bits,
+            master=asked.initiator_sae_id,
+            holders=asked.target_sae_ids,
+            expires_s=part.expires_s,
+            may_be_simulated=part.may_be_simulated,
+        )
+        found.append(Reserve(orders.link, order))
+        at += part.count
+    return found
