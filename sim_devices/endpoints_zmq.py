@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from contextlib import suppress
 
 import zmq
 
@@ -89,12 +91,14 @@ class ReplyEndpoint(MessageEndpoint):
 class PairEndpoint(MessageEndpoint):
     """PAIR sockets that the instrument opens itself; a client's number is its TCP port.
 
-    An empty message ends a stream and closes its socket.
+    An empty message ends a stream and closes its socket. What is sent before the client has found
+    the port waits for it.
     """
 
     def __init__(self, host: str) -> None:
         self._host = host
         self._sockets: dict[int, zmq.Socket[bytes]] = {}
+        self._waiting: dict[int, deque[bytes]] = {}
 
     @property
     def address(self) -> str:
@@ -114,28 +118,39 @@ class PairEndpoint(MessageEndpoint):
         return None
 
     def messages(self) -> list[tuple[int, bytes]]:
-        """Nothing is received here."""
+        """Nothing is received here; it is the moment to send what waits."""
+        for port in self._sockets:
+            self._flush(port)
         return []
 
     def send(self, client: int, payload: bytes) -> None:
         """Send a part of the stream at this TCP port, or its end."""
-        found = self._sockets.get(client) or self._open(client)
-        if found is None:
+        if client not in self._sockets and not self._open(client):
             return
-        try:
-            found.send(payload, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            log.warning("stream data at port %s are lost: %s", client, error)
+        if len(self._waiting[client]) >= QUEUED_MESSAGES:
+            log.warning("stream data at port %s are lost: nobody reads them", client)
+            self._waiting[client].clear()
+        self._waiting[client].append(payload)
+        self._flush(client)
         if not payload:
             self._sockets.pop(client).close()
+            del self._waiting[client]
+
+    def _flush(self, port: int) -> None:
+        waiting = self._waiting[port]
+        with suppress(zmq.ZMQError):
+            while waiting:
+                self._sockets[port].send(waiting[0], zmq.NOBLOCK)
+                waiting.popleft()
 
     def close(self) -> None:
         """End all streams."""
         for opened in self._sockets.values():
             opened.close()
         self._sockets.clear()
+        self._waiting.clear()
 
-    def _open(self, port: int) -> zmq.Socket[bytes] | None:
+    def _open(self, port: int) -> bool:
         opened: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
         opened.linger = LINGER_MS
         opened.sndhwm = QUEUED_MESSAGES
@@ -144,6 +159,7 @@ class PairEndpoint(MessageEndpoint):
         except zmq.ZMQError as error:
             opened.close()
             log.warning("a stream cannot use port %s: %s", port, error)
-            return None
+            return False
         self._sockets[port] = opened
-        return opened
+        self._waiting[port] = deque()
+        return True

@@ -188,9 +188,17 @@ class Id900Emulator(Emulator):
         outputs: list[Output] = []
         for channel, times_ps in clicks.items():
             if self._value(f"RAW{channel}:SEND") == "ON" and not self._raw_errors[channel - 1]:
-                since_ps = times_ps[times_ps >= start_ps] - start_ps
+                delayed_ps = times_ps + self._delay_ps(channel)
+                since_ps = delayed_ps[delayed_ps >= start_ps] - start_ps
                 outputs += self._data_link.take(channel, since_ps, now_s)
         return outputs
+
+    def _delay_ps(self, channel: int) -> int:
+        """Return the delay of the block that a raw channel is linked to; 0 for a bare input."""
+        source = self._value(f"RAW{channel}:STOP:LINK")
+        if not source.startswith("DELA"):
+            return 0
+        return int(self._value(f"{source}:VALU").removesuffix("TB"))
 
     def _load_coincidences(self) -> None:
         for number, (first, second) in COINCIDENCES.items():

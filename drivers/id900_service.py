@@ -1,0 +1,111 @@
+"""The maker's DataLinkTargetService, which streams the time stamps of an ID900's inputs.
+
+Source: ID Quantique, example scripts for the ID900: command lines in, JSON out, and each input on a
+ZeroMQ PAIR socket that the service binds.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+
+from drivers import id900_replies as replies
+from drivers.held_link import HeldLink
+from qnx_hw.errors import InstrumentError, NotConnected
+from qnx_hw.transports import Fence, LinkTraits, Messages, Recorder, address, message
+
+REPLY_TIMEOUT_S = 3.0
+TRAITS = LinkTraits(fence=Fence(message(b"list"), lambda reply: reply[:1] == b"["))
+# Nothing is asked on a stream, so nothing late can come.
+STREAM_TRAITS = LinkTraits(quiet_s=0.0)
+
+
+class DataLinkService:
+    """The service at `host:port`; input N comes on `first_port` + N - 1, or on free ports (0)."""
+
+    def __init__(
+        self, place: str, name: str, *, first_port: int, recorder: Recorder | None
+    ) -> None:
+        url = f"zmq://{place}"
+        self.name = name
+        self._host = address(url)[0]
+        self._first_port = first_port
+        self._recorder = recorder
+        self._held = HeldLink(url, f"{name} data link", recorder=recorder, traits=TRAITS)
+        self._links: dict[int, HeldLink] = {}
+        self._ids: dict[int, str] = {}
+
+    def start(self, controller: str, sinks: Mapping[int, Callable[[bytes], None]]) -> None:
+        """Stream these inputs of a controller; each message goes to its sink, on an I/O thread."""
+        self.stop()
+        with self._held.opening(Messages(), timeout_s=REPLY_TIMEOUT_S):
+            try:
+                for channel, sink in sinks.items():
+                    self._start(controller, channel, sink)
+            except InstrumentError:
+                self._end_streams()
+                raise
+
+    def status(self, channel: int) -> replies.StreamStatus:
+        """Ask how far the service is with an input; raise `NotConnected` if its stream is gone."""
+        error = self._link(channel).link().error
+        if error is not None:
+            raise NotConnected(f"the stream of input {channel} of '{self.name}' ended: {error}")
+        return replies.stream_status(self.name, self._ask(f"status --id {self._ids[channel]}"))
+
+    def cut(self) -> None:
+        """Let go of the streams at once; who waits for them gets `NotConnected`."""
+        for link in self._links.values():
+            link.close()
+
+    def stop(self) -> None:
+        """End all streams and let go of the service."""
+        self._end_streams()
+        self._held.close()
+
+    def _start(self, controller: str, channel: int, sink: Callable[[bytes], None]) -> None:
+        port = self._first_port + channel - 1 if self._first_port else _free_port()
+        self._ids[channel] = replies.stream_id(
+            self.name,
+            self._ask(
+                f"start-stream --address {controller} --channel {channel} --stream-port {port}"
+            ),
+        )
+        link = HeldLink(
+            f"zmq+pair://{self._host}:{port}",
+            f"{self.name} input {channel}",
+            recorder=self._recorder,
+            traits=STREAM_TRAITS,
+        )
+        self._links[channel] = link
+        with link.opening(Messages(), timeout_s=REPLY_TIMEOUT_S, unsolicited=sink):
+            return
+
+    def _end_streams(self) -> None:
+        links, self._links = self._links, {}
+        ids, self._ids = self._ids, {}
+        try:
+            for name in ids.values():
+                self._ask(f"stop --id {name}")
+        except InstrumentError:
+            return  # the service is gone, and its streams with it
+        finally:
+            for link in links.values():
+                link.close()
+
+    def _link(self, channel: int) -> HeldLink:
+        link = self._links.get(channel)
+        if link is None:
+            raise NotConnected(f"'{self.name}' does not stream input {channel} any more")
+        return link
+
+    def _ask(self, command: str) -> bytes:
+        return self._held.link().query(
+            message(command.encode()), lambda _: True, timeout_s=REPLY_TIMEOUT_S
+        )
+
+
+def _free_port() -> int:
+    """Return a TCP port of this computer that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,202 @@
+"""The time controller's driver against an emulated controller and its data link service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from drivers.id900 import Id900
+from qnx_hw.errors import Busy, Cancelled, InstrumentRefused, NotConnected, RangeError, Unsupported
+from qnx_hw.instruments.families import TagStream
+from qnx_hw.instruments.tags import UNKNOWN_LOSS
+from qnx_hw.instruments.values import Edge, InstrumentState, Reference
+from sim_devices.emulators.faults import Fault, FaultKind, Faults
+from sim_devices.emulators.id900 import Id900Emulator
+from sim_devices.emulators.server import serving
+
+RATE_CPS = 20_000.0
+PATIENCE_S = 30.0
+BLOCK_S = 0.2
+
+
+@contextmanager
+def controller(**options: object) -> Iterator[Id900]:
+    emulator = Id900Emulator(options={"rate_cps": RATE_CPS, **options})
+    with serving(emulator, *Id900Emulator.default_listen) as (scpi, link):
+        tagger = Id900(f"zmq://{scpi.address}?dlt={link.address}")
+        tagger.connect(timeout_s=PATIENCE_S)
+        try:
+            yield tagger
+        finally:
+            tagger.close()
+
+
+def test_the_controller_is_identified_and_its_slots_are_read() -> None:
+    with controller() as tagger:
+        identity = tagger.connect(timeout_s=PATIENCE_S)
+
+        assert (identity.maker, identity.model) == ("ID Quantique", "ID900")
+        assert tagger.capabilities.resolution_ps == 13
+
+
+def test_settings_are_what_the_controller_holds() -> None:
+    with controller() as tagger:
+        held = tagger.configure(
+            {
+                "threshold_2_v": 1.0,
+                "edge_2": "falling",
+                "enabled_3": False,
+                "delay_1_ps": 1500,
+                "reference": "external",
+            }
+        )
+
+    assert held["threshold_2_v"] == pytest.approx(0.999424)
+    assert (held["edge_2"], held["enabled_3"], held["enabled_1"]) == ("falling", False, True)
+    assert (held["delay_1_ps"], held["reference"]) == (1500, "external")
+
+
+def test_a_refused_setting_sets_the_others_back() -> None:
+    with controller() as tagger:
+        before = tagger.settings()
+        with pytest.raises(RangeError):
+            tagger.configure({"enabled_1": False, "threshold_1_v": 9.0})
+        with pytest.raises(Unsupported):
+            tagger.configure({"enabled_1": False, "colour_1": "red"})
+
+        assert tagger.settings() == before
+
+
+def test_level_edge_and_clock_are_set_by_their_methods() -> None:
+    with controller() as tagger:
+        assert tagger.set_threshold_v(4, 0.5, Edge.FALLING) == pytest.approx(0.499712)
+        assert tagger.set_reference(Reference.EXTERNAL) is Reference.EXTERNAL
+        with pytest.raises(Unsupported):
+            tagger.set_reference(Reference.AUTO)
+        with pytest.raises(RangeError):
+            tagger.set_threshold_v(5, 0.5, Edge.RISING)
+
+        assert tagger.settings()["edge_4"] == "falling"
+
+
+@pytest.mark.slow
+def test_rates_are_counted_by_the_controller() -> None:
+    with controller() as tagger:
+        rates = tagger.count_rates(0.5)
+
+    assert rates == pytest.approx([RATE_CPS] * 4, rel=0.15)
+
+
+def test_a_cancelled_count_ends() -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with controller() as tagger, pytest.raises(Cancelled):
+        tagger.count_rates(60.0, cancel=cancel)
+
+
+@pytest.mark.slow
+def test_blocks_join_and_hold_the_rate_of_every_input() -> None:
+    with controller() as tagger, tagger.start_stream(block_s=BLOCK_S) as stream:
+        assert tagger.status().state is InstrumentState.STREAMING
+        with pytest.raises(Busy):
+            tagger.set_reference(Reference.INTERNAL)
+        blocks = [stream.read(timeout_s=PATIENCE_S) for _ in range(4)]
+
+    assert [block.start_ps for block in blocks] == [n * 200_000_000_000 for n in range(4)]
+    for block, following in pairwise(blocks):
+        assert block.end_ps == following.start_ps
+    for block in blocks:
+        assert block.is_complete
+        assert np.all(np.diff(block.times_ps) >= 0)
+        assert np.all((block.times_ps >= block.start_ps) & (block.times_ps < block.end_ps))
+        counts = np.bincount(block.channels, minlength=5)[1:]
+        assert counts == pytest.approx([RATE_CPS * BLOCK_S] * 4, rel=0.3)
+
+
+@pytest.mark.slow
+def test_only_enabled_inputs_are_recorded() -> None:
+    with controller() as tagger:
+        tagger.configure({"enabled_1": False, "enabled_4": False})
+        with tagger.start_stream(block_s=BLOCK_S) as stream:
+            block = stream.read(timeout_s=PATIENCE_S)
+        tagger.configure({"enabled_2": False, "enabled_3": False})
+        with pytest.raises(InstrumentRefused, match="no enabled input"):
+            tagger.start_stream()
+
+    assert set(block.channels.tolist()) == {2, 3}
+
+
+@pytest.mark.slow
+def test_silent_inputs_give_blocks_without_tags() -> None:
+    with controller(rate_cps=0.0) as tagger, tagger.start_stream(block_s=BLOCK_S) as stream:
+        blocks = [stream.read(timeout_s=PATIENCE_S) for _ in range(2)]
+
+    assert [len(block) for block in blocks] == [0, 0]
+    assert all(block.is_complete for block in blocks)
+
+
+@pytest.mark.slow
+def test_a_delay_shifts_the_tags_of_its_input() -> None:
+    delay_ps = 150_000_000_000
+    with controller() as tagger:
+        tagger.configure({"delay_2_ps": delay_ps})
+        with tagger.start_stream(block_s=BLOCK_S) as stream:
+            block = stream.read(timeout_s=PATIENCE_S)
+
+    assert block.times_ps[block.channels == 2].min() >= delay_ps
+    assert block.times_ps[block.channels == 1].min() < delay_ps
+
+
+@pytest.mark.slow
+def test_an_overflow_is_never_silent_and_passes() -> None:
+    faults = Faults([Fault(FaultKind.OVERFLOW, 0.0)])
+    with controller(faults=faults) as tagger, tagger.start_stream(block_s=BLOCK_S) as stream:
+        blocks = [stream.read(timeout_s=PATIENCE_S)]
+        while blocks[-1].overflow and len(blocks) < 20:
+            blocks.append(stream.read(timeout_s=PATIENCE_S))
+
+    doubtful = [block for block in blocks if block.overflow]
+    assert doubtful
+    assert all(block.lost == UNKNOWN_LOSS for block in doubtful)
+    assert blocks[-1].is_complete
+    assert len(blocks[-1]) > 0
+
+
+@pytest.mark.slow
+def test_a_stop_ends_the_stream_for_its_reader() -> None:
+    with controller() as tagger, tagger.start_stream(block_s=BLOCK_S) as stream:
+        stream.read(timeout_s=PATIENCE_S)
+        tagger.stop()
+        with pytest.raises(NotConnected):
+            _read_on(stream)
+        stream.close()
+
+        with tagger.start_stream(block_s=BLOCK_S) as again:
+            assert again.read(timeout_s=PATIENCE_S).start_ps == 0
+
+
+@pytest.mark.slow
+def test_without_the_service_a_stream_says_what_is_missing() -> None:
+    emulator = Id900Emulator(options={"rate_cps": RATE_CPS})
+    with (
+        serving(emulator, *Id900Emulator.default_listen) as (scpi, _),
+        Id900(f"zmq://{scpi.address}?dlt=127.0.0.1:1") as tagger,
+    ):
+        with pytest.raises(NotConnected, match=r"zmq://127\.0\.0\.1:1"):
+            tagger.start_stream()
+        assert tagger.settings()["reference"] == "internal"
+
+
+def test_a_raw_socket_is_no_controller() -> None:
+    with pytest.raises(NotConnected):
+        Id900("zmq://127.0.0.1:1").connect(timeout_s=0.2)
+
+
+def _read_on(stream: TagStream) -> None:
+    while True:
+        stream.read(timeout_s=PATIENCE_S)
