@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": "run a recording again through the same links and screens",
     "routes": "ask the routing engine what it decides, and how well",
     "keylength": "compute how many secret bits a block holds",
+    "bench": "measure ours beside peers",
 }
 """Each command is a module `qnx_hw.commands.NAME` with `configure(parser)` and `run(arguments)`."""
 
