@@ -123,7 +123,7 @@ class Schedule:
     def __init__(
         self, transcript: bytes, direction: str, quantum_key: Secret, kem_secret: Secret | None
     ) -> None:
-        self._salt = hashlib.sha384(transcript).digest()
+        self.greetings = self._salt = hashlib.sha384(transcript).digest()
         self._direction = direction
         mixed = kem_secret.reveal() if kem_secret is not None else b""
         self._secret = _derive(quantum_key.reveal() + mixed, self._salt, f"secret {direction}", 48)

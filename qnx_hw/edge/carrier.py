@@ -1,0 +1,84 @@
+"""The circuit that a session uses now: it can be lost and replaced while threads wait for it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from qnx_hw.edge.halves import SessionOver
+
+
+class Carrier:
+    """Holds a connected, blocking socket; safe to use from any thread."""
+
+    def __init__(self, circuit: socket.socket, on_lost: Callable[[], None]) -> None:
+        self._changed = threading.Condition()
+        self._circuit: socket.socket | None = circuit
+        self._generation = 1
+        self._over = ""
+        self._on_lost = on_lost
+        # A lost socket is shut down at once and closed only when no thread can be inside a call on
+        # it, since the system gives its number to the next socket.
+        self._lost: list[socket.socket] = []
+
+    def peek(self) -> tuple[socket.socket | None, int]:
+        """Return the circuit, or None while it is lost."""
+        with self._changed:
+            return self._circuit, self._generation
+
+    def current(self, timeout_s: float) -> tuple[socket.socket, int]:
+        """Return the circuit; waits for a new one, and raises `SessionOver` where none comes."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._circuit or self._over, timeout_s):
+                raise SessionOver(f"no way to the other end for {timeout_s:g} s")
+            if self._circuit is None:
+                raise SessionOver(self._over)
+            return self._circuit, self._generation
+
+    def lose(self, generation: int) -> None:
+        """Give up a circuit; does nothing where it was replaced already."""
+        with self._changed:
+            if generation != self._generation or self._circuit is None:
+                return
+            self._drop()
+        self._on_lost()
+
+    def attach(self, circuit: socket.socket) -> None:
+        """Go on over a new circuit; the old one is closed."""
+        with self._changed:
+            if self._over:
+                circuit.close()
+                raise SessionOver(self._over)
+            self._drop()
+            self._circuit = circuit
+            self._generation += 1
+            self._changed.notify_all()
+
+    def finish(self, reason: str) -> None:
+        """End it; whoever waits is told why."""
+        with self._changed:
+            self._over = self._over or reason
+            self._drop()
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Close what was used; the threads must have ended."""
+        with self._changed:
+            self._drop()
+            for circuit in self._lost:
+                circuit.close()
+            self._lost.clear()
+
+    def _drop(self) -> None:
+        if self._circuit is not None:
+            wake(self._circuit)
+            self._lost.append(self._circuit)
+            self._circuit = None
+
+
+def wake(circuit: socket.socket) -> None:
+    """Make every thread that is blocked on a socket return."""
+    with suppress(OSError):
+        circuit.shutdown(socket.SHUT_RDWR)

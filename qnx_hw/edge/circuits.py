@@ -1,0 +1,162 @@
+"""Circuits: one TCP connection per hop, opened hop by hop, then only bytes.
+
+Whoever opens a circuit says where it shall end; each relay adds its name, opens the next hop, and
+passes the answer back. A relay that finds no way says so, and the one before tries another
+neighbour. What relays read is in clear and authenticates nothing: the two ends prove themselves to
+each other with keys that relays do not have (`handshake`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from qnx_hw.edge.forwarding import MAX_HOPS
+from qnx_hw.errors import ChannelError
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 16 << 10
+OPEN_DEADLINE_S = 6.0
+"""For the whole way; a relay gets what is left of it."""
+CONNECT_DEADLINE_S = 2.0
+
+_LENGTH = struct.Struct(">I")
+_Message = TypeVar("_Message", bound=msgspec.Struct)
+
+
+class Purpose(StrEnum):
+    """What a circuit is for."""
+
+    SESSION = "session"
+    RESUME = "resume"
+    PROBE = "probe"
+
+
+class Refusal(StrEnum):
+    """Why a circuit does not stand."""
+
+    NONE = "none"
+    NO_WAY = "no-way"
+    NO_KEY = "no-key"
+    """The destination lacks key; it is worth while to ask again."""
+    DECLINED = "declined"
+    """The destination does not want it."""
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Asks for a circuit."""
+
+    version: int
+    purpose: Purpose
+    source: str
+    destination: str
+    traffic_class: str
+    path: tuple[str, ...]
+    """The nodes passed, the source first."""
+    deadline_ms: int
+    greeting: bytes
+    """For the destination; relays do not read it."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The answer: the circuit stands, or why not."""
+
+    refusal: Refusal = Refusal.NONE
+    reason: str = ""
+    path: tuple[str, ...] = ()
+    greeting: bytes = b""
+
+
+async def send(circuit: socket.socket, message: msgspec.Struct) -> None:
+    """Send one message; the caller limits the time."""
+    octets = msgspec.msgpack.encode(message)
+    await asyncio.get_running_loop().sock_sendall(circuit, _LENGTH.pack(len(octets)) + octets)
+
+
+async def receive(circuit: socket.socket, kind: type[_Message]) -> _Message:
+    """Receive one message and not a byte more; `ChannelError` for anything else."""
+    (length,) = _LENGTH.unpack(await read_exactly(circuit, _LENGTH.size))
+    if length > MAX_MESSAGE_BYTES:
+        raise ChannelError(f"a circuit began with {length} bytes, more than {MAX_MESSAGE_BYTES}")
+    try:
+        return msgspec.msgpack.decode(await read_exactly(circuit, length), type=kind)
+    except msgspec.DecodeError as error:
+        raise ChannelError("a circuit began with something else than a request") from error
+
+
+async def read_exactly(circuit: socket.socket, size: int) -> bytes:
+    """Read exactly so many bytes."""
+    loop = asyncio.get_running_loop()
+    octets = bytearray()
+    while len(octets) < size:
+        part = await loop.sock_recv(circuit, size - len(octets))
+        if not part:
+            raise ChannelError("the circuit ended early")
+        octets += part
+    return bytes(octets)
+
+
+def check(request: Open) -> None:
+    """Refuse what no node of ours asks."""
+    if request.version != VERSION:
+        raise ChannelError(f"circuit version {request.version} is not {VERSION}")
+    if not 1 <= len(request.path) <= MAX_HOPS or request.path[0] != request.source:
+        raise ChannelError("a circuit that came too far, or from nowhere")
+    if not 0 < request.deadline_ms <= 1000 * OPEN_DEADLINE_S:
+        raise ChannelError("a circuit without a deadline")
+
+
+@asynccontextmanager
+async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
+    """Connect to an edge; the socket is closed where the body fails, and kept otherwise."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE_S):
+            found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as error:
+        raise ChannelError(f"{address[0]} is no address: {error}") from error
+    family, kind, protocol, _, place = found[0]
+    circuit = socket.socket(family, kind, protocol)
+    try:
+        circuit.setblocking(False)
+        circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await loop.sock_connect(circuit, place)
+        except (OSError, TimeoutError) as error:
+            raise ChannelError(
+                f"nobody at {address[0]}:{address[1]}: {error or 'deadline'}"
+            ) from error
+        yield circuit
+    except BaseException:
+        circuit.close()
+        raise
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def listen(address: str) -> socket.socket:
+    """Listen at an address; `ChannelError` where that is not possible."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise ChannelError(f"cannot listen at {address}: {error.strerror}") from error
+    return listener
