@@ -1,0 +1,243 @@
+"""What a way that cuts, flips, repeats and drops can do to a session: delay it."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from edge_net import EdgeNet, connect, edge_net, exchange
+from hostile_wire import HostileWire, hostile_wire
+
+from qnx_hw.edge.circuits import Open
+from qnx_hw.edge.handshake import Hello
+from qnx_hw.edge.records import BadRecord, RecordDecoder
+from qnx_hw.edge.traffic import Traffic
+from qnx_hw.errors import ChannelError
+
+DEADLINE_S = 60.0
+ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
+DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
+OCTETS = secrets.token_bytes(4_000_000)
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await scene()
+
+    asyncio.run(limited())
+
+
+@asynccontextmanager
+async def wired() -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
+    """Alice reaches Bob through a hostile wire; Bob does not reach Alice at all."""
+    async with edge_net([("alice", "bob")], [ECHO]) as net, hostile_wire(net.ports["bob"]) as made:
+        wire, port = made
+        net.edges["alice"].hops["bob"].address = ("127.0.0.1", port)
+        yield net, wire
+
+
+def sessions_of(wire: HostileWire) -> list[int]:
+    """Return the connections that are no probes: they carry far more."""
+    return sorted({number for (number, _), seen in wire.captured.items() if len(seen) > 5000})
+
+
+def flip(piece: bytes) -> bytes:
+    return piece[:-1] + bytes([piece[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [flip, lambda piece: piece + piece[-200:], lambda piece: piece[100:], lambda piece: b""],
+    ids=["flipped", "repeated", "truncated", "dropped"],
+)
+@pytest.mark.parametrize("way", ["out", "back"])
+def test_changed_bytes_are_refused_counted_and_repeated(
+    change: Callable[[bytes], bytes], way: str
+) -> None:
+    async def scene() -> None:
+        async with wired() as (net, wire):
+            passed = 0
+            changed = False
+
+            def tamper(number: int, direction: str, piece: bytes) -> bytes:
+                nonlocal passed, changed
+                if direction == way and len(piece) > 1000:
+                    passed += len(piece)
+                    if passed > 1_000_000 and not changed:
+                        changed = True
+                        return change(piece)
+                return piece
+
+            wire.tamper = tamper
+            user, session = await connect(net.edges["alice"], ECHO)
+            assert await exchange(user, OCTETS) == OCTETS
+
+            assert changed
+            failures = sum(
+                line.totals().failures
+                for edge in net.edges.values()
+                for line in edge.lines.values()
+            )
+            assert failures >= 1
+            assert session.counters.circuits >= 2
+
+    play(scene)
+
+
+def test_a_cut_wire_is_replaced_and_nothing_is_lost() -> None:
+    async def scene() -> None:
+        async with wired() as (net, wire):
+            passed, cuts = 0, 0
+
+            def tamper(number: int, direction: str, piece: bytes) -> bytes:
+                nonlocal passed, cuts
+                passed += len(piece)
+                if passed > 1_500_000 * (cuts + 1) and cuts < 4:
+                    cuts += 1
+                    wire.cut()
+                return piece
+
+            wire.tamper = tamper
+            user, session = await connect(net.edges["alice"], ECHO)
+            assert await exchange(user, OCTETS) == OCTETS
+
+            assert cuts == 4
+            assert session.counters.circuits >= 4
+            assert session.counters.failures == 0
+
+    play(scene)
+
+
+def test_no_nonce_protects_two_texts_and_no_key_opens_two_sessions() -> None:
+    async def scene() -> None:
+        async with wired() as (net, wire):
+            cuts = 0
+
+            def tamper(number: int, direction: str, piece: bytes) -> bytes:
+                nonlocal cuts
+                if cuts < 3 and len(wire.captured[number, direction]) > 700_000:
+                    cuts += 1
+                    wire.cut()
+                return piece
+
+            wire.tamper = tamper
+            for _ in range(2):
+                user, _ = await connect(net.edges["alice"], ECHO)
+                assert await exchange(user, OCTETS[:1_500_000]) == OCTETS[:1_500_000]
+            hellos, records = read_capture(wire)
+
+            assert len(hellos) == 2
+            assert len({hello.nonce for hello in hellos}) == 2
+            seen: dict[tuple[bytes, str, int, int], bytes] = {}
+            repeated = 0
+            for session, way, epoch, number, octets in records:
+                place = session, way, epoch, number
+                repeated += place in seen
+                assert seen.setdefault(place, octets) == octets
+            assert repeated
+            assert len(net.keys.handed_out) == len(set(net.keys.handed_out))
+
+    play(scene)
+
+
+def test_a_replayed_session_is_never_served() -> None:
+    async def scene() -> None:
+        async with wired() as (net, wire):
+            user, _ = await connect(net.edges["alice"], ECHO)
+            assert await exchange(user, OCTETS[:50_000]) == OCTETS[:50_000]
+            served = len(net.edges["bob"].lines["t", False].sessions)
+            recorded = bytes(wire.captured[sessions_of(wire)[0], "out"])
+
+            reader, writer = await asyncio.open_connection("127.0.0.1", net.ports["bob"])
+            writer.write(recorded)
+            with contextlib.suppress(OSError):
+                answer = await reader.read()
+                assert OCTETS[:100] not in answer
+            writer.close()
+
+            line = net.edges["bob"].lines["t", False]
+            assert len(line.sessions) <= served
+            assert line.totals().failures == 1
+            assert line.totals().bytes_out == 50_000
+
+    play(scene)
+
+
+def test_a_killed_relay_is_gone_around() -> None:
+    async def scene() -> None:
+        async with edge_net(DIAMOND, [ECHO]) as net:
+            user, session = await connect(net.edges["alice"], ECHO)
+            sending = asyncio.to_thread(user.sendall, OCTETS[:100_000])
+            await sending
+            killed = session.path[1]
+            await net.stop(killed)
+
+            echoed = await exchange(user, OCTETS)
+            assert echoed == OCTETS[:100_000] + OCTETS
+            assert killed not in session.path
+            assert len(session.path) == 3
+
+    play(scene)
+
+
+def test_a_ring_of_relays_ends_a_circuit_that_leads_nowhere() -> None:
+    traffic = Traffic(name="t", service="echo", source="alice", destination="bob")
+
+    async def scene() -> None:
+        ring = [("alice", "carol"), ("carol", "dora"), ("dora", "alice"), ("dora", "bob")]
+        async with edge_net(ring, [traffic]) as net:
+            await net.stop("bob")
+            with pytest.raises(ChannelError, match="no way"):
+                await net.edges["alice"].open(traffic)
+
+    play(scene)
+
+
+def test_unknown_traffic_is_declined() -> None:
+    async def scene() -> None:
+        async with edge_net([("alice", "bob")], [ECHO]) as net:
+            strange = Traffic(name="x", service="echo", source="alice", destination="bob")
+            with pytest.raises(ChannelError, match="expects no such 'x'"):
+                await net.edges["alice"].open(strange)
+
+    play(scene)
+
+
+def test_noise_on_the_listener_harms_nobody() -> None:
+    async def scene() -> None:
+        async with edge_net([("alice", "bob")], [ECHO]) as net:
+            for noise in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\5hello", b"\xff" * 100):
+                _, writer = await asyncio.open_connection("127.0.0.1", net.ports["bob"])
+                writer.write(noise)
+                writer.close()
+            user, _ = await connect(net.edges["alice"], ECHO)
+            assert await exchange(user, b"still here") == b"still here"
+
+    play(scene)
+
+
+def read_capture(
+    wire: HostileWire,
+) -> tuple[list[Hello], list[tuple[bytes, str, int, int, bytes]]]:
+    """Return the greetings, and each whole record with its session and place."""
+    hellos, records = [], []
+    for number in sessions_of(wire):
+        out, back = (bytes(wire.captured.get((number, way), b"")) for way in ("out", "back"))
+        request = msgspec.msgpack.decode(_message(out), type=Open)
+        greeting = msgspec.msgpack.decode(request.greeting)
+        if request.purpose == "session":
+            hellos.append(msgspec.msgpack.decode(request.greeting, type=Hello))
+        for way, octets in (("out", out), ("back", back)):
+            stream = octets[4 + len(_message(octets)) :]
+            with contextlib.suppress(BadRecord):
+                for header, record in RecordDecoder().feed(stream):
+                    records.append((greeting[0], way, header.epoch, header.number, record))
+    return hellos, records
+
+
+def _message(octets: bytes) -> bytes:
+    return octets[4 : 4 + int.from_bytes(octets[:4], "big")]

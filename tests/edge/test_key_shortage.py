@@ -1,0 +1,187 @@
+"""Keys change under load without loss, and what happens when there are none is what was asked."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from edge_net import EdgeNet, connect, edge_net, exchange
+
+from qnx_hw.api.traffic import KeyPolicy
+from qnx_hw.edge.handshake import Mode
+from qnx_hw.edge.session import Session
+from qnx_hw.edge.traffic import Line, Traffic
+
+DEADLINE_S = 60.0
+ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
+DIRECT = [("alice", "bob")]
+
+
+def play(scene: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await scene()
+
+    asyncio.run(limited())
+
+
+def line_of(net: EdgeNet) -> Line:
+    return net.edges["alice"].lines["t", True]
+
+
+async def ask(user: socket.socket, octets: bytes) -> bytes:
+    """Send something and return as much of the echo."""
+
+    def both() -> bytes:
+        user.sendall(octets)
+        received = bytearray()
+        while len(received) < len(octets):
+            received += user.recv(1 << 16)
+        return bytes(received)
+
+    return await asyncio.to_thread(both)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 (threads change what is looked at)
+        await asyncio.sleep(0.01)
+
+
+async def expire(net: EdgeNet) -> None:
+    """Make Alice's key as old as it may get."""
+    line = line_of(net)
+    line.keys.now = lambda: float("1e9")
+    await line.keys.renew()
+
+
+@pytest.mark.slow
+def test_many_epochs_pass_under_load_and_not_a_byte_is_lost() -> None:
+    octets = secrets.token_bytes(20_000_000)
+
+    async def scene() -> None:
+        traffic = replace(ECHO, rekey_bytes=300_000)
+        async with edge_net(DIRECT, [traffic]) as net:
+            user, session = await connect(net.edges["alice"], traffic)
+            lines = [line_of(net), net.edges["bob"].lines["t", False]]
+
+            async def renew() -> None:
+                while True:
+                    for line in lines:
+                        await line.keys.renew()
+                    await asyncio.sleep(0.001)
+
+            async with asyncio.TaskGroup() as tasks:
+                renewing = tasks.create_task(renew())
+                echoed = await exchange(user, octets)
+                renewing.cancel()
+
+            assert echoed == octets
+            assert session.keys.epoch >= 3
+            assert session.keys.peer_epoch >= 3
+            assert session.counters.circuits == 1
+
+    play(scene)
+
+
+@pytest.mark.parametrize("policy", list(KeyPolicy))
+def test_without_a_first_key_a_session_waits_for_one(policy: KeyPolicy) -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=policy)
+        async with edge_net(DIRECT, [traffic]) as net:
+            net.keys.stock_bytes.clear()
+            async with asyncio.TaskGroup() as tasks:
+                opening = tasks.create_task(connect(net.edges["alice"], traffic))
+                await until(lambda: ("t", True) in net.edges["alice"].lines)
+                await until(lambda: "no key" in line_of(net).message)
+                net.keys.give("alice", "bob", 1000)
+                user, _ = await opening
+            assert await exchange(user, b"late") == b"late"
+
+    play(scene)
+
+
+async def short_of_key(net: EdgeNet, traffic: Traffic) -> tuple[socket.socket, Session]:
+    user, session = await connect(net.edges["alice"], traffic)
+    assert await ask(user, b"before") == b"before"
+    net.keys.stock_bytes.clear()
+    await expire(net)
+    return user, session
+
+
+def test_block_holds_the_user_until_there_is_key() -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=KeyPolicy.BLOCK)
+        async with edge_net(DIRECT, [traffic]) as net:
+            user, session = await short_of_key(net, traffic)
+            assert "no key" in line_of(net).keys.describe()
+            async with asyncio.TaskGroup() as tasks:
+                answer = tasks.create_task(ask(user, b"after"))
+                await until(lambda: session.waits_for_key_since_s is not None)
+                assert not answer.done()
+                net.keys.give("alice", "bob", 1000)
+                await line_of(net).keys.renew()
+                assert await answer == b"after"
+            assert line_of(net).keys.describe() == ""
+            user.close()
+
+    play(scene)
+
+
+def test_stretch_goes_on_with_the_old_key_and_says_so() -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=KeyPolicy.STRETCH)
+        async with edge_net(DIRECT, [traffic]) as net:
+            user, session = await connect(net.edges["alice"], traffic)
+            net.keys.stock_bytes.clear()
+            line = line_of(net)
+            born_s = line.keys.newest.born_s if line.keys.newest else 0.0
+            line.keys.now = lambda: born_s + 61.0
+            await line.keys.renew()
+
+            assert await ask(user, b"stretched") == b"stretched"
+            assert "stretch" in line.keys.describe()
+            assert session.keys.epoch == 0
+            line.keys.now = lambda: born_s + 3601.0
+            assert not line.keys.is_usable()
+            user.close()
+
+    play(scene)
+
+
+def test_hybrid_goes_on_with_a_key_of_ml_kem_and_says_so() -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=KeyPolicy.HYBRID)
+        async with edge_net(DIRECT, [traffic]) as net:
+            user, session = await connect(net.edges["alice"], traffic)
+            net.keys.stock_bytes.clear()
+            line = line_of(net)
+            born_s = line.keys.newest.born_s if line.keys.newest else 0.0
+            line.keys.now = lambda: born_s + 61.0
+            await line.keys.renew()
+
+            for _ in range(3):
+                assert await ask(user, b"hybrid" * 100) == b"hybrid" * 100
+            assert session.keys.epoch == 1
+            assert "not quantum" in line.keys.describe()
+            user.close()
+
+    play(scene)
+
+
+def test_a_pad_that_runs_dry_stops_the_sender_until_there_is_more() -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, mode=Mode.OTP, mix_kem=False)
+        async with edge_net(DIRECT, [traffic]) as net:
+            user, session = await connect(net.edges["alice"], traffic)
+            assert await ask(user, b"dry soon") == b"dry soon"
+            net.keys.stock_bytes["alice", "bob"] = 0
+            async with asyncio.TaskGroup() as tasks:
+                answer = tasks.create_task(ask(user, b"x" * 500))
+                await until(lambda: session.waits_for_key_since_s is not None)
+                net.keys.give("alice", "bob", 10_000)
+                assert await answer == b"x" * 500
+            user.close()
+
+    play(scene)
