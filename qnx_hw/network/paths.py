@@ -66,6 +66,21 @@ class PathSet:
         offsets = np.searchsorted(unique, np.arange(self.first.size) * count)
         return slots.astype(np.int64), offsets.astype(np.int64), unique % count
 
+    def avoiding(self, links: frozenset[int]) -> tuple[PathSet, Integers]:
+        """Return the paths that pass none of `links`, and which of ours they are."""
+        passes = np.isin(self.links, sorted(links)).astype(np.int64)
+        bad = np.add.reduceat(passes, self.offsets[:-1]) if len(self) else passes
+        kept = np.flatnonzero(bad == 0)
+        lengths = np.diff(self.offsets)
+        per_pair = np.bincount(self.pair_of[kept], minlength=self.first.size - 1)
+        paths = PathSet(
+            self.topology,
+            np.concatenate(([0], np.cumsum(lengths[kept]))),
+            self.links[np.repeat(bad == 0, lengths)],
+            np.concatenate(([0], np.cumsum(per_pair))),
+        )
+        return paths, kept
+
     def links_of(self, path: int) -> Integers:
         """Return the links of a path in the order they are passed."""
         return self.links[self.offsets[path] : self.offsets[path + 1]]
@@ -77,8 +92,10 @@ class PathSet:
         return (int(topology.sources[links[0]]), *map(int, topology.targets[links]))
 
 
-def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
-    """Collect up to `most` paths per pair.
+def candidates(
+    topology: Topology, *, most: int = 10, seed: int = 1, closed: frozenset[int] = frozenset()
+) -> PathSet:
+    """Collect up to `most` paths per pair, none of them over `closed` links.
 
     First the shortest by hops, by weight and by inverse capacity, then half of `most` the next
     shortest by hops, then for each link the detours around it, then shortest paths under random
@@ -87,8 +104,9 @@ def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
     base = topology.weights / topology.weights.mean()
     hops = np.ones(topology.link_count) + 1e-3 * base
-    metrics = [hops, base, topology.capacities.max() / topology.capacities]
-    for metric in metrics:
+    shut = np.array(sorted(closed), dtype=np.int64)
+    hops[shut], base[shut] = np.inf, np.inf
+    for metric in (hops, base, np.where(np.isfinite(hops), 1 / topology.capacities, np.inf)):
         _collect(topology, metric, found, most)
     if topology.node_count <= _NEXT_SHORTEST_LIMIT:
         _collect_next_shortest(topology, hops, found, 3 + most // 2)
@@ -97,7 +115,7 @@ def candidates(topology: Topology, *, most: int = 10, seed: int = 1) -> PathSet:
     for metric in (hops, base) if detours else ():
         for link in range(topology.link_count):
             avoiding = metric.copy()
-            avoiding[link] = metric.sum() * 10
+            avoiding[link] *= 10 * topology.link_count
             _collect(topology, avoiding, found, most)
     for spread in np.linspace(0.3, 3.0, 12 if detours else 4):
         for metric in (hops, base):
@@ -118,7 +136,7 @@ def _collect(
     sources, targets = topology.sources[order], topology.targets[order]
     keep = np.ones(order.size, dtype=bool)  # of parallel links the shortest
     keep[1:] = (sources[1:] != sources[:-1]) | (targets[1:] != targets[:-1])
-    chosen = order[keep]
+    chosen = order[keep & np.isfinite(metric[order])]
     link_between = np.full((count, count), -1, dtype=np.int64)
     link_between[topology.sources[chosen], topology.targets[chosen]] = chosen
     places = (topology.sources[chosen], topology.targets[chosen])
@@ -141,9 +159,16 @@ def _collect_next_shortest(
     paths come out in order of their length.
     """
     places = (topology.sources, topology.targets)
-    graph = csr_array((metric, places), shape=(topology.node_count,) * 2)
+    open_links = np.isfinite(metric)
+    graph = csr_array(
+        (metric[open_links], (places[0][open_links], places[1][open_links])),
+        shape=(topology.node_count,) * 2,
+    )
     remaining = dijkstra(graph)
-    leaving = [np.flatnonzero(topology.sources == node) for node in range(topology.node_count)]
+    leaving = [
+        np.flatnonzero((topology.sources == node) & open_links)
+        for node in range(topology.node_count)
+    ]
     for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
         paths = found[pair]
         if not paths:

@@ -7,7 +7,7 @@ experts' splits are mixed by how well each did lately, so that no day is much wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Expert:
     """Factor on the residuals: how much worse than lately it may get."""
 
 
-RECENT = Expert("recent", memory=1.0, horizon=64, stretch=1.7)
+RECENT = Expert("recent", memory=1.0, horizon=64, stretch=2.0)
 WIDE = Expert("wide", memory=0.4, horizon=256, stretch=2.2)
 ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=1.9)
 _MOST_NUMBERS = 20_000_000
@@ -70,13 +70,14 @@ class Planner:
         self,
         topology: Topology,
         *,
+        paths: PathSet | None = None,
         experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST),
         iterations: int = 70,
         learning_rate: float = 2.0,
         discount: float = 0.98,
     ) -> None:
         self.topology = topology
-        self.paths = candidates(topology)
+        self.paths = candidates(topology) if paths is None else paths
         self._experts = experts
         self._iterations = iterations
         self._learning_rate = learning_rate
@@ -107,6 +108,29 @@ class Planner:
             logits=logits,
             losses=losses,
         )
+
+    def avoiding(self, links: frozenset[int], plan: Plan) -> tuple[Planner, Plan]:
+        """Return a planner without `links`, at once, and what is left of a plan of ours.
+
+        Candidates that avoid them are kept; only where a pair has lost all are new ones sought.
+        """
+        paths, kept = self.paths.avoiding(links)
+        logits = tuple(own[kept] for own in plan.logits)
+        if not np.array_equal(paths.has_path, self.paths.has_path):
+            paths = candidates(self.topology, closed=links)
+            logits = tuple(np.zeros(len(paths)) for _ in plan.logits)
+        planner = Planner(
+            self.topology,
+            paths=paths,
+            experts=self._experts,
+            iterations=self._iterations,
+            learning_rate=self._learning_rate,
+            discount=self._discount,
+        )
+        splits = np.zeros(len(paths))
+        for share, own in zip(plan.shares, logits, strict=True):
+            splits += share * first_order.shares(paths, own)
+        return planner, replace(plan, paths=paths, splits=splits, logits=logits)
 
     def _clean(self, history: Floats) -> Floats:
         """Return the past of all pairs `(T, P)`; at least one row."""

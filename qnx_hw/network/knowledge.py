@@ -1,0 +1,238 @@
+"""What the controller knows: telemetry of all nodes laid into equal intervals.
+
+Nodes are not believed blindly. A sample's time is set right by the node's usual offset against
+the receiver; numbers that cannot be (negative, no number, more than the node's links carry) are
+dropped or bounded and the node is named. A node that is silent leaves a gap, never a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+
+from qnx_hw.bus.telemetry import HopSample, NodeSample, PoolSample
+from qnx_hw.network.topology import Floats, Topology
+
+_KEPT_INTERVALS = 2048
+_LATEST_INTERVALS = 12
+"""How many intervals back a late sample still counts."""
+_OFFSETS = 31
+_SKEW_S = 5.0
+"""A clock further off than this is worth a word."""
+_BURST = 2.0
+"""Users may offer more than the links carry, but not beyond this many times."""
+SILENT_S = 10.0
+"""After this long without a sample a node counts as away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """Key that two nodes have in common, by what both ends say: the smaller stock counts."""
+
+    stock_bits: float
+    capacity_bits: float
+    in_bps: float
+    out_bps: float
+    reserve_bits: float
+
+
+@dataclass(slots=True)
+class _Heard:
+    number: int = -1
+    received_s: float = -math.inf
+    offsets_s: deque[float] = field(default_factory=lambda: deque(maxlen=_OFFSETS))
+    hops: dict[str, HopSample] = field(default_factory=dict)
+    pools: dict[str, PoolSample] = field(default_factory=dict)
+    lost: int = 0
+
+
+class Knowledge:
+    """Takes samples as they come and gives traffic matrices and link states."""
+
+    def __init__(self, topology: Topology, *, interval_s: float) -> None:
+        self.topology = topology
+        self.interval_s = interval_s
+        self._index = {name: node for node, name in enumerate(topology.names)}
+        self._heard = {name: _Heard() for name in topology.names}
+        self._sums: dict[int, Floats] = {}
+        self._counts: dict[int, Floats] = {}
+        self.doubts: dict[str, str] = {}
+        """Nodes whose newest samples are not believed as they are, and why."""
+
+    def take(self, sample: NodeSample, received_s: float) -> bool:
+        """Add a sample; False where none of it is used (unknown node, repeated, too late)."""
+        heard = self._heard.get(sample.node)
+        if heard is None or not math.isfinite(sample.time_s):
+            return False
+        time_s = self._right(sample, heard, received_s)
+        if not self._is_new(sample, heard, received_s):
+            return False
+        if received_s >= heard.received_s:
+            heard.received_s = received_s
+            heard.hops = {hop.target: hop for hop in sample.hops}
+            heard.pools = {pool.peer: pool for pool in sample.pools}
+        return self._add_flows(sample, self._interval(time_s), self._interval(received_s))
+
+    def matrices(self, now_s: float) -> Floats:
+        """Return the traffic `(T, N, N)` in Mbit/s of all whole intervals before now; NaN is a gap.
+
+        Intervals without any sample are left out at the beginning only.
+        """
+        now = self._interval(now_s)
+        known = [interval for interval in self._sums if interval < now]
+        count = self.topology.node_count
+        if not known:
+            return np.empty((0, count, count))
+        first = max(min(known), now - _KEPT_INTERVALS)
+        return np.stack([self._matrix(interval) for interval in range(first, now)])
+
+    def down_links(self, now_s: float) -> frozenset[int]:
+        """Return the links that an end says are down, and all links of nodes that are away.
+
+        A node never heard is not away: the network may only be starting.
+        """
+        down = set()
+        for link in range(self.topology.link_count):
+            near, far = self._ends(link)
+            said = self._heard[near].hops.get(far)
+            if (said is not None and not said.is_up) or self._is_away(near, far, now_s):
+                down.add(link)
+        return frozenset(down)
+
+    def link_loads(self) -> Floats:
+        """Return the newest measured load `(E,)` in Mbit/s; NaN where unknown or impossible."""
+        loads = np.full(self.topology.link_count, np.nan)
+        for link in range(self.topology.link_count):
+            near, far = self._ends(link)
+            hop = self._heard[near].hops.get(far)
+            if hop is not None and _is_amount(hop.load_bps):
+                loads[link] = hop.load_bps / 1e6
+        return loads
+
+    def link_delays_s(self) -> Floats:
+        """Return the newest measured delay `(E,)`; NaN where unknown."""
+        delays = np.full(self.topology.link_count, np.nan)
+        for link in range(self.topology.link_count):
+            near, far = self._ends(link)
+            hop = self._heard[near].hops.get(far)
+            if hop is not None and hop.delay_s is not None and _is_amount(hop.delay_s):
+                delays[link] = hop.delay_s
+        return delays
+
+    def pools(self) -> dict[tuple[str, str], PoolState]:
+        """Return what each pair of neighbours has in stock, by names in order."""
+        ends: dict[tuple[str, str], list[PoolSample]] = {}
+        for name, heard in self._heard.items():
+            for peer, pool in heard.pools.items():
+                numbers = (pool.stock_bits, pool.capacity_bits, pool.in_bps, pool.out_bps)
+                if peer in self._index and all(map(_is_amount, numbers)):
+                    ends.setdefault((min(name, peer), max(name, peer)), []).append(pool)
+        return {
+            pair: PoolState(
+                stock_bits=min(pool.stock_bits for pool in said),
+                capacity_bits=min(pool.capacity_bits for pool in said),
+                in_bps=min(pool.in_bps for pool in said),
+                out_bps=max(pool.out_bps for pool in said),
+                reserve_bits=max(pool.reserve_bits for pool in said),
+            )
+            for pair, said in ends.items()
+        }
+
+    def lost_samples(self) -> dict[str, int]:
+        """Return how many samples of each node never came."""
+        return {name: heard.lost for name, heard in self._heard.items()}
+
+    def offset_s(self, node: str) -> float:
+        """Return how far a node's clock is behind the receiver's, by the median of late."""
+        offsets = self._heard[node].offsets_s
+        return median(offsets) if offsets else 0.0
+
+    def restore(self, first: int, matrices: Floats) -> None:
+        """Begin with intervals kept from before, the first of number `first`."""
+        for place, matrix in enumerate(matrices):
+            seen = np.isfinite(matrix).any(axis=1)
+            self._sums[first + place] = np.where(np.isfinite(matrix), matrix, 0.0)
+            self._counts[first + place] = seen.astype(np.float64)
+
+    def matrix(self, interval: int) -> Floats:
+        """Return one interval's traffic; rows of silent nodes are NaN."""
+        return self._matrix(interval)
+
+    def _right(self, sample: NodeSample, heard: _Heard, received_s: float) -> float:
+        heard.offsets_s.append(received_s - sample.time_s)
+        offset_s = median(heard.offsets_s)
+        if abs(offset_s) > _SKEW_S:
+            self.doubts[sample.node] = f"its clock is {offset_s:+.0f} s off; set right here"
+        # A sample far from the usual offset was late on its way; nothing comes from the future.
+        return min(sample.time_s + offset_s, received_s)
+
+    def _is_new(self, sample: NodeSample, heard: _Heard, received_s: float) -> bool:
+        behind = heard.number - sample.number
+        restarted = behind > _LATEST_INTERVALS * self.interval_s or (
+            behind >= 0 and received_s - heard.received_s > SILENT_S
+        )
+        if behind == 0 and not restarted:
+            return False
+        if behind < 0 and heard.number >= 0:
+            heard.lost += -behind - 1
+        if behind < 0 or restarted:
+            heard.number = sample.number
+        else:
+            heard.lost = max(0, heard.lost - 1)  # late, not lost
+        return True
+
+    def _add_flows(self, sample: NodeSample, interval: int, now: int) -> bool:
+        if now - interval > _LATEST_INTERVALS:
+            return False
+        count = self.topology.node_count
+        row = self._index[sample.node]
+        demand = np.zeros(count)
+        for flow in sample.flows:
+            column = self._index.get(flow.destination)
+            if column is None or column == row or not _is_amount(flow.demand_bps):
+                self.doubts[sample.node] = f"it tells an impossible demand to '{flow.destination}'"
+                continue
+            demand[column] += flow.demand_bps / 1e6
+        leaving = self.topology.capacities[self.topology.sources == row].sum()
+        if demand.sum() > _BURST * leaving:
+            self.doubts[sample.node] = "it tells more demand than its links could ever carry"
+            demand *= _BURST * leaving / demand.sum()
+        if interval not in self._sums:
+            self._sums[interval] = np.zeros((count, count))
+            self._counts[interval] = np.zeros(count)
+            self._forget(now)
+        self._sums[interval][row] += demand
+        self._counts[interval][row] += 1
+        return True
+
+    def _forget(self, now: int) -> None:
+        for interval in [each for each in self._sums if each < now - _KEPT_INTERVALS]:
+            del self._sums[interval], self._counts[interval]
+
+    def _matrix(self, interval: int) -> Floats:
+        count = self.topology.node_count
+        if interval not in self._sums:
+            return np.full((count, count), np.nan)
+        counts = self._counts[interval]
+        seen = np.where(counts > 0, counts, np.nan)
+        matrix: Floats = self._sums[interval] / seen[:, None]
+        return matrix
+
+    def _interval(self, time_s: float) -> int:
+        return math.floor(time_s / self.interval_s)
+
+    def _ends(self, link: int) -> tuple[str, str]:
+        topology = self.topology
+        return topology.names[topology.sources[link]], topology.names[topology.targets[link]]
+
+    def _is_away(self, near: str, far: str, now_s: float) -> bool:
+        last = (self._heard[near].received_s, self._heard[far].received_s)
+        return any(math.isfinite(at) and now_s - at > SILENT_S for at in last)
+
+
+def _is_amount(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
