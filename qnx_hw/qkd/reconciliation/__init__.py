@@ -9,6 +9,7 @@ from qnx_hw.qkd.reconciliation.interface import (
     Reference,
     Result,
 )
+from qnx_hw.qkd.reconciliation.ldpc import LdpcAlice, LdpcBob, LdpcParameters
 
 __all__ = [
     "Bits",
@@ -16,6 +17,9 @@ __all__ = [
     "CascadeBob",
     "CascadeParameters",
     "Corrector",
+    "LdpcAlice",
+    "LdpcBob",
+    "LdpcParameters",
     "Mode",
     "ReconciliationFailed",
     "Reference",
