@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from typing import TypeVar
 
@@ -160,3 +160,26 @@ def listen(address: str) -> socket.socket:
         listener.close()
         raise ChannelError(f"cannot listen at {address}: {error.strerror}") from error
     return listener
+
+
+@contextmanager
+def accepting(listener: socket.socket, take: Callable[[socket.socket], None]) -> Iterator[None]:
+    """Give `take` each new connection while the context lasts; closes the listener.
+
+    An accepting task could be cancelled between a connection and the line that keeps it.
+    """
+    loop = asyncio.get_running_loop()
+
+    def ready() -> None:
+        with suppress(OSError):
+            circuit, _ = listener.accept()
+            circuit.setblocking(False)
+            circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            take(circuit)
+
+    loop.add_reader(listener, ready)
+    try:
+        yield
+    finally:
+        loop.remove_reader(listener)
+        listener.close()

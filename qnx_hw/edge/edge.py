@@ -26,6 +26,7 @@ from qnx_hw.edge.circuits import (
     Opened,
     Purpose,
     Refusal,
+    accepting,
     check,
     connecting,
     listen,
@@ -90,11 +91,13 @@ class Edge:
         self.lines: dict[tuple[str, bool], Line] = {}
         """By name, and whether this node opens the sessions."""
         self.services: dict[str, Service] = {}
+        self.held: set[socket.socket] = set()
+        """Sockets of tasks that may be cancelled before they begin."""
         self.refused = 0
         """Circuits that this node did not take."""
         self._traffic: dict[str, Traffic] = {}
-        self._source = source
-        self._tell = tell
+        self.source = source
+        self.tell = tell
         self._spans = spans
         self._desk = Desk(source, self._ask_key)
         self._sessions: dict[bytes, Session] = {}
@@ -114,16 +117,17 @@ class Edge:
         host, port = listener.getsockname()[:2]
         try:
             async with self._tasks:
-                self.start(self._accept(listener))
-                self.start(self._tick())
-                for hop in self.hops.values():
-                    self.start(watch(self.node, hop))
-                try:
-                    yield f"{host}:{port}"
-                finally:
-                    self._stop()
+                with accepting(listener, lambda circuit: self.hold(circuit, self._take(circuit))):
+                    self.start(self._tick())
+                    for hop in self.hops.values():
+                        self.start(watch(self.node, hop))
+                    try:
+                        yield f"{host}:{port}"
+                    finally:
+                        self._stop()
         finally:
-            listener.close()
+            for left in self.held:
+                left.close()
 
     def know(self, traffic: Traffic) -> None:
         """Accept this traffic from its source, or carry it where this node is the source."""
@@ -135,7 +139,7 @@ class Edge:
         if place not in self.lines:
             peer = traffic.destination if is_opener else traffic.source
             keys = TunnelKeys(
-                self._source,
+                self.source,
                 peer,
                 traffic.policy,
                 traffic.mode,
@@ -241,12 +245,10 @@ class Edge:
             await send(circuit, request)
             return circuit, await receive(circuit, Opened)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            circuit, _ = await self._loop.sock_accept(listener)
-            circuit.setblocking(False)
-            circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.start(self._take(circuit))
+    def hold(self, circuit: socket.socket, work: Coroutine[Any, Any, None]) -> None:
+        """Run something for a socket, which is closed where the edge stops before it begins."""
+        self.held.add(circuit)
+        self.start(work)
 
     async def _take(self, circuit: socket.socket) -> None:
         """Serve one circuit; whatever is wrong with it ends here."""
@@ -270,6 +272,7 @@ class Edge:
                 async with asyncio.timeout(CONNECT_DEADLINE_S):
                     await send(circuit, Opened(refusal=_kind(error), reason=str(error)[:300]))
         finally:
+            self.held.discard(circuit)
             if not kept:
                 circuit.close()
 
@@ -434,11 +437,19 @@ class Edge:
                 sums[name] += session.counters.bytes_in
         return sums
 
+    def queued_bytes(self, target: str) -> int:
+        """Return what this node sent towards a neighbour and the other ends did not confirm yet."""
+        return sum(
+            session.unacknowledged_bytes
+            for session in self._sessions.values()
+            if neighbour(self.node, session.path) == target
+        )
+
     def _hop_changed(self, hop: Hop) -> None:
         if hop.is_up:
-            self._tell(Level.OK, self.node, f"the way to '{hop.target}' is up")
+            self.tell(Level.OK, self.node, f"the way to '{hop.target}' is up")
             return
-        self._tell(Level.WARNING, self.node, f"the way to '{hop.target}' is down: {hop.reason}")
+        self.tell(Level.WARNING, self.node, f"the way to '{hop.target}' is down: {hop.reason}")
         for session in tuple(self._sessions.values()):
             if session.started and neighbour(self.node, session.path) == hop.target:
                 session.lose()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from edge_net import EdgeNet, connect, edge_net, exchange
+from edge_net import EdgeNet, connect, edge_net, exchange, until
 
 from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.edge.handshake import Mode
@@ -42,11 +42,6 @@ async def ask(user: socket.socket, octets: bytes) -> bytes:
         return bytes(received)
 
     return await asyncio.to_thread(both)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 (threads change what is looked at)
-        await asyncio.sleep(0.01)
 
 
 async def expire(net: EdgeNet) -> None:

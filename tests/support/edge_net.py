@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from key_pair import CommonKeys
@@ -103,6 +103,12 @@ async def exchange(user: socket.socket, octets: bytes) -> bytes:
         receiving = tasks.create_task(asyncio.to_thread(receive))
     user.close()
     return receiving.result()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what threads or other tasks change."""
+    while not condition():  # noqa: ASYNC110 (threads change what is looked at)
+        await asyncio.sleep(0.01)
 
 
 def free_port() -> int:
