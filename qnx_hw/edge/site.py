@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.traffic import HopView, TunnelView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.bus.routes import BUCKET, RouteAck
 from qnx_hw.config import NetworkFile
@@ -50,6 +51,10 @@ class Site:
         edge.services[TUNNEL] = self._to_target
         for name, section in network.tunnels.items():
             edge.know(Traffic.of(name, TUNNEL, section))
+
+    def views(self) -> tuple[TunnelView | HopView, ...]:
+        """Return what screens see, as of the newest report."""
+        return *self.reporter.tunnels, *self.reporter.hops
 
     def start(self, users: ExitStack) -> None:
         """Follow routes, report, and listen for users until `users` is closed."""

@@ -24,12 +24,14 @@ from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
+from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError, Conflict, QnxError
 from qnx_hw.node.access import Access
 from qnx_hw.node.api import Api, Commands, InstrumentCommands, LinkCommands, RecordingCommands
 from qnx_hw.node.archive import Archive
 from qnx_hw.node.bank import Bank
+from qnx_hw.node.buses import joined_bus
 from qnx_hw.node.console import console_folder
 from qnx_hw.node.exposure import exposure
 from qnx_hw.node.guard import is_loopback
@@ -79,6 +81,8 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         self.history = History()
         self._archive: Archive | None = None
         self.nodes: dict[str, Node] = {}
+        self.bus = InProcessBus()
+        """What joins the parts of this process where the network file names no servers."""
         self._told_s: dict[tuple[str, str], float] = {}
 
     @asynccontextmanager
@@ -87,7 +91,9 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         async with AsyncExitStack() as stack:
             serve = await self._open_api(stack, api) if api is not None else None
             for name in self._names:
-                opening = Node.open(self._network, name, self._tell, self._instruments)
+                joining = joined_bus(self._network, name, self.bus, self._tell)
+                bus = await stack.enter_async_context(joining)
+                opening = Node.open(self._network, name, self._tell, self._instruments, bus=bus)
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
             stack.callback(self._stop_nodes)
@@ -201,6 +207,9 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         """Take the newest values of all nodes and links into the hub."""
         for node in self.nodes.values():
             self.hub.set(node.view())
+            if node.site is not None:
+                for shown in node.site.views():
+                    self.hub.set(shown)
         for name in self._network.nodes:
             if name not in self.nodes:
                 self.hub.set(self._elsewhere(name))

@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from qnx_hw.api.schema import InstrumentView, NodeView
+from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
+from qnx_hw.edge.site import Site, open_site
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KeyStore, Kme, LinkEnd, initial
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
+from qnx_hw.node.edge_keys import KmeSource
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
@@ -80,6 +83,8 @@ class Node:
         self.kme = Kme(name, store.issued, key_ends(network, name))
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
+        self.site: Site | None = None
+        """The node's edge; None where it carries no user traffic."""
         self._bank = instruments(network, name, self.feeds, tell)
 
     @classmethod
@@ -90,8 +95,13 @@ class Node:
         name: str,
         tell: Teller,
         instruments: MakeInstruments = Bank,
+        *,
+        bus: Bus | None = None,
     ) -> AsyncIterator[Node]:
-        """Open the node's key store and listen for peers; leaving stops all and closes it."""
+        """Open the node's key store and listen for peers; leaving stops all and closes it.
+
+        User traffic is carried where there is a `bus` to hear of routes.
+        """
         folder = network.folder_of(name)
         with KeyStore(folder) as store:
             for link, _ in ends_of(network, name):
@@ -105,6 +115,7 @@ class Node:
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
                 receiving_peers(network, node.kme),
+                node._edge(network, bus, tell) as node.site,
                 asyncio.TaskGroup() as tasks,
             ):
                 node._running = [
@@ -118,6 +129,21 @@ class Node:
                     yield node
                 finally:
                     node.stop()
+
+    @asynccontextmanager
+    async def _edge(
+        self, network: NetworkFile, bus: Bus | None, tell: Teller
+    ) -> AsyncIterator[Site | None]:
+        if bus is None or self._section.edge is None:
+            yield None
+            return
+        source = KmeSource(self.kme, POOL_CAPACITY_BITS)
+        folder = network.folder_of(self.name) / "edge"
+        async with open_site(
+            network, self.name, source=source, bus=bus, folder=folder, tell=tell
+        ) as site:
+            site.edge.start(source.run())
+            yield site
 
     def stop(self) -> None:
         """Begin to stop; leaving `open` waits for the end of it."""

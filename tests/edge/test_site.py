@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from common_keys import CommonKeys
 from edge_net import free_port, until
-from key_pair import CommonKeys
 
 from qnx_hw.api.traffic import TunnelState
 from qnx_hw.bus.in_process import InProcessBus

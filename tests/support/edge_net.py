@@ -7,11 +7,12 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from key_pair import CommonKeys
+from common_keys import CommonKeys
 
 from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
+from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.session import Session
 from qnx_hw.edge.traffic import Traffic
 
@@ -21,9 +22,12 @@ Lines = Iterable[tuple[str, str]]
 class EdgeNet:
     """Running edges by name; every edge knows every traffic."""
 
-    def __init__(self, neighbours: dict[str, list[str]]) -> None:
+    def __init__(
+        self, neighbours: dict[str, list[str]], sources: dict[str, KeySource] | None = None
+    ) -> None:
         self.neighbours = neighbours
         self.keys = CommonKeys()
+        self.sources = sources or {}
         self.events: list[str] = []
         self.ports = {name: free_port() for name in neighbours}
         self.edges: dict[str, Edge] = {}
@@ -39,7 +43,7 @@ class EdgeNet:
             node,
             hops=hops,
             forwarder=forwarder,
-            source=self.keys.of(node),
+            source=self.sources.get(node) or self.keys.of(node),
             tell=lambda level, source, message: self.events.append(f"{source}: {message}"),
         )
         edge.services["echo"] = self._echo
@@ -59,12 +63,14 @@ class EdgeNet:
 
 
 @asynccontextmanager
-async def edge_net(lines: Lines, traffic: Iterable[Traffic]) -> AsyncIterator[EdgeNet]:
+async def edge_net(
+    lines: Lines, traffic: Iterable[Traffic], sources: dict[str, KeySource] | None = None
+) -> AsyncIterator[EdgeNet]:
     neighbours: dict[str, list[str]] = {}
     for one, other in lines:
         neighbours.setdefault(one, []).append(other)
         neighbours.setdefault(other, []).append(one)
-    net = EdgeNet(neighbours)
+    net = EdgeNet(neighbours, sources)
     traffic = tuple(traffic)
     for each in traffic:
         net.keys.give(each.source, each.destination, 100_000)
