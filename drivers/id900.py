@@ -25,6 +25,7 @@ from qnx_hw.errors import (
     ConfigError,
     InstrumentError,
     InstrumentRefused,
+    ProtocolError,
     RangeError,
     Unsupported,
 )
@@ -53,6 +54,7 @@ DATA_LINK = "127.0.0.1:6060"
 REPLY_TIMEOUT_S = 3.0
 THRESHOLD_RANGE_V = (-2.0, 2.0)
 # The level is made in steps of 0.488 mV.
+THRESHOLD_STEP_V = 0.000489
 THRESHOLD_TOLERANCE_V = 0.001
 LONGEST_DELAY_PS = 10**12
 COUNT_RANGE_S = (0.001, 65.535)
@@ -138,15 +140,15 @@ class Id900(TimeTagger):
         """Read `reference`, `resolution` and of each input N `enabled_N`, `threshold_N_v`, ..."""
         with self._operation:
             held: dict[str, Setting] = {
-                "reference": self._ask("DEVI:SYNC?", timeout_s).lower(),
-                "resolution": self._ask("DEVI:RES?", timeout_s).lower(),
+                "reference": self._word("DEVI:SYNC", ("INTERNAL", "EXTERNAL"), timeout_s),
+                "resolution": self._word("DEVI:RES", ("HIRES", "LOWRES"), timeout_s),
             }
             for n in CHANNELS:
-                held[f"enabled_{n}"] = self._ask(f"INPU{n}:ENAB?", timeout_s) == "ON"
+                held[f"enabled_{n}"] = self._is_enabled(n, timeout_s)
                 level = self._ask(f"INPU{n}:THRE?", timeout_s)
                 held[f"threshold_{n}_v"] = replies.quantity(level, "V")
-                for key, (node, _) in _WORDS.items():
-                    held[f"{key}_{n}"] = self._ask(f"INPU{n}:{node}?", timeout_s).lower()
+                for key, (node, choices) in _WORDS.items():
+                    held[f"{key}_{n}"] = self._word(f"INPU{n}:{node}", choices, timeout_s)
                 held[f"delay_{n}_ps"] = self._delay_ps(n, timeout_s)
             return held
 
@@ -224,7 +226,7 @@ class Id900(TimeTagger):
         acquisition_ps = round(max(block_s, SHORTEST_ACQUISITION_S) * PS_PER_S)
         with self._idle():
             self._look_for_faults()
-            inputs = [n for n in CHANNELS if self._ask(f"INPU{n}:ENAB?", None) == "ON"]
+            inputs = [n for n in CHANNELS if self._is_enabled(n, None)]
             if not inputs:
                 raise InstrumentRefused(f"'{self.name}' has no enabled input to record")
             self._prepare(inputs, acquisition_ps)
@@ -327,13 +329,26 @@ class Id900(TimeTagger):
             raise InstrumentRefused(f"'{self.name}' holds {header} {held}, not {argument}")
 
     def _set_threshold(self, channel: int, threshold_v: float, timeout_s: float | None) -> float:
-        reply = self._ask(f"INPU{channel}:THRE {threshold_v:g}V", timeout_s)
-        held_v = replies.quantity(reply, "V")
+        header = f"INPU{channel}:THRE"
+        held_v = replies.quantity(self._ask(f"{header}?", timeout_s), "V")
+        if abs(held_v - threshold_v) <= THRESHOLD_STEP_V:
+            return held_v  # setting what is held would go one step down
+        held_v = replies.quantity(self._ask(f"{header} {threshold_v:g}V", timeout_s), "V")
         if abs(held_v - threshold_v) > THRESHOLD_TOLERANCE_V:
             raise InstrumentRefused(
                 f"'{self.name}' holds a threshold of {held_v:g} V, not {threshold_v:g} V"
             )
         return held_v
+
+    def _is_enabled(self, channel: int, timeout_s: float | None) -> bool:
+        return self._word(f"INPU{channel}:ENAB", ("ON", "OFF"), timeout_s) == "on"
+
+    def _word(self, header: str, choices: tuple[str, ...], timeout_s: float | None) -> str:
+        """Read a setting that is one of a few words."""
+        reply = self._ask(f"{header}?", timeout_s)
+        if reply.upper() not in choices:
+            raise ProtocolError(f"'{self.name}' reports {header} as {reply!r}", reply.encode())
+        return reply.lower()
 
     def _delay_ps(self, channel: int, timeout_s: float | None) -> int:
         if self._ask(f"DELA{channel}:LINK?", timeout_s).upper() != f"INPU{channel}":

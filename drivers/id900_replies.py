@@ -48,7 +48,9 @@ class StreamStatus:
 
 def checked(name: str, command: str, reply: bytes) -> str:
     """Return the reply to a command, or raise what the controller complains of."""
-    text = reply.decode("utf-8", "replace").strip()
+    if not reply.isascii():
+        raise ProtocolError(f"'{name}' answered {command} by {reply[:40]!r}", reply)
+    text = reply.decode("ascii").strip()
     for error in _ERRORS:
         if error in text:
             raise InstrumentRefused(f"'{name}' refused {command}: {text}", text)

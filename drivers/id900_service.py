@@ -6,8 +6,10 @@ ZeroMQ PAIR socket that the service binds.
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from drivers import id900_replies as replies
 from drivers.held_link import HeldLink
@@ -18,6 +20,9 @@ REPLY_TIMEOUT_S = 3.0
 TRAITS = LinkTraits(fence=Fence(message(b"list"), lambda reply: reply[:1] == b"["))
 # Nothing is asked on a stream, so nothing late can come.
 STREAM_TRAITS = LinkTraits(quiet_s=0.0)
+# Below the ports that systems give to clients, so that nobody takes one before the service does.
+FREE_PORTS = range(20_000, 32_000)
+PORTS_TRIED = 100
 
 
 class DataLinkService:
@@ -107,5 +112,8 @@ class DataLinkService:
 
 def _free_port() -> int:
     """Return a TCP port of this computer that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    for _ in range(PORTS_TRIED):
+        port = secrets.choice(FREE_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise NotConnected("no TCP port of this computer is free for a stream")

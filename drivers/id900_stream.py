@@ -17,7 +17,7 @@ from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 # How often the service is asked how far it is; its messages wake the reader sooner.
 POLL_S = 0.05
 # Stamps that the service has sent and that do not come within this time are not on their way.
-LATE_S = 2.0
+LATE_S = 5.0
 # What may wait for a slow reader, per input; ten million tags a second fill it in 0.8 s.
 WAITING_BYTES = 1 << 26
 

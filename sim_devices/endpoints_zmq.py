@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import suppress
+from itertools import count
 
 import zmq
 
@@ -22,14 +23,15 @@ class ReplyEndpoint(MessageEndpoint):
     """Answers REQ sockets.
 
     It is a ROUTER socket inside: one request without a reply must not stop all other clients,
-    as it would with a REP socket.
+    as it would with a REP socket. Each request is a client of its own, so that a reply that is
+    late goes out in the envelope of its request.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
         self._socket: zmq.Socket[bytes] | None = None
-        self._numbers: dict[bytes, int] = {}
+        self._numbers = count(1)
         self._envelopes: dict[int, list[bytes]] = {}
 
     @property
@@ -67,8 +69,9 @@ class ReplyEndpoint(MessageEndpoint):
             *envelope, message = self._socket.recv_multipart(zmq.NOBLOCK)
             if not envelope:
                 continue
-            number = self._numbers.setdefault(envelope[0], len(self._numbers) + 1)
+            number = next(self._numbers)
             self._envelopes[number] = envelope
+            self._envelopes.pop(number - QUEUED_MESSAGES, None)
             received.append((number, message))
         return received
 
@@ -77,7 +80,7 @@ class ReplyEndpoint(MessageEndpoint):
         if self._socket is None or client not in self._envelopes:
             return
         try:
-            self._socket.send_multipart([*self._envelopes[client], payload], zmq.NOBLOCK)
+            self._socket.send_multipart([*self._envelopes.pop(client), payload], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             log.debug("a reply at %s was lost: %s", self.address, error)
 

@@ -1,8 +1,10 @@
 """Wires on ZeroMQ: requests with replies, and streams of messages.
 
-A request goes out as a REQ socket would send it, from a DEALER: that one does not get stuck where a
-reply is missing, and the link's own fence deals with late ones. ZeroMQ reconnects by itself without
-telling; here a lost connection ends the wire, so that the driver asks again who is there.
+A request goes out as a correlating REQ socket would send it, from a DEALER, which does not get
+stuck where a reply is missing: its number travels in the envelope, which the other side returns
+with the reply (RFC 28/REQREP), so a reply that comes after the next request is known and dropped.
+One that comes just before it is the link's to sort out, by its fence. ZeroMQ reconnects by itself
+without telling; here a lost connection ends the wire, so that the driver asks again who is there.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class ZmqWire(BridgedWire):
         self._address = f"tcp://{host}:{port}"
         self._pattern = pattern
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
+        self._number = 0
 
     def write(self, payload: bytes) -> int:
         """Send; a subscriber or puller cannot."""
@@ -112,15 +115,23 @@ class ZmqWire(BridgedWire):
 
         with suppress(zmq.Again):
             while True:
-                far.sendall(message(self._device.recv_multipart(zmq.NOBLOCK)[-1]))
+                *envelope, payload = self._device.recv_multipart(zmq.NOBLOCK)
+                if envelope in ([], self._envelope()):
+                    far.sendall(message(payload))
 
     def _take(self, far: socket.socket, outgoing: Messages) -> bool:
         """Send what the near end wrote; False once it is closed."""
         written = far.recv(READ_BYTES)
         for payload in outgoing.feed(written):
-            envelope = [b""] if self._pattern is Pattern.REQUEST else []
-            self._device.send_multipart([*envelope, payload])
+            self._number += 1
+            self._device.send_multipart([*self._envelope(), payload])
         return bool(written)
+
+    def _envelope(self) -> list[bytes]:
+        """Return what goes before the newest request, and comes before its reply."""
+        if self._pattern is not Pattern.REQUEST:
+            return []
+        return [self._number.to_bytes(8, "little"), b""]
 
     def _event(self) -> int:
         from zmq.utils.monitor import recv_monitor_message

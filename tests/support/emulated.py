@@ -17,6 +17,8 @@ from sim_devices.emulators.server import serving
 
 # What a driver's address says beyond where the instrument is.
 OPTIONS = {"id120": "max_bias_v=160", "s15spd": "max_bias_v=190&safe_on_close=1"}
+# How the address names the second port.
+OTHER_PORTS = {"id900": "dlt=127.0.0.1:{port}"}
 # What has to be configured before it works, or works quickly.
 SETTINGS: dict[str, dict[str, float | int | str | bool]] = {
     "pax1000": {"mode": 9, "rotation_on": True},
@@ -27,6 +29,17 @@ DEVICE_FAULTS = {
     Sabotage.OVERFLOW: FaultKind.OVERFLOW,
     Sabotage.DEVICE_ERROR: FaultKind.DEVICE_ERROR,
 }
+MESSAGE_FAULTS = {
+    Sabotage.UNPLUG: FaultKind.UNPLUG,
+    Sabotage.SILENCE: FaultKind.SILENT,
+    Sabotage.SLOW: FaultKind.SLOW,
+    Sabotage.GARBAGE: FaultKind.GARBAGE,
+    Sabotage.SPLIT: FaultKind.SPLIT,
+    Sabotage.MERGE: FaultKind.MERGE,
+    Sabotage.LATE_REPLY: FaultKind.LATE_REPLY,
+    Sabotage.SLIP: FaultKind.SLIP,
+}
+LASTING = {Sabotage.UNPLUG, Sabotage.SILENCE}
 
 
 def drivers() -> list[str]:
@@ -60,25 +73,31 @@ def emulated(driver: str, *listen: str) -> Iterator[Place]:
         first, *others = [place.address for place in places]
         scheme = "zmq" if PortKind.REPLY in emulator.ports else "tcp"
         where = f"{scheme}://{first}" if ":" in first else f"serial://{first}"
-        options = [f"counts_port={other.rpartition(':')[2]}" for other in others]
+        option = OTHER_PORTS.get(driver, "counts_port={port}")
+        options = [option.format(port=other.rpartition(":")[2]) for other in others]
         options += [OPTIONS[driver]] if driver in OPTIONS else []
         yield Place(driver, "?".join([where, "&".join(options)]).rstrip("?"), faults)
 
 
 class Inside(Saboteur):
-    """Has an emulator misbehave from within, as no wire can."""
+    """Has an emulator misbehave from within, as no wire can; on ZeroMQ all of it, for a relay of
+    bytes would only break its frames."""
 
     def __init__(self, place: Place) -> None:
         self._faults = place.faults
+        self._known = DEVICE_FAULTS
+        if place.url.startswith("zmq"):
+            self._known = DEVICE_FAULTS | MESSAGE_FAULTS
         # A broken port of a switch is broken until it is repaired; other errors come once.
-        self._lasting_s = 3600.0 if place.driver == "polatis" else None
+        self._lasts = place.driver == "polatis"
 
     @property
     def skills(self) -> frozenset[Sabotage]:
-        return frozenset(DEVICE_FAULTS)
+        return frozenset(self._known)
 
     def strike(self, sabotage: Sabotage) -> None:
-        self._faults.add(Fault(DEVICE_FAULTS[sabotage], 0.0, self._lasting_s))
+        lasts = self._lasts or sabotage in LASTING
+        self._faults.add(Fault(self._known[sabotage], 0.0, 3600.0 if lasts else None))
 
     def heal(self) -> None:
         self._faults.clear()

@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from qnx_hw.errors import ConfigError, InstrumentTimeout, NotConnected
-from qnx_hw.transports import Link, LinkTraits, Messages, Transcript, make_wire, message
+from qnx_hw.transports import Fence, Link, LinkTraits, Messages, Transcript, make_wire, message
 
 LONG_S = 30.0
 
@@ -84,13 +84,14 @@ def test_many_threads_get_their_own_replies() -> None:
 
 def test_a_missing_reply_times_out_and_the_next_request_works() -> None:
     with replier() as device:
-        traits = LinkTraits(quiet_s=0.01)
+        fence = Fence(message(b"who"), lambda reply: reply == b"=who")
+        traits = LinkTraits(quiet_s=0.0, fence=fence)
         with opened(f"zmq://127.0.0.1:{device.port}", traits=traits) as link:
             with pytest.raises(InstrumentTimeout):
                 ask(link, "?", timeout_s=0.05)
             device.release.set()
 
-            assert ask(link, "3") == "=3"
+            assert link.query(message(b"3"), lambda _: True, timeout_s=LONG_S) == b"=3"
 
 
 def test_nobody_there_is_said_in_time() -> None:
