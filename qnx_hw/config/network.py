@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from qnx_hw.config.controller import ControllerSection
 from qnx_hw.config.edge import (
     BusSection,
     EdgeSection,
@@ -137,6 +138,7 @@ class NetworkFile(Section, frozen=True, kw_only=True):
     nodes: dict[Name, NodeSection]
     links: dict[Name, LinkSection] = {}
     bus: BusSection | None = None
+    controller: ControllerSection | None = None
     tunnels: dict[Name, TunnelSection] = {}
     streams: dict[Name, StreamSection] = {}
     keys: KeysSection = KeysSection()
@@ -188,6 +190,10 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
         _check_detectors(link, f"{source}: links.{name}")
         if link.alice.node == link.bob.node:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
+    if network.controller is not None and network.controller.node not in network.nodes:
+        raise ConfigError(
+            f"{source}: controller.node: there is no [nodes.{network.controller.node}]"
+        )
     edges = {name: node.edge for name, node in network.nodes.items() if node.edge is not None}
     check_traffic(edges, {"tunnels": network.tunnels, "streams": network.streams}, source)
     for sae, section in network.saes.items():

@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 
-from qnx_hw.bus.telemetry import HopSample, NodeSample, PoolSample
+from qnx_hw.bus.telemetry import FlowSample, HopSample, NodeSample, PoolSample
 from qnx_hw.network.topology import Floats, Topology
 
 _KEPT_INTERVALS = 2048
@@ -47,6 +47,7 @@ class _Heard:
     offsets_s: deque[float] = field(default_factory=lambda: deque(maxlen=_OFFSETS))
     hops: dict[str, HopSample] = field(default_factory=dict)
     pools: dict[str, PoolSample] = field(default_factory=dict)
+    flows: tuple[FlowSample, ...] = ()
     lost: int = 0
 
 
@@ -74,6 +75,7 @@ class Knowledge:
         if received_s >= heard.received_s:
             heard.received_s = received_s
             heard.hops = {hop.target: hop for hop in sample.hops}
+            heard.flows = sample.flows
             heard.pools = {pool.peer: pool for pool in sample.pools}
         return self._add_flows(sample, self._interval(time_s), self._interval(received_s))
 
@@ -141,6 +143,14 @@ class Knowledge:
             )
             for pair, said in ends.items()
         }
+
+    def demand_and_draw_bps(self) -> tuple[float, float]:
+        """Return what users offered lately in all nodes, and the key it drew."""
+        flows = [flow for heard in self._heard.values() for flow in heard.flows]
+        good = [
+            flow for flow in flows if _is_amount(flow.demand_bps) and _is_amount(flow.key_draw_bps)
+        ]
+        return sum(flow.demand_bps for flow in good), sum(flow.key_draw_bps for flow in good)
 
     def lost_samples(self) -> dict[str, int]:
         """Return how many samples of each node never came."""

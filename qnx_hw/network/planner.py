@@ -132,6 +132,17 @@ class Planner:
             splits += share * first_order.shares(paths, own)
         return planner, replace(plan, paths=paths, splits=splits, logits=logits)
 
+    def over(self, topology: Topology) -> Planner:
+        """Return this planner for the same links with other capacities; paths stay."""
+        return Planner(
+            topology,
+            paths=replace(self.paths, topology=topology),
+            experts=self._experts,
+            iterations=self._iterations,
+            learning_rate=self._learning_rate,
+            discount=self._discount,
+        )
+
     def _clean(self, history: Floats) -> Floats:
         """Return the past of all pairs `(T, P)`; at least one row."""
         traffic = np.asarray(history, dtype=np.float64)

@@ -21,6 +21,9 @@ WORTH = 0.02
 _TOLD_SHARE = 0.01
 _LIMIT_MOVED = 0.05
 """Part by which a limit of bandwidth must have moved to be told anew."""
+_CAPACITY_MOVED = 0.1
+_LEAST_PART = 1e-3
+"""Part of a link's capacity that planning never goes below: no key is a small link, not none."""
 _MUCH = 0.1
 """Part of the demand that must go another way for a plan of least delay to be pushed."""
 
@@ -37,6 +40,8 @@ class Situation:
     """Links that are down, shut by an operator, or short of key."""
     delays_s: Floats | None = None
     """`(E,)`; NaN where unknown."""
+    capacities: Floats | None = None
+    """`(E,)` in Mbit/s, where key leaves less than the links' own; at most those."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +130,7 @@ class Policy:
         weights: Floats | None = None,
     ) -> None:
         self.topology = topology
+        self._links = topology.capacities
         self.objective = objective
         self._worth = worth
         self._weights = np.ones(topology.pairs[0].size) if weights is None else weights
@@ -136,6 +142,7 @@ class Policy:
 
     def decide(self, situation: Situation) -> Decision:
         """Return the decision for the next interval and keep it as the one in force."""
+        self._take_capacities(situation)
         planner, plan = self._around(situation)
         self._plan = planner.decide(situation.matrices, plan)
         self._planner, self._closed = planner, situation.closed
@@ -156,6 +163,21 @@ class Policy:
         )
         plan = planner.decide(supposed.matrices, plan)
         return self._propose(supposed, plan, objective or self.objective)
+
+    def _take_capacities(self, situation: Situation) -> None:
+        """Plan for other capacities from now on, where key moved them by more than a little."""
+        given = self._links if situation.capacities is None else situation.capacities
+        wanted = np.clip(given, _LEAST_PART * self._links, self._links)
+        if np.allclose(wanted, self.topology.capacities, rtol=_CAPACITY_MOVED):
+            return
+        self.topology = replace(self.topology, capacities=wanted)
+        whole = self._whole.over(self.topology)
+        around = whole if self._planner is self._whole else self._planner.over(self.topology)
+        if self._plan is not None:
+            self._plan = replace(self._plan, paths=around.paths)
+        if self.current is not None and self.current.splits.size == len(around.paths):
+            self.current = replace(self.current, paths=around.paths)
+        self._whole, self._planner = whole, around
 
     def _around(self, situation: Situation) -> tuple[Planner, Plan | None]:
         """Return the planner for what is closed, and the plan to begin from."""

@@ -105,3 +105,18 @@ def test_the_reason_names_the_link_that_would_fill() -> None:
         decision = policy.decide(situation(150.0))
 
     assert "a-b would be 150% full" in decision.explain(0)
+
+
+def test_a_link_short_of_key_is_spared_and_used_again_when_key_is_back() -> None:
+    policy = Policy(triangle())
+    policy.decide(situation(50.0))
+    short = np.array([10.0, 100.0, 100.0, 100.0, 100.0, 100.0])
+    plenty = situation(50.0)
+
+    for _ in range(4):
+        policy.decide(Situation(plenty.matrices, plenty.expected, capacities=short))
+    assert direct_share(policy) < 0.15
+
+    for _ in range(4):
+        policy.decide(plenty)
+    assert direct_share(policy) > 0.4

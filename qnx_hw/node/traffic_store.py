@@ -1,0 +1,87 @@
+"""What the controller learnt from, kept on disk: traffic, plans and what came of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import numpy as np
+
+from qnx_hw.api.traffic import PlanView
+from qnx_hw.network.topology import Floats
+
+KEPT_INTERVALS = 800_000
+"""About 90 days at one interval each 10 s."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS traffic (interval INTEGER PRIMARY KEY, nodes TEXT, mbps BLOB);
+CREATE TABLE IF NOT EXISTS plans (revision INTEGER PRIMARY KEY, time_s REAL, plan BLOB);
+CREATE TABLE IF NOT EXISTS outcomes (time_s REAL, revision INTEGER, expected REAL, measured REAL);
+"""
+
+
+class TrafficStore:
+    """One SQLite file; used from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.executescript(_TABLES)
+
+    def __enter__(self) -> TrafficStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add_traffic(self, interval: int, nodes: tuple[str, ...], matrix: Floats) -> None:
+        """Keep one interval's matrix; an earlier one of the same interval is replaced."""
+        row = (interval, " ".join(nodes), matrix.astype(np.float32).tobytes())
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO traffic VALUES (?, ?, ?)", row)
+            self._database.execute(
+                "DELETE FROM traffic WHERE interval <= ?", (interval - KEPT_INTERVALS,)
+            )
+
+    def traffic(self, nodes: tuple[str, ...], *, since: int) -> tuple[int, Floats]:
+        """Return the first kept interval from `since` on, and all matrices `(T, N, N)`.
+
+        What was kept for other nodes than these is left out; gaps are NaN.
+        """
+        query = "SELECT interval, mbps FROM traffic WHERE interval >= ? AND nodes = ? ORDER BY 1"
+        rows = self._database.execute(query, (since, " ".join(nodes))).fetchall()
+        if not rows:
+            return since, np.empty((0, len(nodes), len(nodes)))
+        first, last = rows[0][0], rows[-1][0]
+        matrices = np.full((last - first + 1, len(nodes), len(nodes)), np.nan)
+        for interval, blob in rows:
+            matrix = np.frombuffer(blob, dtype=np.float32).astype(np.float64)
+            matrices[interval - first] = matrix.reshape(len(nodes), len(nodes))
+        return first, matrices
+
+    def add_plan(self, view: PlanView) -> None:
+        """Keep a plan that was pushed, with its reasons."""
+        row = (view.revision, view.time_s, msgspec.json.encode(view))
+        with self._database:
+            self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", row)
+
+    def add_outcome(self, time_s: float, revision: int, expected: float, measured: float) -> None:
+        """Keep what a plan was expected to do and what was measured under it."""
+        with self._database:
+            row = (time_s, revision, expected, measured)
+            self._database.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?)", row)
+
+    def outcomes(self) -> list[tuple[float, int, float, float]]:
+        """Return all that is kept: time, revision, expected and measured utilisation."""
+        return self._database.execute("SELECT * FROM outcomes ORDER BY time_s").fetchall()
+
+    def last_revision(self) -> int:
+        """Return the newest plan's revision; 0 where there was none."""
+        return int(self._database.execute("SELECT max(revision) FROM plans").fetchone()[0] or 0)
