@@ -48,6 +48,12 @@ class Hello(Message, frozen=True, tag="hello"):
     released_token: Annotated[bytes, msgspec.Meta(max_length=16)]
 
 
+class Training(Message, frozen=True, tag="training"):
+    """Alice, decoy BB84: the transmitter goes dark and then sends public pulses by this key."""
+
+    key: Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
 class BlockMessage(Message, frozen=True):
     """Base of what belongs to one block, and so to its transcript."""
 
@@ -55,7 +61,10 @@ class BlockMessage(Message, frozen=True):
 
 
 class Probe(Message, frozen=True, tag="probe"):
-    """Bob: times outside any block, for the clock and the rate; never used for key."""
+    """Bob: times outside any block, for the clock and the rate; never used for key.
+
+    In decoy BB84 the times of this message, of `Plan` and `Times` are numbers of pulses.
+    """
 
     start_ps: TimePs
     end_ps: TimePs
@@ -78,11 +87,16 @@ class Times(BlockMessage, frozen=True, tag="times"):
 
 
 class Pairs(BlockMessage, frozen=True, tag="pairs"):
-    """Alice: which of Bob's events have a partner (one bit each), and her bases for those."""
+    """Alice: which of Bob's events have a partner (one bit each), and her bases for those.
+
+    In decoy BB84 every event has one and `paired` is empty; `intensities` holds the low bits of
+    each pulse's intensity, then the high ones.
+    """
 
     count: Count
     paired: Octets
     bases: Octets
+    intensities: Octets
 
 
 class Bases(BlockMessage, frozen=True, tag="bases"):
@@ -129,12 +143,16 @@ class Answer(BlockMessage, frozen=True, tag="answer"):
 
 
 class Corrected(BlockMessage, frozen=True, tag="corrected"):
-    """Bob: both strings are corrected; bits leaked by Alice's and by all messages, Z and X."""
+    """Bob: both strings are corrected; bits leaked by Alice's and by all messages, Z and X.
+
+    In decoy BB84 also the errors that were corrected, by intensity.
+    """
 
     alice_z: Count
     total_z: Count
     alice_x: Count
     total_x: Count
+    errors: Annotated[tuple[Count, ...], msgspec.Meta(max_length=4)]
 
 
 class Amplify(BlockMessage, frozen=True, tag="amplify"):
@@ -177,6 +195,7 @@ class Close(Message, frozen=True, tag="close"):
 AnyMessage: TypeAlias = (
     Hello
     | Probe
+    | Training
     | Plan
     | Times
     | Pairs

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
@@ -23,6 +24,8 @@ class Protocol(StrEnum):
     """Photon pairs, Z and X on both sides; S is inferred."""
     E91 = "e91"
     """The same, and Bob measures at 22.5 and 67.5 degrees too: S comes from settings of its own."""
+    DECOY_BB84 = "decoy-bb84"
+    """Alice sends weak pulses of several intensities; key from Z, X tests."""
 
 
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
@@ -36,8 +39,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     link: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
     protocol: Protocol = Protocol.BBM92
+    pulses: PulseParameters | None = None
+    """The transmitter's settings; decoy BB84 needs them, the others have none."""
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
-    """Full width of the window; Bob's times are published rounded to it, or to a part of it."""
+    """Full width of the window; Bob's times are published rounded to it, or to a part of it. In
+    decoy BB84 the gate around each pulse."""
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     """Time slots that Bob publishes per window. One tells the least about his detectors and costs
     a tenth of the pairs; with three, detectors must agree to a third of the window."""
@@ -59,9 +65,28 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     count_leak: Literal["both", "alice"] = "both"
     """Which parities count as leaked: those of both directions, or Alice's alone."""
 
+    def __post_init__(self) -> None:
+        is_pulsed = self.protocol is Protocol.DECOY_BB84
+        if is_pulsed != (self.pulses is not None):
+            raise ValueError(f"{self.protocol} {'needs' if is_pulsed else 'has no'} pulses")
+        if self.pulses is not None and self.coincidence_window_ps > self.pulses.period_ps:
+            raise ValueError("the window is longer than the time between two pulses")
+
+    @property
+    def test_fractions(self) -> tuple[float, float]:
+        """Which parts of Z's and of X's rounds are tested; decoy BB84 tests all of X."""
+        return self.test_fraction, 1.0 if self.pulses is not None else self.test_fraction
+
+    @property
+    def tick_ps(self) -> float:
+        """What the times of messages count: picoseconds, or pulses of this nominal length."""
+        return 1.0 if self.pulses is None else self.pulses.period_ps
+
     @property
     def slot_ps(self) -> int:
-        """What Bob's times are rounded to."""
+        """What Bob's times are rounded to, in ticks; a pulse's number is told as it is."""
+        if self.pulses is not None:
+            return 1
         return max(1, self.coincidence_window_ps // self.slots_per_window)
 
     def fingerprint(self) -> bytes:

@@ -20,6 +20,7 @@ from sim_devices.physics.expected import Expected, expect
 from sim_devices.physics.polarization import Real, click_probabilities
 from sim_devices.physics.random_words import stream_number
 from sim_devices.physics.station import BenchStation, StationView
+from sim_devices.physics.transmitter import BenchTransmitter
 
 CHUNK_PS = 10_000_000_000
 
@@ -49,6 +50,12 @@ class Bench:
             victim.eavesdropper = laboratory.eavesdropper
         self._guard_s = max((each.guard_s for each in self._stations.values()), default=0.0)
         self._processes = [each for source in laboratory.sources for each in _processes(source)]
+        self._transmitters = {
+            setup.name: BenchTransmitter(
+                setup, laboratory.seed, stream_number(f"transmitter {setup.name}"), self.advance
+            )
+            for setup in laboratory.transmitters
+        }
         self._streams = {name: stream_number(f"detectors {name}") for name in self._stations}
 
     @classmethod
@@ -77,6 +84,10 @@ class Bench:
     def station(self, name: str) -> BenchStation:
         """Return a station; KeyError if there is none of that name."""
         return self._stations[name]
+
+    def transmitter(self, name: str) -> BenchTransmitter:
+        """Return a transmitter; KeyError if there is none of that name."""
+        return self._transmitters[name]
 
     def advance(self, until_s: float) -> None:
         """Draw whole chunks until everything before `until_s` is there."""
@@ -116,6 +127,9 @@ class Bench:
                 process.stations, draw(rates, span, place, process.bunching), strict=True
             ):
                 arrivals[name].append(seen)
+        for transmitter in self._transmitters.values():
+            arm = transmitter.setup.arm
+            arrivals[arm].append(transmitter.arrivals(effects[arm], span, self._chunk))
         for name, cps in noise.items():
             arrivals[name].append(self._dark(name, cps, span))
         for name, station in self._stations.items():

@@ -11,6 +11,7 @@ from sim_devices.physics.bias import WORKING_BIAS_UA
 from sim_devices.physics.detection import Response
 from sim_devices.physics.polarization import BELL_KETS, Real, werner
 from sim_devices.physics.tables import Table
+from sim_devices.physics.transmitter import TransmitterSetup
 
 LONGEST_FADING_S = 3600.0
 # Time slots of taggers by driver; what is not here stamps in picoseconds.
@@ -105,6 +106,7 @@ class Laboratory:
     stations: dict[str, StationSetup]
     links: dict[str, LinkEnds]
     eavesdropper: Eavesdropper | None = None
+    transmitters: tuple[TransmitterSetup, ...] = ()
 
 
 def read(raw: Mapping[str, object]) -> Laboratory:
@@ -119,12 +121,19 @@ def read(raw: Mapping[str, object]) -> Laboratory:
     for source in sources:
         for arm in source.arms:
             _known(arm, stations, f"bench.sources.{source.name}.arms")
+    transmitter_tables = bench.table("transmitters")
+    transmitters = tuple(
+        _transmitter(name, transmitter_tables.table(name)) for name in transmitter_tables.names()
+    )
+    for transmitter in transmitters:
+        _known(transmitter.arm, stations, f"bench.transmitters.{transmitter.name}.arm")
     eavesdropper = None
     if "eavesdropper" in bench.names():
         eavesdropper = _eavesdropper(bench.table("eavesdropper"))
         _known(eavesdropper.station, stations, "bench.eavesdropper.station")
     bench.finish()
-    return Laboratory(seed, sources, stations, _links(raw, stations), eavesdropper)
+    links = _links(raw, stations)
+    return Laboratory(seed, sources, stations, links, eavesdropper, transmitters)
 
 
 def _known(name: str, stations: Mapping[str, object], place: str) -> None:
@@ -152,6 +161,14 @@ def _source(name: str, table: Table) -> Source:
         raise ValueError(f"{table.place}.modes: thermal statistics need pulse_rate_hz")
     table.finish()
     return source
+
+
+def _transmitter(name: str, table: Table) -> TransmitterSetup:
+    setup = TransmitterSetup(
+        name, table.text("arm", None), table.number("pulse_rate_hz", None, 1e5, 1e11)
+    )
+    table.finish()
+    return setup
 
 
 def _ket(table: Table) -> np.ndarray[tuple[int, ...], np.dtype[np.complex128]]:

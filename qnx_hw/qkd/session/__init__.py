@@ -20,6 +20,7 @@ from qnx_hw.qkd.session.outputs import (
     Progress,
     Provenance,
     Send,
+    Transmit,
 )
 from qnx_hw.qkd.session.randomness import Randomness, SystemRandomness
 
@@ -43,4 +44,5 @@ __all__ = [
     "SessionParameters",
     "StationInputs",
     "SystemRandomness",
+    "Transmit",
 ]

@@ -24,7 +24,13 @@ from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
 from qnx_hw.qkd.session.matching import Matched
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
-from qnx_hw.qkd.session.rounds import Judgement, Rounds, read_bases, refuse_cross_clicks
+from qnx_hw.qkd.session.rounds import (
+    Judgement,
+    Rounds,
+    read_bases,
+    refuse_cross_clicks,
+    write_kinds,
+)
 from qnx_hw.qkd.sifting import Events, choose_test
 
 
@@ -41,6 +47,7 @@ class AliceBlock(BlockParty):
         self._paired: list[Bits] = []
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
+        self._kinds: list[Bits] = []
         self._shuffle = b""
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
@@ -67,6 +74,8 @@ class AliceBlock(BlockParty):
         self._paired.append(matched.paired)
         self._bases.append(matched.bases)
         self._outcomes.append(matched.outcomes)
+        if matched.kinds is not None:
+            self._kinds.append(matched.kinds)
         self._matched_ps += matched.chunk.end_ps - matched.chunk.start_ps
         self.report.pairs += matched.bases.size
         if matched.chunk.is_final:
@@ -81,7 +90,9 @@ class AliceBlock(BlockParty):
         if not bases.size:
             raise BlockAborted("no coincidences were found")
         self.step = Step.SIFTING
-        pairs = messages.Pairs(self.number, paired.size, pack_bits(paired), pack_bits(bases))
+        told = b"" if self._is_pulsed else pack_bits(paired)
+        kinds = write_kinds(_joined(self._kinds))
+        pairs = messages.Pairs(self.number, paired.size, told, pack_bits(bases), kinds)
         return [self._say(pairs)]
 
     def _take(self, message: BlockMessage) -> list[Output]:
@@ -114,14 +125,16 @@ class AliceBlock(BlockParty):
         protocol = self._context.parameters.protocol
         theirs = read_bases(message, ours.size, protocol)
         rounds = Rounds(self._context.role, protocol, ours, theirs, _joined(self._outcomes))
-        self._paired, self._bases, self._outcomes = [], [], []
+        rounds.kinds = _joined(self._kinds)
+        self._paired, self._bases, self._outcomes, self._kinds = [], [], [], []
         self.report.sifted_bits = rounds.sifted_bits
-        fraction = self._context.parameters.test_fraction
+        fractions = self._context.parameters.test_fractions
+        sizes = (rounds.sifted.z.size, rounds.sifted.x.size)
         chosen_z, chosen_x = (
             choose_test(count, fraction, self._context.randomness.octets(8 * count))
-            for count in (rounds.sifted.z.size, rounds.sifted.x.size)
+            for count, fraction in zip(sizes, fractions, strict=True)
         )
-        rounds.choose(chosen_z, chosen_x, fraction)
+        rounds.choose(chosen_z, chosen_x, fractions)
         ours_open = rounds.disclosed()
         self._shuffle = self._context.randomness.octets(16)
         self._rounds, self.step = rounds, Step.TESTING
@@ -163,7 +176,9 @@ class AliceBlock(BlockParty):
         told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
         if leaks != told or not self._keys.is_finished:
             raise BlockAborted("the two ends count different leaks")
-        distillation = Distillation(keys, leaks, self._judgement, self._context.parameters)
+        distillation = Distillation(
+            keys, leaks, self._judgement, self._context.parameters, message.errors
+        )
         drawn = distillation.draw(self.number, self._context.randomness)
         self._distillate = self._distil(distillation, drawn)
         self._keys, self.step = None, Step.SEALING

@@ -83,6 +83,7 @@ class Board:
 
     def matched(self, span_ps: int, coincidences: int, accidentals: float) -> None:
         """Count the coincidences, and the expected accidental ones, of a span."""
+        self._since_ps += span_ps
         self._pairs.add(span_ps, pairs=coincidences, accidentals=accidentals)
         if self._pairs.span_ps < RATE_SPAN_PS:
             return
@@ -126,7 +127,7 @@ class Board:
         """Add up a block whose key was released."""
         assert report.provenance is not None
         made, old = report.provenance, self.metrics
-        seconds = report.span_ps / 1e12
+        seconds = report.span_ps * report.tick_ps / 1e12
         self.note(
             sifted_rate_bps=report.sifted_bits / seconds,
             secret_rate_bps=max(0, made.secret_bits - SECRET_BITS_PER_BLOCK) / seconds,

@@ -26,7 +26,13 @@ from qnx_hw.qkd.session.correcting import CorrectedKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyPending, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
-from qnx_hw.qkd.session.rounds import Judgement, Rounds, refuse_cross_clicks, write_bases
+from qnx_hw.qkd.session.rounds import (
+    Judgement,
+    Rounds,
+    read_kinds,
+    refuse_cross_clicks,
+    write_bases,
+)
 from qnx_hw.qkd.sifting import Events, round_to_slots
 from qnx_hw.qkd.slots import encode_slots
 from qnx_hw.secret import Secret
@@ -45,6 +51,8 @@ class BobBlock(BlockParty):
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: CorrectedKeys | None = None
+        self._uncorrected = self._key_kinds = np.empty(0, dtype=np.uint8)
+        self._errors: tuple[int, ...] = ()
         self._distillate: Distillate | None = None
 
     def begin(self, octets: bytes) -> list[Output]:
@@ -103,11 +111,17 @@ class BobBlock(BlockParty):
         refuse_cross_clicks(self._cross_clicks, bases.size, limit)
         if message.count != bases.size:
             raise BlockAborted("the two ends count different events")
-        paired = unpack_bits(message.paired, bases.size) == 1
+        if self._is_pulsed and message.paired:
+            raise BlockAborted("the peer leaves detected pulses out")
+        paired = np.ones(bases.size, dtype=bool)
+        if not self._is_pulsed:
+            paired = unpack_bits(message.paired, bases.size) == 1
         ours = bases[paired]
         theirs = unpack_bits(message.bases, ours.size)
         protocol = self._context.parameters.protocol
         self._rounds = Rounds(self._context.role, protocol, ours, theirs, outcomes[paired])
+        count = ours.size if self._is_pulsed else 0
+        self._rounds.kinds = read_kinds(message.intensities, count, self._context.parameters)
         self.report.pairs = ours.size
         self.report.sifted_bits = self._rounds.sifted_bits
         self.step = Step.TESTING
@@ -119,7 +133,7 @@ class BobBlock(BlockParty):
         rounds.choose(
             unpack_bits(message.chosen_z, sifted.z.size),
             unpack_bits(message.chosen_x, sifted.x.size),
-            self._context.parameters.test_fraction,
+            self._context.parameters.test_fractions,
         )
         theirs = rounds.read_disclosed(message.outcomes_z, message.outcomes_x, message.mismatched)
         ours = rounds.disclosed()
@@ -131,6 +145,7 @@ class BobBlock(BlockParty):
         if self.objection:
             return [said]
         self._keys = CorrectedKeys(rounds.keys(), judgement, message.shuffle)
+        self._uncorrected, self._key_kinds = rounds.keys()[0], rounds.key_kinds()
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return [said, *self._ask(self._keys.start())]
 
@@ -140,20 +155,29 @@ class BobBlock(BlockParty):
         if any(requests):
             return [self._say(messages.Question(self.number, *requests))]
         self.step = Step.AMPLIFYING
-        leak_z, leak_x = self._keys.leaks
-        return [
-            self._say(
-                messages.Corrected(
-                    self.number, leak_z.alice, leak_z.total, leak_x.alice, leak_x.total
-                )
-            )
-        ]
+        z, x = self._keys.leaks
+        self._errors = self._count_errors(self._keys)
+        corrected = messages.Corrected(
+            self.number, z.alice, z.total, x.alice, x.total, self._errors
+        )
+        return [self._say(corrected)]
+
+    def _count_errors(self, keys: CorrectedKeys) -> tuple[int, ...]:
+        """Decoy BB84: count what was corrected in the key basis, by intensity."""
+        pulses = self._context.parameters.pulses
+        if pulses is None:
+            return ()
+        wrong = keys.strings[0] != self._uncorrected
+        counts = np.bincount(self._key_kinds[wrong], minlength=len(pulses.intensities))
+        return tuple(counts.tolist())
 
     def _amplify(self, message: Amplify) -> list[Output]:
         assert self._keys is not None
         assert self._judgement is not None
         keys, leaks = self._keys.strings, self._keys.leaks
-        distillation = Distillation(keys, leaks, self._judgement, self._context.parameters)
+        distillation = Distillation(
+            keys, leaks, self._judgement, self._context.parameters, self._errors
+        )
         distillation.verify(message)
         self._distillate = self._distil(distillation, message)
         self._keys, self.step = None, Step.SEALING

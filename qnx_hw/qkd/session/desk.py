@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.messages import Abort, BlockMessage, Plan, Probe, Times
+from qnx_hw.qkd.messages import Abort, BlockMessage, Plan, Probe, Times, Training
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.outputs import Aborted, Output, Send
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
@@ -28,12 +28,16 @@ class Desk(ABC):
         self._board = board
         self._next_block = first_block
 
+    def open(self) -> list[Output]:
+        """Begin, now that the parties know each other."""
+        return []
+
     @abstractmethod
     def saw(self, events: Events) -> list[Output]:
         """Take the next events of this party's own station."""
 
     @abstractmethod
-    def heard(self, message: Probe | Plan | Times, octets: bytes) -> list[Output]:
+    def heard(self, message: Probe | Training | Plan | Times, octets: bytes) -> list[Output]:
         """Take a message about the stream of events."""
 
     @abstractmethod

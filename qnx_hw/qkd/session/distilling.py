@@ -8,6 +8,8 @@ probabilities; together they are as secret and as equal as the whole is asked to
 from __future__ import annotations
 
 import hmac
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +17,18 @@ import numpy as np
 
 from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import verification
-from qnx_hw.qkd.finite_key import EpsilonBudget, bbm92_key_length
+from qnx_hw.qkd.finite_key import (
+    DecoyBasis,
+    EpsilonBudget,
+    bbm92_key_length,
+    decoy_key_length,
+)
 from qnx_hw.qkd.messages import Amplify, Bits, pack_bits, unpack_bits
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.privacy_amplification import amplify, seed_length
+from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.session.randomness import Randomness
-from qnx_hw.qkd.session.rounds import Judgement
+from qnx_hw.qkd.session.rounds import Judgement, PulseCounts
 from qnx_hw.secret import Secret
 
 TOKEN_BYTES = 16
@@ -47,19 +55,27 @@ class Distillate:
 
 
 class _Strand:
-    """One basis' corrected string on its way to key."""
+    """One basis' corrected string on its way to key; one without bits is a string without key."""
 
-    def __init__(self, bits: Bits, leak: int, test: tuple[int, int], budget: EpsilonBudget) -> None:
+    def __init__(
+        self, bits: Bits, leak: int, budget: EpsilonBudget, length_of: Callable[[int], int]
+    ) -> None:
+        """`length_of` returns the key's length for a leak that is counted beside the tag."""
         self._bits = bits
-        self._tag_bits = verification.tag_bits_for(bits.size, budget.correctness)
-        # A string so long that its hash collides noticeably needs more than the budget's tag.
-        longer = max(0, self._tag_bits - budget.tag_bits)
-        self.leaked_bits = leak + self._tag_bits
-        self.length = bbm92_key_length(bits.size, *test, leak + longer, budget=budget).bits
+        self._tag_bits = 0
+        self.leaked_bits = self.length = 0
+        if bits.size:
+            self._tag_bits = verification.tag_bits_for(bits.size, budget.correctness)
+            # A string so long that its hash collides noticeably needs more than the budget's tag.
+            longer = max(0, self._tag_bits - budget.tag_bits)
+            self.leaked_bits = leak + self._tag_bits
+            self.length = length_of(leak + longer)
         self.seed_bits = seed_length(bits.size, self.length)
 
     def tag(self, check: bytes) -> bytes:
         """Hash the string with the key `check`."""
+        if not self._bits.size:
+            return b""
         return verification.tag(self._bits, check, self._tag_bits)
 
     def amplified(self, seed: bytes) -> Bits:
@@ -76,14 +92,28 @@ class Distillation:
         leaks: tuple[Leak, Leak],
         judgement: Judgement,
         parameters: SessionParameters,
+        errors: tuple[int, ...] = (),
     ) -> None:
-        """Fix both lengths; `BlockAborted` where there is no key in the block."""
-        budget = EpsilonBudget(parameters.epsilon_secrecy, parameters.epsilon_correctness).split(2)
+        """Fix both lengths; `BlockAborted` where there is no key in the block.
+
+        `errors` are those corrected in the Z string by intensity, for decoy BB84.
+        """
+        whole = EpsilonBudget(parameters.epsilon_secrecy, parameters.epsilon_correctness)
         counted = [leak.total if parameters.count_leak == "both" else leak.alice for leak in leaks]
-        test_z = (judgement.tested_x, judgement.errors_x)
-        test_x = (judgement.tested_z, judgement.errors_z)
-        self._z = _Strand(strings[0], counted[0], test_z, budget)
-        self._x = _Strand(strings[1], counted[1], test_x, budget)
+        pulses, seen = parameters.pulses, judgement.pulses
+        if pulses is not None and seen is not None:
+            said = sum(math.ceil(math.log2(count + 1)) for count in seen.key)
+            length_of = _decoy_length(pulses, seen, errors, whole)
+            self._z = _Strand(strings[0], counted[0] + said, whole, length_of)
+            self._x = _Strand(strings[1], 0, whole, lambda _: 0)
+        else:
+            budget = whole.split(2)
+            test_z = (judgement.tested_x, judgement.errors_x)
+            test_x = (judgement.tested_z, judgement.errors_z)
+            self._z, self._x = (
+                _Strand(bits, leak, budget, _pair_length(bits.size, test, budget))
+                for bits, leak, test in zip(strings, counted, (test_z, test_x), strict=True)
+            )
         if (self._z.length + self._x.length) // 8 < TOKEN_BYTES + MIN_KEY_BYTES:
             raise BlockAborted("too few bits, or too many errors, for a secret key")
 
@@ -124,6 +154,29 @@ class Distillation:
         bits = np.concatenate((self._z.amplified(drawn.seed_z), self._x.amplified(drawn.seed_x)))
         octets = np.packbits(bits[: bits.size // 8 * 8]).tobytes()
         return Distillate(Secret(octets[:TOKEN_BYTES]), Secret(octets[TOKEN_BYTES:]))
+
+
+def _pair_length(n: int, test: tuple[int, int], budget: EpsilonBudget) -> Callable[[int], int]:
+    return lambda leak: bbm92_key_length(n, *test, leak, budget=budget).bits
+
+
+def _decoy_length(
+    pulses: PulseParameters, seen: PulseCounts, errors: tuple[int, ...], budget: EpsilonBudget
+) -> Callable[[int], int]:
+    """Return the length of the Z string's key, X's rounds being the test.
+
+    The verification tag stands in the formula as log2(2/correctness).
+    """
+    count = len(pulses.intensities)
+    if len(errors) != count or any(e > n for e, n in zip(errors, seen.key, strict=False)):
+        raise BlockAborted("the corrected errors do not fit the detections")
+    key = DecoyBasis(seen.key[:count], errors)
+    test = DecoyBasis(seen.tested[:count], seen.errors[:count])
+    return lambda leak: (
+        decoy_key_length(
+            key, test, leak, means=pulses.intensities, shares=pulses.drawn_shares, budget=budget
+        ).bits
+    )
 
 
 def _random_bits(randomness: Randomness, count: int) -> bytes:

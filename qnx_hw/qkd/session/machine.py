@@ -21,17 +21,34 @@ from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhaus
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.authentication import Authenticator
-from qnx_hw.qkd.messages import AnyMessage, BlockMessage, Close, Hello, Plan, Probe, Times
-from qnx_hw.qkd.parameters import Resumption, SessionParameters, StationInputs, check_role
+from qnx_hw.qkd.messages import AnyMessage, BlockMessage, Close, Hello, Plan, Probe, Times, Training
+from qnx_hw.qkd.parameters import (
+    Protocol,
+    Resumption,
+    SessionParameters,
+    StationInputs,
+    check_role,
+)
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.desk import Desk, SessionOver
 from qnx_hw.qkd.session.handshake import Refused, answer, greet
 from qnx_hw.qkd.session.outputs import Ended, KeyDropped, KeyReady, Output, Progress, Send
 from qnx_hw.qkd.session.party import Context
+from qnx_hw.qkd.session.pulsed import PulsedAliceDesk, PulsedBobDesk
 from qnx_hw.qkd.session.randomness import Randomness
 from qnx_hw.qkd.session.streams import AliceDesk, BobDesk
 from qnx_hw.qkd.sifting import RANDOM, EventFinder, Events
+
+DESKS: dict[tuple[Protocol, Role], type[AliceDesk | BobDesk]] = {
+    (Protocol.BBM92, Role.ALICE): AliceDesk,
+    (Protocol.BBM92, Role.BOB): BobDesk,
+    (Protocol.E91, Role.ALICE): AliceDesk,
+    (Protocol.E91, Role.BOB): BobDesk,
+    (Protocol.DECOY_BB84, Role.ALICE): PulsedAliceDesk,
+    (Protocol.DECOY_BB84, Role.BOB): PulsedBobDesk,
+}
+"""What each party does with its events; what it may hear in a block is `party.EXPECTED`."""
 
 
 class Session:
@@ -115,7 +132,7 @@ class Session:
         return [] if self._has_ended else self._end(reason)
 
     def _pass_on(self, desk: Desk, heard: AnyMessage, octets: bytes) -> list[Output]:
-        if isinstance(heard, Probe | Plan | Times):
+        if isinstance(heard, Probe | Training | Plan | Times):
             return desk.heard(heard, octets)
         assert isinstance(heard, BlockMessage)
         outputs = desk.receive(heard, octets)
@@ -150,10 +167,10 @@ class Session:
             agreed.session,
             agreed.greeting,
         )
-        desk = AliceDesk if self._role is Role.ALICE else BobDesk
+        desk = DESKS[self._parameters.protocol, self._role]
         self._desk = desk(context, self._board, agreed.first_block)
         self._board.note(phase=LinkPhase.SYNCHRONISING)
-        return self._with_news(self._recover(theirs))
+        return self._with_news(self._recover(theirs) + self._desk.open())
 
     def _recover(self, theirs: Hello) -> list[Output]:
         """Release a key that was pending if Alice proves that she released it."""

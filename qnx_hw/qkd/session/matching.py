@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -50,6 +52,37 @@ class Matched:
     bases: Bits
     outcomes: Bits
     accidentals: float = 0.0
+    kinds: Bits | None = None
+    """Which intensity each event's pulse had, where Alice sent pulses."""
+
+
+class Partners(Protocol):
+    """What Alice holds against Bob's events: her own, or what she sent."""
+
+    @property
+    @abstractmethod
+    def is_locked(self) -> bool:
+        """Whether Bob's clock is known."""
+
+    @abstractmethod
+    def add_own(self, events: Events) -> None:
+        """Take Alice's next events."""
+
+    @abstractmethod
+    def add_chunk(self, chunk: Chunk) -> None:
+        """Take Bob's next chunk; one that does not join the last is a `ChannelError`."""
+
+    @abstractmethod
+    def run(self) -> Iterator[Matched]:
+        """Yield all chunks that can be settled now, in order."""
+
+    @abstractmethod
+    def take_histogram(self) -> Histogram | None:
+        """Return the delays since the last call, where there are any."""
+
+    @abstractmethod
+    def clock_view(self) -> ClockView:
+        """Return how Bob's clock stands."""
 
 
 class _Store:
@@ -93,7 +126,7 @@ class _Store:
         return times[cut], bases[cut], outcomes[cut]
 
 
-class Matching:
+class Matching(Partners):
     """Takes both streams in order and gives Bob's chunks back with Alice's partners.
 
     Without a lock it holds both streams until they cover enough time, looks for Bob's clock, and

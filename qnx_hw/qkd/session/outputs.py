@@ -10,6 +10,7 @@ import msgspec
 from qnx_hw.api.schema import BlockStage, ClockView, Histogram, LinkPhase
 from qnx_hw.api.value import Estimate
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
+from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.secret import Secret
 
 
@@ -77,6 +78,15 @@ class Send:
     """Send these bytes to the peer as one message, after everything before it is done."""
 
     message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Alice, decoy BB84: go dark, then send the training, and then pulses chosen by the seed."""
+
+    seed: Secret
+    training_key: bytes
+    pulses: PulseParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,5 +158,5 @@ class Progress:
 
 
 Output: TypeAlias = (
-    Send | BlockStarted | KeyPending | KeyReady | KeyDropped | Aborted | Ended | Progress
+    Send | Transmit | BlockStarted | KeyPending | KeyReady | KeyDropped | Aborted | Ended | Progress
 )

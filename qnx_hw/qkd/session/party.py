@@ -90,6 +90,7 @@ class Report:
 
     judgement: Judgement | None = None
     span_ps: int = 0
+    tick_ps: float = 1.0
     pairs: int = 0
     sifted_bits: int = 0
     leaked_bits: int = 0
@@ -101,7 +102,7 @@ class BlockParty(ABC):
 
     def __init__(self, context: Context, number: int) -> None:
         self.number = number
-        self.report = Report()
+        self.report = Report(tick_ps=context.parameters.tick_ps)
         self.step = Step.COLLECTING
         self.is_proven = False
         """Whether the peer's seal of this block proved true."""
@@ -109,6 +110,10 @@ class BlockParty(ABC):
         """Why the disclosed rounds forbid a key, once they are judged."""
         self._context = context
         self._transcript = {role: bytearray() for role in Role}
+
+    @property
+    def _is_pulsed(self) -> bool:
+        return self._context.parameters.pulses is not None
 
     def receive(self, message: BlockMessage, octets: bytes) -> list[Output]:
         """Take the peer's next message of this block.

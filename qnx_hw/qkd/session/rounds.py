@@ -29,6 +29,18 @@ class Disclosed:
 
 
 @dataclass(frozen=True, slots=True)
+class PulseCounts:
+    """Decoy BB84: rounds by intensity, four places, those without an intensity 0."""
+
+    key: tuple[int, ...]
+    """Of the Z string."""
+    tested: tuple[int, ...]
+    """Of X."""
+    errors: tuple[int, ...]
+    """Among `tested`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What the disclosed rounds say; both parties compute the same."""
 
@@ -40,6 +52,7 @@ class Judgement:
     errors_z: int
     tested_x: int
     errors_x: int
+    pulses: PulseCounts | None
     matrix: tuple[tuple[int, ...], ...]
 
     def objection(self, parameters: SessionParameters) -> str | None:
@@ -52,6 +65,8 @@ class Judgement:
                     f"the error rate in {basis} is {(rate.value or 0.0):.1%}, "
                     f"above the limit of {parameters.qber_limit:.1%}"
                 )
+        if self.pulses is not None:
+            return None
         if self.chsh_s.value is None or self.chsh_s.value < parameters.chsh_minimum:
             return (
                 f"the CHSH value is {(self.chsh_s.value or 0.0):.2f}, "
@@ -71,6 +86,8 @@ class Rounds:
         self._protocol = protocol
         self._outcomes = outcomes
         self.sifted = sift(alice, bob)
+        self.kinds: Bits = np.empty(0, dtype=np.uint8)
+        """Decoy BB84: the number of the intensity in each round."""
         self._tested_z: Bits = np.zeros(self.sifted.z.size, dtype=np.uint8)
         self._tested_x: Bits = np.zeros(self.sifted.x.size, dtype=np.uint8)
 
@@ -79,9 +96,10 @@ class Rounds:
         """Rounds in which both used the same basis."""
         return int(self.sifted.z.size + self.sifted.x.size)
 
-    def choose(self, tested_z: Bits, tested_x: Bits, fraction: float) -> None:
+    def choose(self, tested_z: Bits, tested_x: Bits, fractions: tuple[float, float]) -> None:
         """Fix which rounds are tested; a wrong number of them is a `ChannelError`."""
-        for chosen, rounds in ((tested_z, self.sifted.z.size), (tested_x, self.sifted.x.size)):
+        sizes = (self.sifted.z.size, self.sifted.x.size)
+        for chosen, rounds, fraction in zip((tested_z, tested_x), sizes, fractions, strict=True):
             if chosen.size != rounds or int(chosen.sum()) != sample_size(rounds, fraction):
                 raise ChannelError("the test sample has a wrong size")
         self._tested_z, self._tested_x = tested_z, tested_x
@@ -109,6 +127,17 @@ class Rounds:
             self._outcomes[self.sifted.x[self._tested_x == 0]],
         )
 
+    def key_kinds(self) -> Bits:
+        """Decoy BB84: return the intensities of the Z string's rounds."""
+        return self.kinds[self.sifted.z[self._tested_z == 0]] if self.kinds.size else self.kinds
+
+    def _count_pulses(self, alice: Disclosed, bob: Disclosed) -> PulseCounts | None:
+        if not self.kinds.size:
+            return None
+        tested = self.kinds[self.sifted.x[self._tested_x == 1]]
+        parts = (self.key_kinds(), tested, tested[alice.x != bob.x])
+        return PulseCounts(*(tuple(np.bincount(part, minlength=4).tolist()) for part in parts))
+
     def judge(self, theirs: Disclosed) -> Judgement:
         """Compare both parties' published outcomes."""
         ours = self.disclosed()
@@ -134,6 +163,7 @@ class Rounds:
             errors_z=zz.errors,
             tested_x=xx.rounds,
             errors_x=xx.errors,
+            pulses=self._count_pulses(alice, bob),
             matrix=_matrix(
                 _scaled(zz, self.sifted.z), zx.counts, xz.counts, _scaled(xx, self.sifted.x)
             ),
@@ -151,6 +181,22 @@ def read_bases(message: Bases, count: int, protocol: Protocol) -> Bits:
     high = unpack_bits(message.settings, count if protocol is Protocol.E91 else 0)
     low = unpack_bits(message.bases, count)
     return np.asarray(low + 2 * high, dtype=np.uint8) if high.size else low
+
+
+def write_kinds(kinds: Bits) -> bytes:
+    """Alice: tell the intensities of the detected pulses, nothing where there are none."""
+    low, high = (np.asarray(kinds >> place & 1, dtype=np.uint8) for place in (0, 1))
+    return pack_bits(low) + pack_bits(high)
+
+
+def read_kinds(octets: bytes, count: int, parameters: SessionParameters) -> Bits:
+    """Bob: read what Alice told; an intensity that does not exist is a `ChannelError`."""
+    half = (count + 7) // 8
+    low, high = unpack_bits(octets[:half], count), unpack_bits(octets[half:], count)
+    kinds = np.asarray(low + 2 * high, dtype=np.uint8)
+    if parameters.pulses and int(kinds.max(initial=0)) >= len(parameters.pulses.intensities):
+        raise ChannelError("the peer told of an intensity that does not exist")
+    return kinds
 
 
 def refuse_cross_clicks(cross_clicks: int, events: int, limit: float) -> None:

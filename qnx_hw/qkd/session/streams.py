@@ -5,13 +5,13 @@ from __future__ import annotations
 from qnx_hw.api.schema import LinkPhase
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.messages import Plan, Probe, Times
+from qnx_hw.qkd.messages import Plan, Probe, Times, Training
 from qnx_hw.qkd.parameters import Protocol
 from qnx_hw.qkd.session.alice import AliceBlock
 from qnx_hw.qkd.session.board import RATE_SPAN_PS, Board
 from qnx_hw.qkd.session.bob import BobBlock
 from qnx_hw.qkd.session.desk import Desk, SessionOver
-from qnx_hw.qkd.session.matching import Chunk, Matched, Matching
+from qnx_hw.qkd.session.matching import Chunk, Matched, Matching, Partners
 from qnx_hw.qkd.session.outputs import Output, Send
 from qnx_hw.qkd.session.party import Context, Step
 from qnx_hw.qkd.sifting import Events, round_to_slots, slot_limit, slot_times
@@ -44,14 +44,15 @@ class BobDesk(Desk):
             self._board.note(progress=block.progress)
         return outputs
 
-    def heard(self, message: Probe | Plan | Times, octets: bytes) -> list[Output]:
+    def heard(self, message: Probe | Training | Plan | Times, octets: bytes) -> list[Output]:
         if not isinstance(message, Plan):
-            raise SessionOver("the peer publishes times, which is Bob's part")
+            raise SessionOver(f"the peer sent a {type(message).__name__.lower()}, not its part")
         if message.block != self._next_block:
             raise SessionOver("the peer begins a block out of turn")
         if any(b.step in (Step.COLLECTING, Step.WAITING) for b in self.blocks.values()):
             raise SessionOver("the peer begins a block before the last one is collected")
-        if message.duration_ps > self._context.parameters.max_block_s * 1e12:
+        parameters = self._context.parameters
+        if message.duration_ps * parameters.tick_ps > parameters.max_block_s * 1e12:
             raise SessionOver("the peer wants a block that is too long")
         self._next_block += 1
         block = BobBlock(self._context, message.block, message.duration_ps)
@@ -74,12 +75,16 @@ class AliceDesk(Desk):
 
     def __init__(self, context: Context, board: Board, first_block: int) -> None:
         super().__init__(context, board, first_block)
-        self._matching = Matching(context.parameters, context.should_stop)
+        self._tick_ps = context.parameters.tick_ps
         self._locked_ps = 0
         self._shown_ps = 0
         self._peer_rate_hz = 0.0
         # With even splitters; replaced by what the last block showed.
         self._sifted_share = 0.25 if context.parameters.protocol is Protocol.E91 else 0.5
+        self._matching = self._make_matching(context)
+
+    def _make_matching(self, context: Context) -> Partners:
+        return Matching(context.parameters, context.should_stop)
 
     def saw(self, events: Events) -> list[Output]:
         for block in self._in_step(Step.COLLECTING):
@@ -87,8 +92,8 @@ class AliceDesk(Desk):
         self._matching.add_own(events)
         return self._advance()
 
-    def heard(self, message: Probe | Plan | Times, octets: bytes) -> list[Output]:
-        if isinstance(message, Plan):
+    def heard(self, message: Probe | Training | Plan | Times, octets: bytes) -> list[Output]:
+        if isinstance(message, Plan | Training):
             raise SessionOver("the peer plans blocks, which is Alice's part")
         number = message.block if isinstance(message, Times) else 0
         outputs = self.receive(message, octets) if isinstance(message, Times) else []
@@ -153,7 +158,7 @@ class AliceDesk(Desk):
     def _settle(self, matched: Matched) -> list[Output]:
         chunk = matched.chunk
         if matched.is_locked:
-            span_ps = chunk.end_ps - chunk.start_ps
+            span_ps = round((chunk.end_ps - chunk.start_ps) * self._tick_ps)
             self._locked_ps += span_ps
             self._peer_rate_hz = chunk.times_ps.size / span_ps * 1e12
             self._board.matched(span_ps, matched.bases.size, matched.accidentals)
@@ -176,7 +181,8 @@ class AliceDesk(Desk):
         longest_ps = parameters.max_block_s * 1e12
         held_ps = MAX_BLOCK_EVENTS / max(self._peer_rate_hz, 1.0) * 1e12
         duration_ps = max(SHORTEST_BLOCK_PS, int(min(wanted_ps, longest_ps, held_ps)))
-        block = AliceBlock(self._context, self._next_block, duration_ps)
+        ticks = int(duration_ps / self._tick_ps)
+        block = AliceBlock(self._context, self._next_block, ticks)
         self._next_block += 1
         self.blocks[block.number] = block
         self._board.note(progress=0.0, phase=LinkPhase.GENERATING)

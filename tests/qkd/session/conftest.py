@@ -31,6 +31,7 @@ from qnx_hw.qkd.session import (
     Send,
     Session,
     SessionParameters,
+    Transmit,
 )
 from qnx_hw.secret import Secret
 
@@ -151,6 +152,7 @@ class Pair:
     resumption: dict[Role, Resumption] = field(default_factory=dict)
     authenticators: dict[Role, Authenticator] = field(default_factory=authenticators)
     stations: dict[Role, StationInputs] = field(default_factory=dict)
+    transmit: Callable[[Transmit], None] = lambda _: None
     seed: int = 1
     should_stop: Callable[[], bool] = lambda: False
 
@@ -216,6 +218,8 @@ class Pair:
     def _act(self, role: Role, outputs: list[Output]) -> None:
         self.outputs[role] += outputs
         for output in outputs:
+            if isinstance(output, Transmit):
+                self.transmit(output)
             if isinstance(output, Send):
                 for message in self.tamper(role, output.message):
                     self.said.append((role, message))
