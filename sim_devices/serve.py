@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from sim_devices.emulators.emulator import Emulator, PortKind
 from sim_devices.emulators.faults import Faults, parse_fault
+from sim_devices.emulators.fpga_transmitter import Light
 from sim_devices.emulators.server import Server
 from sim_devices.emulators.station import Station
 
-Factory = Callable[[Station | None, Mapping[str, object]], Emulator]
+# Any: an emulator of a transmitter takes its light, the others their station.
+Factory = Callable[[Any, Mapping[str, object]], Emulator]
 
 
 def serve_emulator(arguments: Sequence[str]) -> int:
@@ -77,7 +80,11 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
     for name, table in _table(_table(raw, "bench"), "emulators").items():
         if not isinstance(table, Mapping):
             raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004
-        station = bench.station(str(table["station"])) if "station" in table else None
+        station: Station | Light | None = None
+        if "station" in table:
+            station = bench.station(str(table["station"]))
+        elif "transmitter" in table:
+            station = bench.transmitter(str(table["transmitter"]))
         options = {"unix_start_s": time.time(), **table}
         faults = Faults(parse_fault(str(text)) for text in table.get("faults", ()))
         emulator = _make(str(table["kind"]), station, options, faults)
@@ -96,7 +103,7 @@ def kinds() -> list[str]:
 
 
 def _make(
-    kind: str, station: Station | None, options: Mapping[str, object], faults: Faults
+    kind: str, station: Station | Light | None, options: Mapping[str, object], faults: Faults
 ) -> Emulator:
     for point in entry_points(group="qnx_hw.emulators"):
         if point.name == kind:

@@ -23,6 +23,7 @@ from qnx_hw.config.network import (
     load,
     parse,
 )
+from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.config.section import Section
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "NetworkFile",
     "NetworkSection",
     "NodeSection",
+    "PulsesSection",
     "SaeSection",
     "Section",
     "SecuritySection",

@@ -17,6 +17,7 @@ from qnx_hw.config.edge import (
     check_traffic,
 )
 from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection
+from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.config.section import Address, Fraction, Name, Probability, Section
 from qnx_hw.errors import ConfigError
 
@@ -88,8 +89,10 @@ class StationSection(Section, frozen=True, kw_only=True):
     """`[links.LINK.alice]` and `[links.LINK.bob]`: one end of a link."""
 
     node: Name
-    tagger: Name
-    channels: ChannelMap
+    tagger: Name = ""
+    """What writes down the detections; Alice of decoy BB84 has a transmitter instead."""
+    transmitter: Name = ""
+    channels: ChannelMap = ChannelMap(H=1, V=2, D=3, A=4)
     detectors: Name | None = None
     polarization: Name | None = None
 
@@ -114,7 +117,9 @@ class LinkSection(Section, frozen=True, kw_only=True):
 
     alice: StationSection
     bob: StationSection
-    protocol: Literal["bbm92", "e91"] = "bbm92"
+    protocol: Literal["bbm92", "e91", "decoy-bb84"] = "bbm92"
+    pulses: PulsesSection | None = None
+    """What the transmitter sends, for decoy BB84."""
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     """Time slots Bob publishes per window: 1 tells the least, 3 keeps pairs at its edges."""
@@ -215,9 +220,9 @@ def _check_station(network: NetworkFile, station: StationSection, place: str) ->
     node = network.nodes.get(station.node)
     if node is None:
         raise ConfigError(f"{place}.node: there is no [nodes.{station.node}]")
-    for kind in ("tagger", "detectors", "polarization"):
+    for kind in ("tagger", "transmitter", "detectors", "polarization"):
         name = getattr(station, kind)
-        if name is not None and name not in node.instruments:
+        if name and name not in node.instruments:
             raise ConfigError(
                 f"{place}.{kind}: node '{station.node}' has no instrument '{name}'; "
                 f"it has {', '.join(sorted(node.instruments)) or 'none'}"
@@ -228,6 +233,16 @@ def _check_station(network: NetworkFile, station: StationSection, place: str) ->
 
 
 def _check_detectors(link: LinkSection, place: str) -> None:
+    is_pulsed = link.protocol == "decoy-bb84"
+    if is_pulsed != (link.pulses is not None):
+        needs = "needs" if is_pulsed else "has no"
+        raise ConfigError(f"{place}: {link.protocol} {needs} table [links.….pulses]")
+    for role in ("alice", "bob"):
+        kind = "transmitter" if is_pulsed and role == "alice" else "tagger"
+        other = "tagger" if kind == "transmitter" else "transmitter"
+        station = getattr(link, role)
+        if not getattr(station, kind) or getattr(station, other):
+            raise ConfigError(f"{place}.{role}: {link.protocol} needs a {kind} there, no {other}")
     wanted = {"alice": 4, "bob": 8 if link.protocol == "e91" else 4}
     for role, count in wanted.items():
         if len(getattr(link, role).channels.inputs) != count:

@@ -23,8 +23,10 @@ from qnx_hw.instruments.values import (
     Identity,
     InstrumentStatus,
     PolarizationCapabilities,
+    PulseScore,
     Reference,
     TaggerCapabilities,
+    TransmitterCapabilities,
 )
 
 
@@ -295,6 +297,15 @@ class Transmitter(Instrument, Protocol):
     """A prepare-and-measure source that plays patterns of state and intensity."""
 
     family: ClassVar[Family] = Family.TRANSMITTER
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> TransmitterCapabilities:
+        """What this transmitter can do."""
+
+    @abstractmethod
+    def play(self, score: PulseScore, *, timeout_s: float | None = None) -> None:
+        """Go dark, load a seed that was never played, and start with its public pulses."""
 
     @abstractmethod
     def load_pattern(

@@ -127,6 +127,35 @@ class DetectorCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class TransmitterCapabilities:
+    """What a transmitter of weak pulses can do."""
+
+    pulse_rate_hz: float
+    n_intensities: int
+    max_pattern: int
+    """Most pulses of a pattern that is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulseScore:
+    """What a transmitter plays: public pulses first, then those that a secret seed chooses.
+
+    How a seed is expanded is part of docs/reference/fpga-boards.md, and the same in
+    `qnx_hw.qkd.pulses`.
+    """
+
+    seed: bytes = field(repr=False)
+    training_key: bytes
+    training_pulses: int
+    pulse_rate_hz: float
+    intensities: tuple[float, ...]
+    z_threshold: int
+    """Draws of 15 bits below it choose Z."""
+    limits: tuple[int, ...]
+    """Draws of 16 bits below the first choose the first intensity, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
 class PolarizationCapabilities:
     """What a polarization controller can do."""
 

@@ -19,17 +19,19 @@ from qnx_hw.errors import (
     InstrumentError,
     InstrumentTimeout,
     RangeError,
+    Unsupported,
 )
 from qnx_hw.instruments.families import (
     Instrument,
     PhotonDetector,
     PolarizationController,
     TimeTagger,
+    Transmitter,
 )
 from qnx_hw.instruments.registry import make
 from qnx_hw.instruments.supervisor import SupervisedStream, Supervisor
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
-from qnx_hw.instruments.values import Family, InstrumentState
+from qnx_hw.instruments.values import Family, InstrumentState, PulseScore
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
@@ -38,6 +40,8 @@ log = logging.getLogger(__name__)
 
 READ_INTERVAL_S = 1.0
 CLOSE_DEADLINE_S = 0.8
+PLAY_DEADLINE_S = 5.0
+"""How long a session waits for its transmitter to be connected."""
 BLOCK_S = 0.1
 SETTINGS_DEADLINE_S = 10.0
 """Slow instruments take seconds to settle; one that takes longer is told of."""
@@ -156,6 +160,17 @@ class Mounted:
             log.debug("%s-%s: %s", self._node, self.name, error)
             return
         self._read_s = time.monotonic()
+
+    async def play(self, score: PulseScore) -> None:
+        """Have a transmitter play; `InstrumentError` where it cannot."""
+
+        def start(instrument: Instrument) -> None:
+            if instrument.family is not Family.TRANSMITTER:
+                raise Unsupported(f"'{self.name}' of node '{self._node}' transmits nothing")
+            # The family says which interface the instrument has; protocols do not narrow.
+            cast("Transmitter", instrument).play(score)
+
+        await asyncio.to_thread(self._supervisor.call, start, timeout_s=PLAY_DEADLINE_S)
 
     async def settings(self) -> InstrumentSettings:
         """Ask the instrument what it holds."""

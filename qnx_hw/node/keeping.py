@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from qnx_hw.config import LinkSection, StationSection
+from qnx_hw.config import LinkSection, SecuritySection, StationSection
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KEYS, KeyStore, Pending, Provenance
 from qnx_hw.keys.split import split
@@ -22,6 +22,7 @@ from qnx_hw.qkd.parameters import (
     SessionParameters,
     StationInputs,
 )
+from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import (
     BlockStarted,
@@ -137,8 +138,27 @@ class Keeper:
 def session_parameters(name: str, link: LinkSection) -> SessionParameters:
     """Return what both ends of a link must agree on, from its table in the network file."""
     security = link.security
+    try:
+        return _session_parameters(name, link, security)
+    except ValueError as error:
+        raise ConfigError(f"links.{name}: {error}") from error
+
+
+def _session_parameters(
+    name: str, link: LinkSection, security: SecuritySection
+) -> SessionParameters:
+    pulses = link.pulses
     return SessionParameters(
         link=name,
+        pulses=None
+        if pulses is None
+        else PulseParameters(
+            rate_hz=pulses.rate_hz,
+            intensities=pulses.intensities,
+            shares=pulses.shares,
+            z_probability=pulses.z_probability,
+            training_s=pulses.training_s,
+        ),
         protocol=Protocol(link.protocol),
         coincidence_window_ps=link.coincidence_window_ps,
         slots_per_window=link.slots_per_window,

@@ -182,13 +182,21 @@ class Node:
         feed = TagFeed(ours.channels.inputs)
         if ours.tagger in self.feeds:
             raise ConfigError(f"tagger '{ours.tagger}' of node '{self.name}' serves two links")
-        self.feeds[ours.tagger] = feed
+        if ours.tagger:
+            self.feeds[ours.tagger] = feed
         way = self._way(network, link, role, link)
         if theirs.node in self.kme.peers and self.kme.end(theirs.node).link == link:
             self._wires.append(self._wire(network, link, role, theirs.node))
-        url = self._section.instruments[ours.tagger].url
+        url = self._section.instruments[ours.tagger or ours.transmitter].url
         keeper = Keeper(self.store, link, section, role, is_simulated=network.is_simulated(url))
-        self.stations[link] = Station(Place(link, role, section), way, feed, keeper, tell)
+        self.stations[link] = Station(
+            Place(link, role, section),
+            way,
+            feed,
+            keeper,
+            tell,
+            lambda score: self._bank.mounted(ours.transmitter).play(score),
+        )
 
     def _wire(self, network: NetworkFile, link: str, role: Role, peer: str) -> KeyWire | TlsWire:
         """Return what keeps the key manager in touch with a peer's."""

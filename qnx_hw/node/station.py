@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.config import LinkSection
 from qnx_hw.errors import ChannelError, QnxError
 from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.instruments.values import PulseScore
 from qnx_hw.node.door import Way
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.peer_link import Channel
@@ -42,6 +44,7 @@ from qnx_hw.qkd.session import (
     Progress,
     Send,
     Session,
+    Transmit,
 )
 
 log = logging.getLogger(__name__)
@@ -74,12 +77,22 @@ class Place:
 class Station:
     """Runs one end of a link until cancelled; all methods belong to the event loop's thread."""
 
-    def __init__(self, place: Place, way: Way, feed: TagFeed, keeper: Keeper, tell: Teller) -> None:
+    def __init__(
+        self,
+        place: Place,
+        way: Way,
+        feed: TagFeed,
+        keeper: Keeper,
+        tell: Teller,
+        play: Callable[[PulseScore], Awaitable[None]] | None = None,
+    ) -> None:
+        """`play` has the station's transmitter play; needed where sessions ask for it."""
         self._place = place
         self._way = way
         self._feed = feed
         self._keeper = keeper
         self._tell = tell
+        self._play = play
         self._worker = Worker(f"{place.link} {place.role}")
         self.at_rest = asyncio.Event()
         """Set while no session runs."""
@@ -257,6 +270,9 @@ class Station:
                     self._tell(Level.WARNING, self._place.link, words)
                 case Ended():
                     raise SessionEnded(output.reason, is_alarm=output.is_alarm)
+                case Transmit():
+                    assert self._play is not None
+                    await self._play(score_of(output))
                 case _:
                     await self._worker.call(self._keeper.keep, output)
                     self._pool_bits = await self._worker.call(self._keeper.pool_bits)
@@ -272,6 +288,20 @@ class Station:
 
     def _set_phase(self, phase: LinkPhase, message: str) -> None:
         self._phase, self._message = phase, message
+
+
+def score_of(asked: Transmit) -> PulseScore:
+    """Return what the transmitter plays for a session."""
+    pulses = asked.pulses
+    return PulseScore(
+        seed=asked.seed.reveal(),
+        training_key=asked.training_key,
+        training_pulses=pulses.training_pulses,
+        pulse_rate_hz=pulses.rate_hz,
+        intensities=pulses.intensities,
+        z_threshold=pulses.z_threshold,
+        limits=pulses.limits,
+    )
 
 
 class _Stop:

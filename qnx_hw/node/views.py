@@ -54,7 +54,8 @@ def link_view(name: str, link: LinkSection, ends: tuple[EndReport, ...]) -> Link
         window_ps=link.coincidence_window_ps,
         histogram=metrics.histogram,
         matrix=metrics.matrix,
-        clock=metrics.clock,
+        clock=next((e.metrics.clock for e in ends if e.metrics.clock.drift_ppb is not None), None)
+        or metrics.clock,
         qber_z=metrics.qber_z,
         qber_x=metrics.qber_x,
         qber=metrics.qber,

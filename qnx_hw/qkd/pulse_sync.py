@@ -79,7 +79,7 @@ class PulseNumbers:
         self._held: list[Events] = []
         self._clock: _Clock | None = None
         self._fresh: list[Numbers] = []
-        self._covered = 0
+        self._covered: int | None = None
         self._light_ps = 0
         self.contrast = 0.0
         """Length of the mean phase vector of the last clicks: 1 for sharp pulses."""
@@ -138,7 +138,7 @@ class PulseNumbers:
             return self._give_up(onset_ps)
         self._clock = _Clock(train.origin_ps, -first, train.phase_ps, train.period_ps)
         self._clock.advance(onset_ps)
-        self._covered, self._light_ps = 0, onset_ps
+        self._covered, self._light_ps = None, onset_ps
         return True
 
     def _give_up(self, onset_ps: int) -> bool:
@@ -171,7 +171,9 @@ class PulseNumbers:
         times = events.times_ps
         numbers = clock.numbers(times)
         ends = clock.numbers(np.array([events.start_ps, events.end_ps], dtype=np.int64))
-        start, end = max(self._covered, int(ends[0])), max(self._covered, int(ends[1]))
+        # Spans of pulses join as those of time do, whatever the clock has learnt in between.
+        start = max(0, int(ends[0])) if self._covered is None else self._covered
+        end = max(start, int(ends[1]))
         kept = (
             (np.abs(clock.residuals_ps(times)) <= self._gate_ps / 2)
             & (numbers >= max(start, self._parameters.training_pulses))

@@ -39,7 +39,8 @@ class SentPulses(Partners):
 
     def __init__(self, choices: PulseChoices, first_pulse: int) -> None:
         self._choices = choices
-        self._end = first_pulse
+        self._first_pulse = first_pulse
+        self._end = 0
         self._chunks: deque[Chunk] = deque()
         self._is_locked = False
 
@@ -53,11 +54,11 @@ class SentPulses(Partners):
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Take Bob's next chunk; pulses that were public or told before are a `ChannelError`."""
-        if chunk.start_ps < (self._end if self._is_locked else 0):
+        if chunk.start_ps < self._end or (self._is_locked and chunk.start_ps != self._end):
             raise ChannelError("the peer's pulses do not join")
-        if chunk.times_ps.size and int(chunk.times_ps[0]) < self._end:
+        if chunk.times_ps.size and int(chunk.times_ps[0]) < self._first_pulse:
             raise ChannelError("the peer tells of pulses that were public")
-        self._end, self._is_locked = max(self._end, chunk.end_ps), True
+        self._end, self._is_locked = chunk.end_ps, True
         self._chunks.append(chunk)
 
     def run(self) -> Iterator[Matched]:
@@ -113,7 +114,8 @@ class PulsedBobDesk(BobDesk):
         except PulsesLost:
             raise SessionOver("the pulses' clock was lost") from None
         for each in numbered:
-            outputs += super().saw(each)
+            if each.end_ps > each.start_ps:
+                outputs += super().saw(each)
         if numbered:
             view = ClockView(
                 is_locked=True,

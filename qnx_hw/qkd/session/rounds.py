@@ -150,7 +150,9 @@ class Rounds:
                 np.split(alice.mismatched, cuts), np.split(bob.mismatched, cuts), strict=True
             )
         )
-        if self._protocol is Protocol.E91:
+        if self._protocol is Protocol.DECOY_BB84:
+            chsh_s = Estimate()
+        elif self._protocol is Protocol.E91:
             chsh_s = estimation.measured_chsh((za, zb, xa, xb))
         else:
             chsh_s = estimation.chsh(zz, zx, xz, xx)

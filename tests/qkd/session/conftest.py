@@ -192,6 +192,11 @@ class Pair:
             self.deliver()
         return self
 
+    def feed_bob(self, block: TagBlock) -> None:
+        """Give Bob his next tags, where Alice has none, and deliver all messages."""
+        self._act(Role.BOB, self.sessions[Role.BOB].detections(block))
+        self.deliver()
+
     def deliver(self) -> None:
         while self._queue:
             role, message = self._queue.popleft()

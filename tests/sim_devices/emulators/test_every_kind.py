@@ -22,6 +22,7 @@ LINES = {
     "ellbus": [b"3in", b"Ags\r", b"0sv32\r\n", b"Agp", b"3ga0"],
     "epc400": [b"V1,1500\r\n", b"V?\r", b"V7,100\r\n", b"MAC\r\n", b"M?\r\n"],
     "fpga-tagger": [frame(1, 3), frame(3, 4, b'{"threshold_1_v": 0.3}'), frame(9, 1), b"QB"],
+    "fpga-transmitter": [frame(1, 3), frame(0x11, 4, b"\x00\x06"), frame(4, 5), frame(16, 1)],
     "id120": [b"BIAS:VOLTAGE 5\n", b"BIAS:VOLTAGE?\n", b"FLY\n", b"SYST:ERR?\n"],
     "kdc101": [bytes.fromhex("050000005001"), bytes.fromhex("140401005001")],
     "k10cr1": [bytes.fromhex("800401005001"), bytes.fromhex("290401005001")],
