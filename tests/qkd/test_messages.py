@@ -18,7 +18,7 @@ from qnx_hw.qkd.messages import (
 
 @given(st.integers(1, 1 << 40), st.binary(max_size=40), st.binary(max_size=40))
 def test_messages_survive_the_way(block: int, paired: bytes, bases: bytes) -> None:
-    message = Pairs(block, 8 * len(paired), paired, bases)
+    message = Pairs(block, 8 * len(paired), paired, bases, b"")
 
     assert decode(encode(message)) == message
 
@@ -69,7 +69,7 @@ def test_a_message_too_long_is_neither_sent_nor_taken() -> None:
     too_long = bytes(messages.MAX_MESSAGE_BYTES)
 
     with pytest.raises(ChannelError, match="too long to send"):
-        encode(Pairs(1, 1, too_long, b""))
+        encode(Pairs(1, 1, too_long, b"", b""))
     with pytest.raises(ChannelError, match="too long to take"):
         decode(bytes(messages.MAX_MESSAGE_BYTES + 1))
 
