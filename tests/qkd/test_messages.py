@@ -34,7 +34,7 @@ def test_any_bytes_are_a_message_or_refused(octets: bytes) -> None:
 
 @given(st.data())
 def test_a_message_cut_short_is_refused(data: st.DataObject) -> None:
-    octets = encode(Pairs(3, 16, b"ab", b"cd"))
+    octets = encode(Pairs(3, 16, b"ab", b"cd", b""))
     cut = data.draw(st.integers(0, len(octets) - 1))
 
     with pytest.raises(ChannelError):
