@@ -15,7 +15,7 @@ from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
 from qnx_hw.keys.delivery.http import Response, Service, serving
 from qnx_hw.keys.delivery.qkd014 import Delivery, Registry, refuse
-from qnx_hw.keys.delivery.qkd020 import PeerDelivery, TlsPeer, problem
+from qnx_hw.keys.delivery.qkd020 import MAX_BODY_BYTES, PeerDelivery, TlsPeer, problem
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
 from qnx_hw.node.peer_link import split_address
@@ -81,7 +81,7 @@ async def receiving_peers(network: NetworkFile, kme: Kme) -> AsyncIterator[str]:
         return
     own, authority = _towards_peers(network, kme.node)
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
-    service = Service(PeerDelivery(kme).answer, identity.client_name, _refuse_peer)
+    service = Service(PeerDelivery(kme).answer, identity.client_name, _refuse_peer, MAX_BODY_BYTES)
     async with serving(service, *split_address(section.peers), tls) as address:
         yield address
 

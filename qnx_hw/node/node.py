@@ -14,10 +14,11 @@ from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.site import Site, open_site
 from qnx_hw.errors import ConfigError
-from qnx_hw.keys import KeyStore, Kme, LinkEnd, initial
+from qnx_hw.keys import KeyStore, Kme, initial
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.edge_keys import KmeSource
+from qnx_hw.node.ends import ends_of, key_ends
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
@@ -215,22 +216,3 @@ class Node:
             peer = network.links[link].bob.node
             return DialedWay(network.nodes[peer].listen, greeting)
         return self._opened.setdefault(name, OpenedWay(greeting))
-
-
-def key_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:
-    """Return by peer which link a node's keys come from; the first, where there are several."""
-    ends: dict[str, LinkEnd] = {}
-    for name, role in ends_of(network, node):
-        peer = getattr(network.links[name], role.peer.value).node
-        ends.setdefault(peer, LinkEnd(name, list(Role).index(role)))
-    return ends
-
-
-def ends_of(network: NetworkFile, node: str) -> list[tuple[str, Role]]:
-    """Return the links that end at a node, and in which role it serves each."""
-    return [
-        (name, role)
-        for name, link in network.links.items()
-        for role in Role
-        if getattr(link, role.value).node == node
-    ]

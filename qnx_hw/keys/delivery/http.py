@@ -72,6 +72,7 @@ class Service:
     answer: Handler
     identify: Identify
     refuse: Refuse
+    max_body_bytes: int = MAX_BODY_BYTES
 
 
 @asynccontextmanager
@@ -168,7 +169,7 @@ class _Connection(asyncio.Protocol):
             return
         if not self._is_in_body:
             self._fed_bytes += len(data)
-            if self._fed_bytes > MAX_HEADER_BYTES + MAX_BODY_BYTES:
+            if self._fed_bytes > MAX_HEADER_BYTES + self._service.max_body_bytes:
                 self._refuse(431, "the header of the request is too large")
                 return
         try:
@@ -198,8 +199,8 @@ class _Connection(asyncio.Protocol):
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _TooLarge(431, f"a header has {MAX_HEADER_BYTES} bytes at most")
-        if name.lower() == b"content-length" and int(value) > MAX_BODY_BYTES:
-            raise _TooLarge(413, f"a body has {MAX_BODY_BYTES} bytes at most")
+        if name.lower() == b"content-length" and int(value) > self._service.max_body_bytes:
+            raise _TooLarge(413, f"a body has {self._service.max_body_bytes} bytes at most")
         if name.lower() == b"expect" and value.lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -208,8 +209,8 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         self._body += piece
-        if len(self._body) > MAX_BODY_BYTES:
-            raise _TooLarge(413, f"a body has {MAX_BODY_BYTES} bytes at most")
+        if len(self._body) > self._service.max_body_bytes:
+            raise _TooLarge(413, f"a body has {self._service.max_body_bytes} bytes at most")
 
     def on_message_complete(self) -> None:
         self._is_in_body = False

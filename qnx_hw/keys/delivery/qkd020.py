@@ -35,7 +35,8 @@ LEDGERS = b"/kmapi/v1/qnx/ledgers"
 METHODS = {VERSIONS: "GET", EXT_KEYS: "POST", VOID: "POST", LEDGERS: "POST"}
 CONNECT_DEADLINE_S = 5.0
 ANSWER_DEADLINE_S = 10.0
-MAX_ANSWER_BYTES = 1 << 20
+MAX_BODY_BYTES = 8 << 20
+"""`MOST_REQUESTS` of `MOST_KEYS` names each, about 60 bytes a name; also for an answer."""
 
 
 class PeerDelivery:
@@ -176,7 +177,7 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     parser: Any = httptools.HttpResponseParser(collector)  # it has no types
     while not collector.is_complete:
         piece = await reader.read(1 << 16)
-        if not piece or len(collector.body) > MAX_ANSWER_BYTES:
+        if not piece or len(collector.body) > MAX_BODY_BYTES:
             raise ChannelError("the other key manager closed the connection")
         parser.feed_data(piece)
     return parser.get_status_code(), bytes(collector.body)

@@ -1,0 +1,172 @@
+"""Measure key delivery: two key managers in two processes, TLS everywhere, both sides durable.
+
+Run `python benchmarks/keys.py [SECONDS] [--json FILE]`. 32 kept connections ask at once. The load
+generator shares the machine's cores, so rates on two cores are lower bounds; processor time per
+request is of each key manager alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+
+from kme_cluster import SAES, Cluster
+
+CONNECTIONS = 32
+WARM_UP_S = 0.5
+GOALS = {
+    "enc_keys of one key": 2_000.0,
+    "pairs of enc_keys and dec_keys": 1_000.0,
+    "keys, 128 per enc_keys": 15_000.0,
+}
+P99_GOAL_S = 0.050
+
+
+class Connection:
+    """One kept connection of an SAE."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int, tls: ssl.SSLContext) -> Connection:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
+
+    async def ask(self, path: bytes, body: bytes) -> bytes:
+        """Post and return the answer's body, which has to be a good one."""
+        head = b"POST %b HTTP/1.1\r\nHost: kme\r\nContent-Length: %d\r\n\r\n" % (path, len(body))
+        self._writer.write(head + body)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        assert length is not None
+        answer = await self._reader.readexactly(int(length[1]))
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"the key manager refused: {answer.decode()}")
+        return answer
+
+
+@dataclass
+class Figures:
+    """What one kind of load came to."""
+
+    per_s: float
+    p50_s: float
+    p99_s: float
+    cpu_us: dict[str, float]
+    """Per request, by node."""
+
+
+Work = Callable[[Connection, Connection], Awaitable[None]]
+
+
+def asks(number: int) -> Work:
+    body = json.dumps({"number": number}).encode()
+
+    async def work(master: Connection, _: Connection) -> None:
+        await master.ask(b"/api/v1/keys/sae-bob/enc_keys", body)
+
+    return work
+
+
+async def pair(master: Connection, slave: Connection) -> None:
+    answer = await master.ask(b"/api/v1/keys/sae-bob/enc_keys", b"{}")
+    name = answer[answer.index(b'"key_ID":"') + 10 :][:36]
+    body = b'{"key_IDs":[{"key_ID":"%b"}]}' % name
+    got = await slave.ask(b"/api/v1/keys/sae-alice/dec_keys", body)
+    if got != answer:
+        raise SystemExit("a key differs at the two ends")
+
+
+async def measure(cluster: Cluster, work: Work, seconds: float) -> Figures:
+    """Keep all connections busy and count."""
+    waits: list[float] = []
+    lines = [
+        [await Connection.open(cluster.port(node), cluster.tls(node)) for node in SAES]
+        for _ in range(CONNECTIONS)
+    ]
+    begin = time.perf_counter() + WARM_UP_S
+    end = begin + seconds
+
+    async def keep_asking(master: Connection, slave: Connection) -> None:
+        while (start := time.perf_counter()) < end:
+            await work(master, slave)
+            if start >= begin:
+                waits.append(time.perf_counter() - start)
+
+    async with asyncio.TaskGroup() as tasks:
+        for master, slave in lines:
+            tasks.create_task(keep_asking(master, slave))
+        await asyncio.sleep(WARM_UP_S)
+        before = {node: await asyncio.to_thread(cluster.cpu_s, node) for node in SAES}
+    after = {node: cluster.cpu_s(node) for node in SAES}
+    took_s = time.perf_counter() - begin
+    waits.sort()
+    return Figures(
+        per_s=len(waits) / took_s,
+        p50_s=waits[len(waits) // 2],
+        p99_s=waits[len(waits) * 99 // 100],
+        cpu_us={node: (after[node] - before[node]) / len(waits) * 1e6 for node in SAES},
+    )
+
+
+def main() -> None:
+    """Print one line per load."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=5.0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    loads: list[tuple[str, Work, int]] = [
+        ("enc_keys of one key", asks(1), 1),
+        ("pairs of enc_keys and dec_keys", pair, 1),
+        ("keys, 128 per enc_keys", asks(128), 128),
+    ]
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder), blocks=round(80 * arguments.seconds), block_bytes=65_536)
+        cluster.start(*SAES)
+        try:
+            for name, work, keys in loads:
+                found = asyncio.run(measure(cluster, work, arguments.seconds))
+                rate = found.per_s * keys
+                print(
+                    f"{name:32} {rate:9.0f}/s (goal {GOALS[name]:.0f})   "
+                    f"p50 {1e3 * found.p50_s:6.1f} ms  p99 {1e3 * found.p99_s:6.1f} ms   processor "
+                    + ", ".join(f"{node} {us:.0f} us" for node, us in found.cpu_us.items())
+                )
+                results += [
+                    _result(name, rate, "1/s", GOALS[name], is_met=rate >= GOALS[name]),
+                    _result(
+                        f"{name}: p99",
+                        found.p99_s,
+                        "s",
+                        P99_GOAL_S,
+                        is_met=found.p99_s < P99_GOAL_S,
+                    ),
+                ]
+        finally:
+            cluster.stop()
+    if arguments.json:
+        machine = {"platform": platform.platform(), "cores": os.cpu_count()}
+        arguments.json.write_text(json.dumps({"machine": machine, "results": results}, indent=2))
+
+
+def _result(name: str, value: float, unit: str, goal: float, *, is_met: bool) -> dict[str, object]:
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "met": is_met}
+
+
+if __name__ == "__main__":
+    main()

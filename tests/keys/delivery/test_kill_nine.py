@@ -1,0 +1,20 @@
+"""Killed at random points under load, key managers deliver no key twice and lose none they gave."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from kill_nine import run
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+def test_kill_9_under_load_repeats_and_loses_nothing(tmp_path: Path) -> None:
+    seen = run(tmp_path, rounds=4, seed=20261, say=lambda _: None)
+
+    assert seen.wrong == []
+    assert seen.kills >= 4
+    assert sum(seen.fetched.values()) > 20

@@ -1,0 +1,182 @@
+"""Kill key managers at random points under load and count what their clients saw.
+
+python tests/support/kill_nine.py --rounds 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import random
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from key_pairs import LINK
+from kme_cluster import SAES, Application, Cluster
+
+from qnx_hw.keys import KEYS
+from qnx_hw.secret import Secret
+
+CLIENTS_PER_NODE = 3
+LOST = (OSError, http.client.HTTPException)
+
+
+@dataclass
+class Seen:
+    """What the clients of all rounds got."""
+
+    given: dict[str, bytes] = field(default_factory=dict)
+    """By name, to masters."""
+    given_at: dict[str, str] = field(default_factory=dict)
+    """The node where each was given."""
+    bits: set[bytes] = field(default_factory=set)
+    fetched: Counter[str] = field(default_factory=Counter)
+    """How often each name was answered to slaves."""
+    uncertain: set[str] = field(default_factory=set)
+    """Names that were asked for without an answer."""
+    wrong: list[str] = field(default_factory=list)
+    """What must never be."""
+    kills: int = 0
+    replays: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def run(folder: Path, rounds: int, seed: int, say: Callable[[str], None]) -> Seen:
+    """Do so many rounds of load and kill, and check both ends after each."""
+    randomness = random.Random(seed)  # picks victims, no key
+    cluster = Cluster(folder, blocks=16 + rounds // 4, block_bytes=32_768)
+    seen = Seen()
+    try:
+        cluster.start(*SAES)
+        for number in range(rounds):
+            _load_and_kill(cluster, seen, randomness)
+            _check(cluster, seen, randomness)
+            say(f"{number + 1}: {len(seen.given)} keys, {len(seen.wrong)} wrong")
+    finally:
+        cluster.stop()
+    with cluster.stores() as (ours, theirs):
+        salt = Secret(b"salt")
+        if ours.digests(LINK, salt) != theirs.digests(LINK, salt):
+            seen.wrong.append("the ledgers differ")
+        for purpose in KEYS:
+            if ours.high_water(LINK, purpose) != theirs.high_water(LINK, purpose):
+                seen.wrong.append(f"the cursors of {purpose} differ")
+    return seen
+
+
+def _load_and_kill(cluster: Cluster, seen: Seen, randomness: random.Random) -> None:
+    """Let clients work until some answers came, then kill while they go on."""
+    enough, is_over = threading.Semaphore(0), threading.Event()
+    workers = [
+        threading.Thread(target=_work, args=(cluster, node, seen, enough, is_over))
+        for node in SAES
+        for _ in range(CLIENTS_PER_NODE)
+    ]
+    for worker in workers:
+        worker.start()
+    for _ in range(randomness.randint(1, 60)):
+        assert enough.acquire(timeout=60)
+    victims = randomness.choice((["alice"], ["bob"], ["alice", "bob"]))
+    for victim in victims:
+        cluster.kill(victim)
+        seen.kills += 1
+    is_over.set()
+    for worker in workers:
+        worker.join()
+    cluster.start(*victims)
+
+
+def _work(
+    cluster: Cluster,
+    node: str,
+    seen: Seen,
+    enough: threading.Semaphore,
+    is_over: threading.Event,
+) -> None:
+    other = "bob" if node == "alice" else "alice"
+    master, slave = Application(cluster, node), Application(cluster, other)
+    try:
+        turn = 0
+        while not is_over.is_set():
+            turn += 1
+            keys = master.get() or {}
+            with seen.lock:
+                for name, key in keys.items():
+                    if key in seen.bits:
+                        seen.wrong.append(f"{name} has the bits of an earlier key")
+                    seen.bits.add(key)
+                    seen.given[name] = key
+                    seen.given_at[name] = node
+            if keys:
+                enough.release()
+            if keys and turn % 3:  # one in three stays for later
+                _fetch(slave, seen, next(iter(keys)))
+                enough.release()
+    except LOST:
+        return
+    finally:
+        master.close()
+        slave.close()
+
+
+def _fetch(slave: Application, seen: Seen, name: str) -> bool:
+    with seen.lock:
+        seen.uncertain.add(name)
+    keys = slave.fetch([name])
+    with seen.lock:
+        seen.uncertain.discard(name)
+        if keys is None:
+            return False
+        seen.fetched[name] += 1
+        if keys != {name: seen.given[name]}:
+            seen.wrong.append(f"{name} differs at the two ends")
+        if seen.fetched[name] > 1:
+            seen.wrong.append(f"{name} was delivered twice")
+    return True
+
+
+def _check(cluster: Cluster, seen: Seen, randomness: random.Random) -> None:
+    """Try to get old keys again, and those that nobody asked for yet."""
+    for node in SAES:
+        slave = Application(cluster, node)
+        names = [name for name, at in seen.given_at.items() if at != node]
+        old = [name for name in names if seen.fetched[name]]
+        for name in randomness.sample(old, min(5, len(old))):
+            seen.replays += 1
+            if slave.fetch([name]) is not None:
+                seen.wrong.append(f"{name} was delivered again after a restart")
+        waiting = [n for n in names if not seen.fetched[n] and n not in seen.uncertain]
+        for name in waiting:
+            if not _fetch(slave, seen, name):
+                seen.wrong.append(f"{name} was given and is lost")
+        slave.close()
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seen = run(
+            Path(folder),
+            arguments.rounds,
+            arguments.seed,
+            lambda words: print(words, flush=True),  # noqa: T201 - a command line
+        )
+    print(  # noqa: T201
+        f"{seen.kills} kills in {arguments.rounds} rounds: {len(seen.given)} keys given, "
+        f"{sum(seen.fetched.values())} fetched, {len(seen.uncertain)} uncertain, "
+        f"{seen.replays} replays tried; wrong: {seen.wrong or 'nothing'}"
+    )
+    return 1 if seen.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Two key managers in two processes, with key in common, that may be killed and started again."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from key_pairs import LINK, MADE
+
+from qnx_hw.config import NetworkFile, load
+from qnx_hw.keys import KeyStore, pki
+from qnx_hw.keys.delivery import identity
+from qnx_hw.keys.split import split
+from qnx_hw.secret import Secret
+
+PROCESS = Path(__file__).with_name("kme_process.py")
+NETWORK = """
+[network]
+name = "cluster"
+data_dir = "{folder}"
+[nodes.alice]
+listen = "127.0.0.1:1"
+kme = {{ listen = "127.0.0.1:{p[0]}", peers = "127.0.0.1:{p[1]}" }}
+instruments.tagger = {{ driver = "tdc1", url = "tcp://127.0.0.1:2" }}
+[nodes.bob]
+listen = "127.0.0.1:3"
+kme = {{ listen = "127.0.0.1:{p[2]}", peers = "127.0.0.1:{p[3]}" }}
+instruments.tagger = {{ driver = "tdc1", url = "tcp://127.0.0.1:4" }}
+[links.alice-bob]
+alice = {{ node = "alice", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
+bob = {{ node = "bob", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
+[saes.sae-alice]
+node = "alice"
+[saes.sae-bob]
+node = "bob"
+"""
+SAES = {"alice": "sae-alice", "bob": "sae-bob"}
+
+
+class Cluster:
+    """Both key managers; `alice` serves `sae-alice`, `bob` serves `sae-bob`."""
+
+    def __init__(self, folder: Path, blocks: int, block_bytes: int) -> None:
+        self.file = folder / "cluster.toml"
+        self.file.write_text(NETWORK.format(folder=folder, p=_free_ports(4)))
+        self.network: NetworkFile = load(self.file)
+        for name in (pki.SAE_AUTHORITY, pki.KME_AUTHORITY):
+            pki.make_authority(self.network.certificates, name)
+        pki.complete(self.network, self.network.certificates)
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        with self.stores() as (ours, theirs):
+            for block in range(1, blocks + 1):
+                key = secrets.token_bytes(block_bytes)
+                for store in (ours, theirs):
+                    store.ingest(LINK, block, split(block, Secret(key)), MADE)
+
+    @contextmanager
+    def stores(self) -> Iterator[tuple[KeyStore, KeyStore]]:
+        """Open both stores, while no process has them."""
+        with ExitStack() as stack:
+            ours, theirs = (
+                stack.enter_context(KeyStore(self.network.folder_of(node))) for node in SAES
+            )
+            yield ours, theirs
+
+    def start(self, *nodes: str) -> None:
+        """Start processes that do not run, and wait until they are in touch with each other."""
+        for node in nodes:
+            self.processes[node] = subprocess.Popen(
+                [sys.executable, str(PROCESS), str(self.file), node],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        for node in nodes:
+            stdout = self.processes[node].stdout
+            assert stdout is not None
+            assert stdout.readline() == "ready\n"
+
+    def kill(self, node: str) -> None:
+        """Kill a process as `kill -9` does."""
+        process = self.processes.pop(node)
+        process.kill()
+        process.communicate()
+
+    def stop(self) -> None:
+        """End all processes."""
+        for node in tuple(self.processes):
+            self.kill(node)
+
+    def cpu_s(self, node: str) -> float:
+        """Return the processor time that a process used."""
+        process = self.processes[node]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("cpu\n")
+        process.stdin.flush()
+        return float(process.stdout.readline())
+
+    def tls(self, node: str) -> ssl.SSLContext:
+        """Return the TLS context of the SAE at a node."""
+        own = pki.of_sae(self.network.certificates, SAES[node])
+        authority = pki.authority(self.network.certificates, pki.SAE_AUTHORITY)
+        return identity.client_side(own.certificate, own.key, authority.certificate)
+
+    def port(self, node: str) -> int:
+        """Return where a node serves its SAE."""
+        section = self.network.nodes[node].kme
+        assert section is not None
+        return int(section.listen.rpartition(":")[2])
+
+
+class Application:
+    """One SAE's client with a kept connection, which it opens again where it was lost."""
+
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        self._connection = http.client.HTTPSConnection(
+            "127.0.0.1", cluster.port(node), timeout=20, context=cluster.tls(node)
+        )
+        self._peer = SAES["bob" if node == "alice" else "alice"]
+
+    def get(self, number: int = 1) -> dict[str, bytes] | None:
+        """Get new keys by name; None where the answer was not 200."""
+        return self._ask("enc_keys", {"number": number})
+
+    def fetch(self, names: list[str]) -> dict[str, bytes] | None:
+        """Get keys by their names; None where the answer was not 200."""
+        return self._ask("dec_keys", {"key_IDs": [{"key_ID": name} for name in names]})
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _ask(self, what: str, body: object) -> dict[str, bytes] | None:
+        try:
+            path = f"/api/v1/keys/{self._peer}/{what}"
+            self._connection.request("POST", path, body=json.dumps(body).encode())
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+        if response.status != 200:
+            return None
+        keys = json.loads(answer)["keys"]
+        return {each["key_ID"]: base64.b64decode(each["key"]) for each in keys}
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
