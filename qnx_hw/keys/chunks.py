@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qnx_hw.errors import Conflict, KeyExhausted
+from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.database import Execute
 from qnx_hw.keys.ledger import BLOCK_SHIFT, Run
-from qnx_hw.keys.vault import Vault
 from qnx_hw.secret import Secret
 
 END = (1 << 63) - 1
@@ -20,8 +20,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS cursor(
     link TEXT, purpose TEXT, address INTEGER NOT NULL, PRIMARY KEY (link, purpose)) STRICT;
 CREATE TABLE IF NOT EXISTS chunk(
-    link TEXT, purpose TEXT, start INTEGER, size INTEGER NOT NULL, sealed BLOB NOT NULL,
-    PRIMARY KEY (link, purpose, start)) STRICT;
+    link TEXT, purpose TEXT, start INTEGER, size INTEGER NOT NULL, block INTEGER NOT NULL,
+    sealed BLOB NOT NULL, PRIMARY KEY (link, purpose, start)) STRICT;
+CREATE INDEX IF NOT EXISTS chunk_block ON chunk(link, block);
 CREATE TABLE IF NOT EXISTS spent(
     link TEXT, purpose TEXT, start INTEGER, size INTEGER NOT NULL,
     PRIMARY KEY (link, purpose, start)) STRICT;
@@ -31,9 +32,9 @@ CREATE TABLE IF NOT EXISTS spent(
 class Chunks:
     """One ledger inside one transaction."""
 
-    def __init__(self, execute: Execute, vault: Vault, link: str, purpose: str) -> None:
+    def __init__(self, execute: Execute, keys: BlockKeys, link: str, purpose: str) -> None:
         self._execute = execute
-        self._vault = vault
+        self._keys = keys
         self._link = link
         self._purpose = purpose
 
@@ -54,12 +55,17 @@ class Chunks:
 
     def move(self, address: int) -> None:
         """Set the cursor, and delete what lies behind it."""
-        here = (self._link, self._purpose)
-        self._execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", *here, address)
-        for table in ("chunk", "spent"):
+        here = (self._link, self._purpose, address)
+        self._execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", *here)
+        emptied = self._execute(
+            "DELETE FROM chunk WHERE link = ? AND purpose = ? AND start + size <= ?"
+            " RETURNING block",
+            *here,
+        ).fetchall()
+        if emptied:
+            self._keys.shred(self._execute, self._link, (block for (block,) in emptied))
             self._execute(
-                f"DELETE FROM {table} WHERE link = ? AND purpose = ? AND start + size <= ?",  # noqa: S608 - a name of ours
-                *(*here, address),
+                "DELETE FROM spent WHERE link = ? AND purpose = ? AND start + size <= ?", *here
             )
 
     def advance(self, address: int) -> None:
@@ -67,14 +73,16 @@ class Chunks:
         if address > self.cursor():
             self.move(address)
 
-    def insert(self, start: int, secret: Secret) -> None:
-        """Add a chunk."""
+    def insert(self, start: int, secret: Secret, block: int) -> None:
+        """Add a chunk that came from a block."""
         if len(secret) == 0:
             return
-        sealed = self._vault.seal(secret, self._context(start, len(secret)))
+        size = len(secret)
+        context = self._context(start, size)
+        sealed = self._keys.seal(self._execute, self._link, block, secret, context)
         self._execute(
-            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
-            *(self._link, self._purpose, start, len(secret), sealed),
+            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?)",
+            *(self._link, self._purpose, start, size, block, sealed),
         )
 
     def stock_bytes(self, end: int = END) -> int:
@@ -98,11 +106,13 @@ class Chunks:
         What is left of a chunk and too short for a key is given up. All or nothing.
         """
         found: list[tuple[Run, Secret]] = []
-        for start, size, sealed in self._from(cursor := self.cursor()):
+        for start, size, block, sealed in self._from(cursor := self.cursor()):
             address = max(start, cursor)
             fitting = min(count, (start + size - address) // n_bytes)
             if fitting > 0:
-                octets = self._open(start, size, sealed)[address - start :][: fitting * n_bytes]
+                octets = self._open(start, size, block, sealed)[address - start :][
+                    : fitting * n_bytes
+                ]
                 found.append((Run(address, fitting), Secret(octets)))
                 count -= fitting
             if count == 0:
@@ -119,9 +129,9 @@ class Chunks:
     def take_whole(self, n_bytes: int) -> list[tuple[int, Secret]]:
         """Hand out the next `n_bytes`, in as many pieces as chunks they lie in. All or nothing."""
         found: list[tuple[int, Secret]] = []
-        for start, size, sealed in self._from(cursor := self.cursor()):
+        for start, size, block, sealed in self._from(cursor := self.cursor()):
             address = max(start, cursor)
-            octets = self._open(start, size, sealed)[address - start :][:n_bytes]
+            octets = self._open(start, size, block, sealed)[address - start :][:n_bytes]
             found.append((address, Secret(octets)))
             n_bytes -= len(octets)
             if n_bytes == 0:
@@ -139,7 +149,7 @@ class Chunks:
         if skip_limit_bytes is not None and skipped > skip_limit_bytes:
             raise Conflict(f"link {self._link}: the peer skips {skipped} bytes for {self._purpose}")
         row = self._execute(
-            "SELECT start, size, sealed FROM chunk WHERE link = ? AND purpose = ?"
+            "SELECT start, size, block, sealed FROM chunk WHERE link = ? AND purpose = ?"
             " AND start <= ? AND start + size >= ?",
             *(self._link, self._purpose, address, address + n_bytes),
         ).fetchone()
@@ -181,23 +191,23 @@ class Chunks:
     def all(self) -> Iterator[tuple[int, Secret]]:
         """Yield what is left, chunk by chunk, without taking it."""
         cursor = self.cursor()
-        for start, size, sealed in self._from(cursor):
+        for start, size, block, sealed in self._from(cursor):
             if start >= cursor:
-                yield start, Secret(self._open(start, size, sealed))
+                yield start, Secret(self._open(start, size, block, sealed))
 
-    def _from(self, address: int) -> Iterator[tuple[int, int, bytes]]:
+    def _from(self, address: int) -> Iterator[tuple[int, int, int, bytes]]:
         return self._execute(
-            "SELECT start, size, sealed FROM chunk WHERE link = ? AND purpose = ?"
+            "SELECT start, size, block, sealed FROM chunk WHERE link = ? AND purpose = ?"
             " AND start + size > ? ORDER BY start",
             *(self._link, self._purpose, address),
         )
 
     def _read(self, address: int, n_bytes: int) -> bytes:
         pieces, at = [], address
-        for start, size, sealed in self._from(address):
+        for start, size, block, sealed in self._from(address):
             if start > at or at == address + n_bytes:
                 break
-            piece = self._open(start, size, sealed)[at - start :][: address + n_bytes - at]
+            piece = self._open(start, size, block, sealed)[at - start :][: address + n_bytes - at]
             pieces.append(piece)
             at += len(piece)
         if at < address + n_bytes:
@@ -228,8 +238,9 @@ class Chunks:
             cursor = max(cursor, start + size)
         self.move(cursor)
 
-    def _open(self, start: int, size: int, sealed: bytes) -> bytes:
-        return self._vault.open(sealed, self._context(start, size)).reveal()
+    def _open(self, start: int, size: int, block: int, sealed: bytes) -> bytes:
+        context = self._context(start, size)
+        return self._keys.open_chunk(self._execute, self._link, block, sealed, context)
 
     def _context(self, start: int, size: int) -> str:
         return f"{self._link} {self._purpose} {start}+{size}"

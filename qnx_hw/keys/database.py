@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 from qnx_hw.errors import ConfigError
 
+VERSION = 3
+"""Of the tables."""
 MOST_TOGETHER = 256
 """Writes that share a commit at most, so that the first of them does not wait for long."""
 
@@ -32,6 +34,8 @@ class Execute:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.cuts_journal = False
+        """Set where the journal must keep no copy of what was deleted."""
 
     def __call__(self, statement: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(statement, values)
@@ -68,6 +72,10 @@ class Database:
         with self._lock, self._connection:  # sqlite3 commits, or rolls back what raises
             self._execute("BEGIN IMMEDIATE")
             yield self._execute
+        if self._execute.cuts_journal:
+            with self._lock:
+                self._execute.cuts_journal = False
+                self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     @contextmanager
     def reading(self) -> Iterator[Execute]:
@@ -176,13 +184,21 @@ def _open(path: Path, schema: str) -> sqlite3.Connection:
             "secure_delete = ON",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        connection.executescript(schema)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version in (0, VERSION):
+            connection.executescript(schema)
         # An exclusive lock is taken by the first write and kept until the connection closes.
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {version or VERSION}")
     except sqlite3.OperationalError as error:
         connection.close()
         raise ConfigError(f"the key store {path} is in use by another process: {error}") from error
     except sqlite3.DatabaseError as error:
         connection.close()
         raise ConfigError(f"the key store {path} cannot be read: {error}") from error
+    if version not in (0, VERSION):
+        connection.close()
+        raise ConfigError(
+            f"the key store {path} was made by another version of qnx; move its folder away "
+            f"and make new initial secrets with `qnx keys init`"
+        )
     return connection

@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from qnx_hw.errors import Conflict, KeyExhausted, KeyNotFound, NotEntitled
+from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.chunks import Chunks
 from qnx_hw.keys.database import Database, Execute
 from qnx_hw.keys.ledger import (
@@ -35,7 +36,6 @@ from qnx_hw.keys.ledger import (
     Stock,
     Wish,
 )
-from qnx_hw.keys.vault import Vault
 from qnx_hw.secret import Secret
 
 PAD_WINDOW_BYTES = 16 << 20
@@ -44,8 +44,10 @@ PAD_WINDOW_BYTES = 16 << 20
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS issued(
     key_id BLOB NOT NULL, holder TEXT NOT NULL, link TEXT NOT NULL, purpose TEXT NOT NULL,
-    master TEXT NOT NULL, holders TEXT NOT NULL, expires_s REAL NOT NULL, sealed BLOB NOT NULL,
+    block INTEGER NOT NULL, master TEXT NOT NULL, holders TEXT NOT NULL,
+    expires_s REAL NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (key_id, holder)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS issued_block ON issued(link, block);
 CREATE TABLE IF NOT EXISTS usage(
     master TEXT, day INTEGER, bits INTEGER NOT NULL, PRIMARY KEY (master, day)) STRICT;
 CREATE INDEX IF NOT EXISTS issued_expiry ON issued(expires_s);
@@ -92,10 +94,10 @@ class IssuedKeys(KeyStorage):
     """The named keys of one node's store."""
 
     def __init__(
-        self, database: Database, vault: Vault, now: Callable[[], float] = time.time
+        self, database: Database, keys: BlockKeys, now: Callable[[], float] = time.time
     ) -> None:
         self._database = database
-        self._vault = vault
+        self._keys = keys
         self._now = now
 
     async def reserve(self, link: str, purpose: Purpose, wish: Wish) -> Allotment:
@@ -129,7 +131,7 @@ class IssuedKeys(KeyStorage):
 
     async def expire(self) -> int:
         def work(execute: Execute) -> int:
-            return execute("DELETE FROM issued WHERE expires_s <= ?", self._now()).rowcount
+            return self._delete(execute, "expires_s <= ?", self._now())
 
         return await self._database.write(work)
 
@@ -170,7 +172,7 @@ class IssuedKeys(KeyStorage):
                 mark = max(ours[each], theirs.get(each, 0))
                 self._ledger(execute, link, each).advance(mark)
             if is_old:
-                execute("DELETE FROM issued WHERE link = ?", link)
+                self._delete(execute, "link = ?", link)
             return is_old
 
         return await self._database.write(work)
@@ -188,7 +190,7 @@ class IssuedKeys(KeyStorage):
             first = at = stream.end()
             runs = []
             for start, octets in keys.take_whole(n_bytes):
-                stream.insert(at, octets)
+                stream.insert(at, octets, start >> BLOCK_SHIFT)
                 runs.append(Run(start, len(octets)))
                 at += len(octets)
             return first, tuple(runs)
@@ -207,7 +209,8 @@ class IssuedKeys(KeyStorage):
                 raise Conflict(f"link {link}: the peer's pads go back to offset {offset}")
             at = offset
             for run in runs:
-                stream.insert(at, keys.take_at(run.address, run.count))
+                octets = keys.take_at(run.address, run.count)
+                stream.insert(at, octets, run.address >> BLOCK_SHIFT)
                 at += run.count
 
         await self._database.write(work)
@@ -247,27 +250,31 @@ class IssuedKeys(KeyStorage):
             raise Conflict(f"link {link}: the peer's order does not add up")
         self._check_origin(execute, link, order.runs, order.may_be_simulated)
         ledger = self._ledger(execute, link, purpose)
-        secrets = [
-            secret
-            for run in order.runs
-            for secret in _slices(ledger.take_at(run.address, run.count * n_bytes), run.count)
-        ]
         holders = msgspec.json.encode(order.holders).decode()
-        rows: list[tuple[object, ...]] = [
-            (
-                key_id.bytes,
-                holder,
-                link,
-                purpose,
-                order.master,
-                holders,
-                order.expires_s,
-                self._vault.seal(secret, _context(key_id, holder)),
-            )
-            for key_id, secret in zip(order.key_ids, secrets, strict=True)
-            for holder in order.holders
-        ]
-        execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        names = iter(order.key_ids)
+        rows: list[tuple[object, ...]] = []
+        for run in order.runs:
+            octets = ledger.take_at(run.address, run.count * n_bytes)
+            block = run.address >> BLOCK_SHIFT
+            vault = self._keys.of(execute, link, block, may_make=True)
+            for secret in _slices(octets, run.count):
+                key_id = next(names)
+                for holder in order.holders:
+                    sealed = vault.seal(secret, _context(key_id, holder))
+                    about = (link, purpose, block, order.master, holders, order.expires_s)
+                    rows.append((key_id.bytes, holder, *about, sealed))
+                secret.wipe()
+        execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _delete(self, execute: Execute, which: str, *values: object) -> int:
+        """Delete waiting keys, and the keys of blocks of which nothing is left; how many."""
+        gone = execute(
+            f"DELETE FROM issued WHERE {which} RETURNING link, block",  # noqa: S608 - words of ours
+            *values,
+        ).fetchall()
+        for link in {link for link, _ in gone}:
+            self._keys.shred(execute, link, (block for each, block in gone if each == link))
+        return len(gone)
 
     def _count(self, execute: Execute, quota: Quota, n_bits: int) -> None:
         day = int(self._now() // 86_400)
@@ -283,7 +290,7 @@ class IssuedKeys(KeyStorage):
     def _take(self, execute: Execute, holder: str, master: str, key_id: uuid.UUID) -> Secret:
         row = execute(
             "DELETE FROM issued WHERE key_id = ? AND holder = ? AND master = ? AND expires_s > ?"
-            " RETURNING link, purpose, sealed",
+            " RETURNING link, purpose, block, sealed",
             *(key_id.bytes, holder, master, self._now()),
         ).fetchone()
         if row is None:
@@ -291,10 +298,12 @@ class IssuedKeys(KeyStorage):
             if others is not None and holder not in msgspec.json.decode(others[0], type=list[str]):
                 raise NotEntitled(f"'{holder}' was not named for one of these keys")
             raise KeyNotFound("one or more keys specified are not found on KME")
-        link, purpose, sealed = row
+        link, purpose, block, sealed = row
         counter = self._ledger(execute, link, TAKEN[1 - KEYS.index(Purpose(purpose))])
         counter.advance(counter.cursor() + 1)
-        return self._vault.open(sealed, _context(key_id, holder))
+        octets = self._keys.open(execute, link, block, sealed, _context(key_id, holder))
+        self._keys.shred(execute, link, [block])
+        return Secret(octets)
 
     def _marks(self, execute: Execute, link: str) -> dict[str, int]:
         """A pad that waits while the nodes meet is given up, so its mark is the end."""
@@ -323,7 +332,7 @@ class IssuedKeys(KeyStorage):
                 )
 
     def _ledger(self, execute: Execute, link: str, purpose: str) -> Chunks:
-        return Chunks(execute, self._vault, link, purpose)
+        return Chunks(execute, self._keys, link, purpose)
 
 
 def _slices(octets: Secret, count: int) -> list[Secret]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from qnx_hw.errors import Conflict, KeyExhausted
-from qnx_hw.keys import chunks, issued
+from qnx_hw.keys import block_keys, chunks, issued
+from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.chunks import Chunks
 from qnx_hw.keys.database import Database, Execute
 from qnx_hw.keys.ledger import (
@@ -61,8 +62,11 @@ class KeyStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         database = folder / DATABASE
         self._vault: Vault = open_vault(folder / KEY_FILE, may_create=not database.exists())
-        self._database = Database(database, SCHEMA + chunks.SCHEMA + issued.SCHEMA)
-        self.issued = issued.IssuedKeys(self._database, self._vault)
+        self._database = Database(
+            database, SCHEMA + block_keys.SCHEMA + chunks.SCHEMA + issued.SCHEMA
+        )
+        self._keys = BlockKeys(self._vault)
+        self.issued = issued.IssuedKeys(self._database, self._keys)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -104,7 +108,7 @@ class KeyStore:
                 *(provenance.protocol, provenance.qber, provenance.epsilon),
             )
             for purpose, secret in parts.items():
-                self._ledger(execute, link, purpose).insert(address_of(block), secret)
+                self._ledger(execute, link, purpose).insert(address_of(block), secret, block)
             execute(FORGET_PENDING, link, block)
             if released is not None:
                 self._remember(execute, link, "released", block, released)
@@ -212,7 +216,8 @@ class KeyStore:
             for purpose, secret in parts.items():
                 execute("DELETE FROM chunk WHERE link = ? AND purpose = ?", link, purpose)
                 execute("DELETE FROM cursor WHERE link = ? AND purpose = ?", link, purpose)
-                self._ledger(execute, link, purpose).insert(address_of(0), secret)
+                self._keys.shred(execute, link, [0])
+                self._ledger(execute, link, purpose).insert(address_of(0), secret, 0)
 
     def initial_identity(self, link: str) -> str:
         """Return the public name of the link's initial secret; empty where there is none."""
@@ -252,7 +257,7 @@ class KeyStore:
         return self._vault.open(row[1], f"initial {link} {row[0]}")
 
     def _ledger(self, execute: Execute, link: str, purpose: Purpose) -> Chunks:
-        return Chunks(execute, self._vault, link, purpose)
+        return Chunks(execute, self._keys, link, purpose)
 
     def _remember(self, execute: Execute, link: str, name: str, block: int, secret: Secret) -> None:
         sealed = self._vault.seal(secret, f"memory {link} {name} {block}")
