@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from qnx_hw.config.alignment import AlignmentSection
 from qnx_hw.config.controller import ControllerSection
 from qnx_hw.config.edge import (
     BusSection,
@@ -132,6 +133,8 @@ class LinkSection(Section, frozen=True, kw_only=True):
     max_block_s: Annotated[float, msgspec.Meta(gt=0.0, le=3_600.0)] = 600.0
     """A block ends after this time at the latest, however few bits it has."""
     autostart: bool = True
+    alignment: AlignmentSection | None = None
+    """None where nothing keeps the polarization aligned."""
     security: SecuritySection = SecuritySection()
 
 
@@ -193,6 +196,11 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
         for role in ("alice", "bob"):
             _check_station(network, getattr(link, role), f"{source}: links.{name}.{role}")
         _check_detectors(link, f"{source}: links.{name}")
+        if link.alignment and getattr(link, link.alignment.end).polarization is None:
+            raise ConfigError(
+                f"{source}: links.{name}.alignment.end: the station of {link.alignment.end} names "
+                f"no `polarization` instrument"
+            )
         if link.alice.node == link.bob.node:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
     if network.controller is not None and network.controller.node not in network.nodes:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import TypeVar, cast
 
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings, revision_of
@@ -37,6 +37,8 @@ from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 READ_INTERVAL_S = 1.0
 CLOSE_DEADLINE_S = 0.8
@@ -171,6 +173,10 @@ class Mounted:
             cast("Transmitter", instrument).play(score)
 
         await asyncio.to_thread(self._supervisor.call, start, timeout_s=PLAY_DEADLINE_S)
+
+    def ask(self, function: Callable[[Instrument], Result], *, timeout_s: float = 0.0) -> Result:
+        """Run `function` with the instrument, waiting for it up to `timeout_s`; blocks."""
+        return self._supervisor.call(function, timeout_s=timeout_s)
 
     async def settings(self) -> InstrumentSettings:
         """Ask the instrument what it holds."""

@@ -22,13 +22,22 @@ from starlette.types import ASGIApp
 
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings
+from qnx_hw.api.loops import LoopView
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError, Conflict, QnxError
 from qnx_hw.node.access import Access
-from qnx_hw.node.api import Api, Commands, InstrumentCommands, LinkCommands, RecordingCommands
+from qnx_hw.node.alignment import Alignment
+from qnx_hw.node.api import (
+    Api,
+    Commands,
+    InstrumentCommands,
+    LinkCommands,
+    LoopCommands,
+    RecordingCommands,
+)
 from qnx_hw.node.archive import Archive
 from qnx_hw.node.bank import Bank
 from qnx_hw.node.buses import joined_bus
@@ -53,7 +62,7 @@ GOOD_ENDING_S = 0.5
 """How long sessions may take to say good-bye when the process is to end at once."""
 
 
-class Host(LinkCommands, InstrumentCommands, RecordingCommands):
+class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
     """Hosts nodes of a network file; all methods belong to the event loop's thread."""
 
     def __init__(
@@ -113,6 +122,24 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
     async def stop_link(self, name: str) -> LinkView:
         """Let a link rest at all of its ends that are here."""
         return self._set_wanted(name, wanted=False)
+
+    async def hold_loop(self, name: str) -> LoopView:
+        """Have a loop leave its actuator alone."""
+        return self._show_loop(await self._alignment(name).hold())
+
+    async def resume_loop(self, name: str) -> LoopView:
+        """Have a held loop go on."""
+        return self._show_loop(await self._alignment(name).resume())
+
+    async def relock_loop(self, name: str) -> LoopView:
+        """Have a loop search anew from where it stands."""
+        return self._show_loop(await self._alignment(name).relock())
+
+    async def set_loop(
+        self, name: str, *, algorithm: str | None = None, target: float | None = None
+    ) -> LoopView:
+        """Change what is given; all of it, or nothing."""
+        return self._show_loop(await self._alignment(name).choose(algorithm, target))
 
     @property
     def recordings_folder(self) -> Path:
@@ -210,6 +237,8 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
             if node.site is not None:
                 for shown in node.site.views():
                     self.hub.set(shown)
+            for alignment in node.alignments:
+                self.hub.set(alignment.view())
         for name in self._network.nodes:
             if name not in self.nodes:
                 self.hub.set(self._elsewhere(name))
@@ -218,6 +247,17 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         for name in self._network.links:
             if (view := self._link(name)) is not None:
                 self.hub.set(view)
+
+    def _alignment(self, name: str) -> Alignment:
+        for node in self.nodes.values():
+            for alignment in node.alignments:
+                if alignment.name == name:
+                    return alignment
+        raise KeyError(name)
+
+    def _show_loop(self, view: LoopView) -> LoopView:
+        self.hub.set(view)
+        return view
 
     def _show_recording(self, view: RecordingView) -> RecordingView:
         self.hub.set(view)
@@ -251,6 +291,7 @@ class Host(LinkCommands, InstrumentCommands, RecordingCommands):
         commands = Commands(
             links=self,
             instruments=self,
+            loops=self,
             recordings=self,
             network_file=Keeper(self._file, access.database) if self._file else None,
         )

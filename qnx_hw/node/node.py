@@ -6,15 +6,17 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
+from qnx_hw.control.loop import Title
 from qnx_hw.edge.site import Site, open_site
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
+from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.edge_keys import KmeSource
@@ -87,6 +89,7 @@ class Node:
         self.site: Site | None = None
         """The node's edge; None where it carries no user traffic."""
         self._bank = instruments(network, name, self.feeds, tell)
+        self.alignments = self._make_alignments(network, tell)
 
     @classmethod
     @asynccontextmanager
@@ -125,6 +128,7 @@ class Node:
                     tasks.create_task(node.kme.run()),
                     *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
+                    *node._start_alignments(tasks),
                 ]
                 try:
                     yield node
@@ -161,6 +165,32 @@ class Node:
             pool_capacity_bits=POOL_CAPACITY_BITS,
             instruments=self._bank.views(),
         )
+
+    def _make_alignments(self, network: NetworkFile, tell: Teller) -> list[Alignment]:
+        made = []
+        for link, station in self.stations.items():
+            section = network.links[link]
+            wanted = section.alignment
+            if wanted is None or getattr(section, wanted.end).node != self.name:
+                continue
+            instrument = getattr(section, wanted.end).polarization
+            title = Title(
+                f"{link} polarization", self.name, link, "polarization", instrument, "QBER"
+            )
+            folder = network.folder_of(self.name) / "loops" / f"{link}-polarization"
+            alignment = Alignment(title, Role(wanted.end), wanted, folder, tell)
+            station.on_judged = alignment.judged
+            made.append(alignment)
+        return made
+
+    def _start_alignments(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Run the loops whose instruments are here; a recording's cannot be moved."""
+        started = []
+        for alignment in self.alignments:
+            with suppress(Unsupported):
+                mounted = self._bank.mounted(alignment.view().instrument)
+                started.append(tasks.create_task(alignment.run(mounted)))
+        return started
 
     def origin(self, instrument: str) -> Origin:
         """Return where a tagger's blocks come from, for a recording."""

@@ -53,6 +53,7 @@ SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 ADOPT_DEADLINE_S = 10.0
 STOPPED_HERE = "the link was stopped"
+BLOCKS_UNDER_WAY = 16
 WAITING_INPUTS = 64
 """Tag blocks and messages that may wait for the session; then their sources are held up."""
 
@@ -72,6 +73,16 @@ class Place:
     link: str
     role: Role
     section: LinkSection
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A block whose disclosed rounds were judged, key or no key."""
+
+    block: int
+    began_s: float
+    """When its collection began, by the process' monotonic clock."""
+    metrics: Metrics
 
 
 class Station:
@@ -106,6 +117,10 @@ class Station:
         self._since_s: float | None = None
         self._pool_bits = 0
         self._inbox: asyncio.Queue[_Input] | None = None
+        self._began_s: dict[int, float] = {}
+        self._judged_block = 0
+        self.on_judged: Callable[[Judged], object] | None = None
+        """Called with every block that was judged; must return at once."""
         self.set_wanted(place.section.autostart)
 
     def set_wanted(self, wanted: bool) -> None:
@@ -265,6 +280,7 @@ class Station:
                 case Progress():
                     self._metrics = output.metrics
                     self._set_phase(output.metrics.phase, output.metrics.message)
+                    self._pass_on(output.metrics)
                 case Aborted():
                     words = f"block {output.block} was given up: {output.reason}"
                     self._tell(Level.WARNING, self._place.link, words)
@@ -274,9 +290,24 @@ class Station:
                     assert self._play is not None
                     await self._play(score_of(output))
                 case _:
+                    if isinstance(output, BlockStarted):
+                        self._note_begun(output.block)
                     await self._worker.call(self._keeper.keep, output)
                     self._pool_bits = await self._worker.call(self._keeper.pool_bits)
                     self._tell_key(output)
+
+    def _note_begun(self, block: int) -> None:
+        recent = {
+            each: at for each, at in self._began_s.items() if each >= block - BLOCKS_UNDER_WAY
+        }
+        self._began_s = {**recent, block: time.monotonic()}
+
+    def _pass_on(self, metrics: Metrics) -> None:
+        """Tell once of each block that was judged."""
+        block = metrics.judged_block
+        if block != self._judged_block and block in self._began_s and self.on_judged is not None:
+            self._judged_block = block
+            self.on_judged(Judged(block, self._began_s[block], metrics))
 
     def _tell_key(self, output: BlockStarted | KeyPending | KeyReady | KeyDropped) -> None:
         if isinstance(output, KeyReady):

@@ -46,6 +46,14 @@ class Worker:
         self._calls.put(run)
         return await future
 
+    def post(self, function: Callable[[], object]) -> None:
+        """Have something done that nobody waits for; it must not raise."""
+
+        def run() -> None:
+            function()
+
+        self._calls.put(run)
+
     def close(self) -> None:
         """Let the thread end after what it is doing."""
         self._calls.put(None)

@@ -48,6 +48,16 @@ class Measurement:
             equal, rounds = equal.T, rounds.T
         return cls(values, _square(equal), _square(rounds))
 
+    @classmethod
+    def of_numbers(cls, values: tuple[float, ...], numbers: tuple[float, ...]) -> Measurement:
+        """Make what `numbers` was made from."""
+        a, b, c, d, e, f, g, h = numbers
+        return cls(values, ((a, b), (c, d)), ((e, f), (g, h)))
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return equal outcomes and rounds of ZZ, ZX, XZ, XX."""
+        return (*self.equal[0], *self.equal[1], *self.rounds[0], *self.rounds[1])
+
     @property
     def coincidences(self) -> float:
         """How many coincidences there are in all."""

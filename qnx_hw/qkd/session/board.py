@@ -121,6 +121,8 @@ class Board:
                 qber=report.judgement.qber,
                 chsh_s=report.judgement.chsh_s,
                 matrix=report.judgement.matrix,
+                judged_block=party.number,
+                tested=(report.judgement.tested_z, report.judgement.tested_x),
             )
 
     def released(self, report: Report) -> None:

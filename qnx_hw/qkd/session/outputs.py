@@ -53,6 +53,10 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     matrix: tuple[tuple[int, ...], ...] = ()
     """Coincidences of the last block, Alice's H V D A down, Bob's across, from disclosed rounds;
     same-basis quarters are scaled from the tested sample to the whole."""
+    judged_block: int = 0
+    """The block that the matrix and the error rates are of; 0 before the first."""
+    tested: tuple[int, int] = (0, 0)
+    """Rounds in Z and in X whose outcomes were published of that block."""
     clock: ClockView = ClockView(is_locked=False)
     qber_z: Estimate = Estimate()
     qber_x: Estimate = Estimate()

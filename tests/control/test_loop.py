@@ -1,0 +1,189 @@
+"""The loop's scaffold: hold, limits, failures, the log and its replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from actuators import actuator
+
+from qnx_hw.api.loops import ActuatorAxis, LoopState
+from qnx_hw.control import decision_log
+from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.loop import Actuation, Loop, Title
+from qnx_hw.control.polarization import Measurement, make
+from qnx_hw.control.polarization.rehearsal import Rehearsal
+from qnx_hw.control.policy import Decision, Policy
+from qnx_hw.errors import ConfigError, InstrumentError, InstrumentTimeout, RecordingError
+
+TITLE = Title("alice-bob polarization", "bob", "alice-bob", "polarization", "paddles", "QBER")
+
+
+class Rehearsed(Actuation):
+    """The actuator of a rehearsal; it fails while told to."""
+
+    def __init__(self, fibre: Rehearsal) -> None:
+        self.fibre = fibre
+        self.fails = False
+        self.safe = False
+
+    def axes(self) -> tuple[ActuatorAxis, ...]:
+        return tuple(ActuatorAxis(name=f"{n}", unit="deg", low=0, high=170) for n in (1, 2, 3))
+
+    def positions(self) -> tuple[float, ...]:
+        return self.fibre.values
+
+    def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        if self.fails:
+            raise InstrumentTimeout("paddle 2 did not arrive")
+        self.fibre.move(values)
+        return self.fibre.values
+
+    def make_safe(self) -> None:
+        self.safe = True
+
+
+class Restless(Policy[Measurement]):
+    """Asks for what no paddle can do."""
+
+    def observe(self, seen: Measurement) -> Decision:
+        return Decision(LoopState.SEARCHING, (200.0, 0.0, 0.0), "up and away")
+
+    def restart(self) -> None:
+        return
+
+
+def _loop(log: DecisionLog | None = None, seed: int = 3) -> tuple[Loop[Measurement], Rehearsed]:
+    made = actuator("paddles")
+    stage = Rehearsed(Rehearsal(made, np.random.default_rng(seed)))
+    loop = Loop(
+        TITLE,
+        stage,
+        lambda name, target: make(name, made, target=target),
+        algorithms=("model", "spsa"),
+        target=0.0,
+        log=log,
+    )
+    return loop, stage
+
+
+def _look(loop: Loop[Measurement], stage: Rehearsed, times: int) -> None:
+    for _ in range(times):
+        loop.observe(lambda values: stage.fibre.measure(5000))
+
+
+def test_a_loop_aligns_and_shows_what_it_does() -> None:
+    loop, stage = _loop()
+
+    _look(loop, stage, 6)
+
+    assert stage.fibre.excess < 0.01
+    view = loop.view
+    assert view.state is LoopState.TRACKING
+    assert view.settings_used >= 1
+    assert [axis.actual for axis in view.axes] == pytest.approx(list(stage.fibre.values))
+    assert view.residual.value is not None
+    assert all(abs(np.linalg.norm(each) - 1) < 1e-6 for each in view.stokes)
+
+
+def test_a_held_loop_moves_nothing_until_it_may_go_on() -> None:
+    loop, stage = _loop()
+    loop.hold()
+    before = stage.fibre.values
+
+    _look(loop, stage, 4)
+    assert stage.fibre.values == before
+    assert loop.view.state is LoopState.HOLDING
+
+    loop.resume()
+    _look(loop, stage, 6)
+    assert stage.fibre.excess < 0.01
+
+
+def test_failed_moves_are_survived() -> None:
+    loop, stage = _loop()
+    stage.fails = True
+    _look(loop, stage, 4)
+    assert loop.view.state is LoopState.FAULT
+    assert "did not arrive" in loop.view.message
+
+    stage.fails = False
+    _look(loop, stage, 7)
+
+    assert stage.fibre.excess < 0.01
+    assert loop.view.state is LoopState.TRACKING
+
+
+def test_what_is_out_of_range_is_not_sent() -> None:
+    _, stage = _loop()
+    loop = Loop(TITLE, stage, lambda *_: Restless(), algorithms=("wild",), target=0.0)
+
+    _look(loop, stage, 1)
+
+    assert stage.fibre.values == (85.0, 85.0, 85.0)
+    assert loop.view.state is LoopState.FAULT
+    assert "the range is 0 to 170" in loop.view.message
+
+
+def test_a_relock_searches_anew_and_is_counted() -> None:
+    loop, stage = _loop()
+    _look(loop, stage, 6)
+
+    loop.relock()
+
+    assert loop.view.state is LoopState.SEARCHING
+    assert loop.view.relocks == 1
+
+
+def test_algorithm_and_target_can_be_chosen() -> None:
+    loop, _ = _loop()
+
+    loop.choose(algorithm="spsa", target=0.04)
+
+    assert (loop.view.algorithm, loop.view.target) == ("spsa", 0.04)
+    with pytest.raises(ConfigError, match="no algorithm 'magic'"):
+        loop.choose(algorithm="magic")
+
+
+def test_a_closed_loop_is_safe() -> None:
+    loop, stage = _loop()
+
+    loop.close()
+
+    assert stage.safe
+
+
+def test_decisions_can_be_replayed(tmp_path: Path) -> None:
+    loop, stage = _loop(DecisionLog(tmp_path, iter(range(100)).__next__))
+    _look(loop, stage, 6)
+    stage.fails = True
+    stage.fibre.drift(1.0)
+    _look(loop, stage, 2)
+    loop.close()
+
+    rows = list(decision_log.read(tmp_path))
+    again = make("model", actuator("paddles"), target=0.0)
+    both = list(decision_log.replay(rows, again, Measurement.of_numbers))
+
+    assert [row.time_s for row in rows] == list(range(8))
+    assert "did not arrive" in "".join(row.trouble for row in rows)
+    for row, decision in both:
+        assert decision.move_to == row.decision.move_to
+        assert decision.state is row.decision.state
+
+
+def test_a_damaged_log_is_named(tmp_path: Path) -> None:
+    (tmp_path / "000001.parquet").write_bytes(b"no parquet")
+
+    with pytest.raises(RecordingError, match="000001"):
+        list(decision_log.read(tmp_path))
+
+
+def test_instrument_errors_at_the_end_do_no_harm() -> None:
+    class Gone(Rehearsed):
+        def make_safe(self) -> None:
+            raise InstrumentError("unplugged")
+
+    _, stage = _loop()
+    Loop(TITLE, Gone(stage.fibre), lambda *_: Restless(), algorithms=("x",), target=0.0).close()
