@@ -22,6 +22,7 @@ COMMANDS = {
     "emulate": "run one instrument's emulator alone",
     "tags": "look into recordings of time tags",
     "replay": "run a recording again through the same links and screens",
+    "distill": "make key from two recordings and say what it rests on",
     "routes": "ask the routing engine what it decides, and how well",
     "keylength": "compute how many secret bits a block holds",
     "bench": "measure ours beside peers",
