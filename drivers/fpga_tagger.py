@@ -38,6 +38,10 @@ from qnx_hw.transports import Recorder
 WAITING_SPANS = 2048
 
 
+# How soon a reader without tags looks whether the wire is still there.
+LOSS_CHECK_S = 0.1
+
+
 class FpgaTagger(TimeTagger):
     """A tagger board at `tcp://host:port` or `serial:///dev/ttyX`."""
 
@@ -65,12 +69,14 @@ class FpgaTagger(TimeTagger):
 
     def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
         """Open the wire, end a stream that somebody left behind, and ask who is there."""
-        self._stream = None
+        self.close()
         return self._board.open(timeout_s=timeout_s)
 
     def close(self) -> None:
         """Stop what runs and let go of the wire."""
-        self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.end()
         self._board.close()
 
     def status(self) -> InstrumentStatus:
@@ -207,13 +213,16 @@ class SpanStream(TagStream):
         while not self._spans or self._spans[-1].end_ps - self._spans[0].start_ps < self._block_ps:
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._waiting or self._is_over, max(deadline_s - time.monotonic(), 0)
+                    lambda: self._waiting or self._is_over,
+                    min(max(deadline_s - time.monotonic(), 0), LOSS_CHECK_S),
                 )
                 if self._is_over:
                     raise StreamEnded(f"the stream of '{self._tagger.name}' was ended")
                 payload = self._waiting.popleft() if self._waiting else None
             if payload is None:
                 self._tagger.check()
+                if time.monotonic() < deadline_s:
+                    continue
                 raise InstrumentTimeout(f"no complete block of tags within {timeout_s:g} s")
             self._spans.append(tag_block(payload))
         block, self._spans = self._joined(self._spans), []

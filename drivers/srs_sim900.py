@@ -56,6 +56,7 @@ class Sim900(BiasSource):
         self._is_ramping = False
         self._is_stale = False
         self._faults: dict[int, str] = {}
+        self._marks: dict[int, str] = {}
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -215,12 +216,16 @@ class Sim900(BiasSource):
     def _recognised(self, slot: int) -> Module | None:
         """Ask a module by each kind's question; one that knows none is no bias source."""
         self._tell(slot, "TERM LF")
-        for module in (Sim928(), QuantumOpus()):
+        # What was in the slot last comes first: to a wrong question a module says nothing for 1 s.
+        kinds: list[Module] = [Sim928(), QuantumOpus()]
+        kinds.sort(key=lambda kind: kind.mark != self._marks.get(slot))
+        for module in kinds:
             try:
                 answer = self._ask(slot, module.identify)
             except InstrumentTimeout:
                 continue
             if module.mark in answer:
+                self._marks[slot] = module.mark
                 return module
         return None
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine(arguments: argparse.Namespace) -> Report:
     """Run the suite and, where asked for, the matrix of faults."""
-    from qnx_hw.instruments.conformance import Relay, Report, run, run_matrix
+    from qnx_hw.instruments.conformance import Relay, Report, run, run_drop, run_matrix
 
     subject = _subject(arguments, arguments.url)
     identity, checks = run(subject)
@@ -78,6 +78,7 @@ def examine(arguments: argparse.Namespace) -> Report:
     if not arguments.faults or identity is None:
         return report
     with Relay(arguments.url) as relay:
+        report = report.joined(run_drop(_subject(arguments, relay.url), relay))
         return report.joined(run_matrix(_subject(arguments, relay.url), relay))
 
 

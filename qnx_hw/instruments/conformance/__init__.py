@@ -4,6 +4,7 @@
 changes a bias happens only with the caller's consent.
 """
 
+from qnx_hw.instruments.conformance.drop import run_drop
 from qnx_hw.instruments.conformance.matrix import run_matrix
 from qnx_hw.instruments.conformance.relay import Relay
 from qnx_hw.instruments.conformance.report import Check, Outcome, Report
@@ -21,5 +22,6 @@ __all__ = [
     "Saboteur",
     "Subject",
     "run",
+    "run_drop",
     "run_matrix",
 ]

@@ -26,6 +26,8 @@ class Patience:
     """What a call gets while something goes wrong."""
     grace_s: float = 2.0
     """How much later than its deadline a call may come back before it counts as stuck."""
+    back_s: float = 1.0
+    """How soon a lost instrument must be ready again once its wire is back."""
 
 
 class Maker(Protocol):
