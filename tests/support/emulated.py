@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from qnx_hw.instruments import registry
-from qnx_hw.instruments.conformance import Sabotage, Saboteur
+from qnx_hw.instruments.conformance import Relay, Sabotage, Saboteur
 from qnx_hw.instruments.families import Instrument
 from qnx_hw.transports import Recorder
 from sim_devices.emulators.emulator import Emulator, PortKind
@@ -101,3 +101,13 @@ class Inside(Saboteur):
 
     def heal(self) -> None:
         self._faults.clear()
+
+
+@contextmanager
+def wire_saboteur(place: Place) -> Iterator[tuple[str, Saboteur]]:
+    """Yield where to find the instrument, and who breaks its wire."""
+    if place.url.startswith("zmq"):
+        yield place.url, Inside(place)
+        return
+    with Relay(place.url) as relay:
+        yield relay.url, relay
