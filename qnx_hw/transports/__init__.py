@@ -15,6 +15,7 @@ from qnx_hw.transports.request import (
 )
 from qnx_hw.transports.sockets import SocketWire
 from qnx_hw.transports.transcript import Direction, Recorder, Transcript
+from qnx_hw.transports.usb_serial import UsbPort, usb_ports, usb_serial_url
 from qnx_hw.transports.wire import Wire
 
 __all__ = [
@@ -33,9 +34,12 @@ __all__ = [
     "Recorder",
     "SocketWire",
     "Transcript",
+    "UsbPort",
     "Wire",
     "address",
     "make_wire",
     "message",
     "option",
+    "usb_ports",
+    "usb_serial_url",
 ]

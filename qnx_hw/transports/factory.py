@@ -7,33 +7,42 @@ from importlib.metadata import entry_points
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from qnx_hw.errors import ConfigError
+from qnx_hw.transports.replay import replay_wire
 from qnx_hw.transports.serial_port import SerialWire
 from qnx_hw.transports.sockets import TcpWire
+from qnx_hw.transports.usb_serial import UsbSerialWire
 from qnx_hw.transports.visa import VisaWire
 from qnx_hw.transports.wire import Wire
 from qnx_hw.transports.zeromq import Pattern, ZmqWire
 
 GROUP = "qnx_hw.transports"
 VISA = "visa://"
-KNOWN = ", ".join(["tcp://", "serial://", VISA, *(f"{pattern}://" for pattern in Pattern)])
+USB_SERIAL = "usb-serial://"
+TRANSCRIPT = "transcript://"
+KNOWN = ", ".join(
+    [
+        "tcp://",
+        "serial://",
+        "usb-serial://",
+        "transcript://",
+        VISA,
+        *(f"{pattern}://" for pattern in Pattern),
+    ]
+)
 WireFactory = Callable[[str], Wire]
 
 
 def make_wire(url: str, *, default_baud: int = 115_200, has_flow_control: bool = False) -> Wire:
     """Return the closed wire that a URL names.
 
-    `tcp://host:port`, `serial:///dev/ttyX?baud=115200`, `zmq://host:port` for requests,
+    `tcp://host:port`, `serial:///dev/ttyX?baud=115200`, `usb-serial://VID:PID/SERIAL` for what is
+    plugged in, `transcript://FILE` for a recording of a wire, `zmq://host:port` for requests,
     `zmq+pair://`, `zmq+sub://` and `zmq+pull://host:port` for streams, and `visa://` with a VISA
     resource behind it (`visa://TCPIP0::host::5025::SOCKET`), or the resource alone.
     Raises `ConfigError` for a URL that makes no sense or a scheme nobody provides.
     """
-    if is_visa(url):
-        return VisaWire(
-            _resource(url),
-            baud=_baud(url, default_baud),
-            has_flow_control=has_flow_control,
-            library=option(url, "library", "@py"),
-        )
+    if (wire := _by_content(url, default_baud, has_flow_control)) is not None:
+        return wire
     parts = _split(url)
     match parts.scheme:
         case "tcp" | "socket":
@@ -47,6 +56,21 @@ def make_wire(url: str, *, default_baud: int = 115_200, has_flow_control: bool =
             return ZmqWire(*address(url), Pattern(scheme))
         case scheme:
             return _provided(scheme, url)
+
+
+def _by_content(url: str, default_baud: int, has_flow_control: bool) -> Wire | None:
+    """Return the wire of an address that is not built of host and port."""
+    if is_visa(url):
+        return VisaWire(
+            _resource(url),
+            baud=_baud(url, default_baud),
+            has_flow_control=has_flow_control,
+            library=option(url, "library", "@py"),
+        )
+    if url.startswith(USB_SERIAL):
+        baud = _baud(url, default_baud)
+        return UsbSerialWire(url, baud, has_flow_control=has_flow_control)
+    return replay_wire(url) if url.startswith(TRANSCRIPT) else None
 
 
 def address(url: str) -> tuple[str, int]:

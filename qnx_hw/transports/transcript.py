@@ -25,10 +25,16 @@ class Recorder(Protocol):
 
 
 class Transcript:
-    """Appends `{"t": seconds, "dir": ">" or "<", "hex": "..."}` lines to a file."""
+    """Writes `{"t": seconds, "dir": ">" or "<", "hex": "..."}` lines to a file."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._file = path.open("a", encoding="ascii", buffering=1)
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        self._file = path.open("w" if is_new else "a", encoding="ascii", buffering=1)
         self._clock = clock
         self._start_s = clock()
         self._lock = threading.Lock()
@@ -43,6 +49,12 @@ class Transcript:
         with self._lock:
             if not self._file.closed:
                 self._file.write(json.dumps(entry) + "\n")
+
+    def note(self, **facts: str | int) -> None:
+        """Add a line about the recording, not of it."""
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(json.dumps(facts) + "\n")
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,1 @@
+"""The VOA-1 for qnx."""
