@@ -15,6 +15,7 @@ from contextlib import (
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.routing import BaseRoute
@@ -26,6 +27,7 @@ from qnx_hw.api.loops import LoopView
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError, Conflict, QnxError
 from qnx_hw.node.access import Access
@@ -55,6 +57,9 @@ from qnx_hw.node.views import link_view
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
 
+if TYPE_CHECKING:
+    from qnx_hw.node.controller import Controller
+
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
 SAME_MOMENT_S = 2.0
@@ -83,6 +88,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         self._instruments = instruments
         self._file = file
         self._recorder: Recorder | None = None
+        self._controller: Controller | None = None
         urls = [each.url for name in names for each in network.nodes[name].instruments.values()]
         self.hub = Hub(
             network.network.name, is_simulated=any(network.is_simulated(url) for url in urls)
@@ -98,6 +104,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
     async def running(self, api: socket.socket | None = None) -> AsyncIterator[None]:
         """Run the nodes, and the API on the bound socket `api`, while the context lasts."""
         async with AsyncExitStack() as stack:
+            await self._join_controller(stack)
             serve = await self._open_api(stack, api) if api is not None else None
             for name in self._names:
                 joining = joined_bus(self._network, name, self.bus, self._tell)
@@ -106,6 +113,8 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
             stack.callback(self._stop_nodes)
+            if self._controller is not None:
+                await stack.enter_async_context(self._controller.running())
             stack.push_async_callback(self._end_recording)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             publishing = tasks.create_task(self._publish())
@@ -275,6 +284,16 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         self._told_s = {key: at for key, at in self._told_s.items() if now_s - at < SAME_MOMENT_S}
         self._told_s[source, message] = now_s
 
+    async def _join_controller(self, stack: AsyncExitStack) -> None:
+        """Make the routing controller where the network file wants it in this process."""
+        section = self._network.controller
+        if section is not None and section.node in self._names:
+            from qnx_hw.node.controller import Controller
+
+            joining = joined_bus(self._network, CONTROLLER, self.bus, self._tell)
+            bus = await stack.enter_async_context(joining)
+            self._controller = Controller(self._network, bus, self._tell, self.hub.set)
+
     async def _open_api(
         self, stack: AsyncExitStack, taken: socket.socket
     ) -> AbstractAsyncContextManager[None]:
@@ -293,6 +312,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             instruments=self,
             loops=self,
             recordings=self,
+            routing=self._controller,
             network_file=Keeper(self._file, access.database) if self._file else None,
         )
         api = Api(self.hub, self.history, commands, access)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from edge_net import free_port
 from fluid_network import FluidNetwork
 
 from qnx_hw.api.commands import WhatIf
@@ -20,6 +21,7 @@ from qnx_hw.bus.routes import BUCKET, RouteAck, RouteTable
 from qnx_hw.config.network import NetworkFile, parse
 from qnx_hw.errors import ConfigError, QnxError
 from qnx_hw.node.controller import Controller
+from qnx_hw.node.host import Host
 
 HOPS = {"a": "bd", "b": "ac", "c": "bd", "d": "ac"}
 
@@ -306,3 +308,29 @@ def test_running_hears_the_bus_and_answers_a_cut_before_the_interval_ends(tmp_pa
         assert {hop.node for each in table.entries for hop in each.next_hops} == {"d"}
 
     played(scenario())
+
+
+@pytest.mark.slow
+def test_nodes_of_one_process_follow_its_controller(tmp_path: Path) -> None:
+    ports = {node: (free_port(), free_port()) for node in HOPS}
+    text = f'[network]\nname = "ring"\ndata_dir = "{tmp_path}"\n'
+    text += '[controller]\nnode = "a"\ninterval_s = 1.0\n'
+    for node, peers in HOPS.items():
+        text += f'[nodes.{node}]\nlisten = "127.0.0.1:{ports[node][0]}"\n'
+        text += f'[nodes.{node}.edge]\nlisten = "127.0.0.1:{ports[node][1]}"\n'
+        for peer in peers:
+            text += f'[nodes.{node}.edge.hops.{peer}]\naddress = "127.0.0.1:{ports[peer][1]}"\n'
+
+    async def scenario() -> PlanView:
+        host = Host(parse(text), list(HOPS))
+        async with asyncio.timeout(60), host.running():
+            while True:
+                for plan in host.hub.latest(PlanView):
+                    if set(plan.acknowledged) == set(HOPS):
+                        return plan
+                await host.hub.changed(host.hub.number, timeout_s=5.0)
+
+    plan = asyncio.run(scenario())
+
+    assert plan.refused == ()
+    assert len(plan.routes) == 12
