@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from qnx_hw.errors import ConfigError
 
-VERSION = 3
+VERSION = 4
 """Of the tables."""
 MOST_TOGETHER = 256
 """Writes that share a commit at most, so that the first of them does not wait for long."""

@@ -157,7 +157,10 @@ class IssuedKeys(KeyStorage):
                 for purpose in Purpose
             }
             waiting = execute("SELECT count(*) FROM issued WHERE link = ?", link).fetchone()[0]
-            return Stock(bits, waiting)
+            total = execute(
+                "SELECT coalesce(sum(key_bits), 0) FROM block WHERE link = ?", link
+            ).fetchone()[0]
+            return Stock(bits, waiting, total)
 
         return await self._database.write(work)
 
@@ -172,10 +175,14 @@ class IssuedKeys(KeyStorage):
                 mark = max(ours[each], theirs.get(each, 0))
                 self._ledger(execute, link, each).advance(mark)
             if is_old:
-                self._delete(execute, "link = ?", link)
+                self.forget(execute, link)
             return is_old
 
         return await self._database.write(work)
+
+    def forget(self, execute: Execute, link: str) -> None:
+        """Delete all keys of a link that wait here, inside a transaction."""
+        self._delete(execute, "link = ?", link)
 
     async def set_aside(
         self, link: str, source: Purpose, pads: Purpose, n_bytes: int

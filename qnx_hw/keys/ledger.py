@@ -149,6 +149,8 @@ class Stock:
     bits: Mapping[Purpose, int]
     waiting_keys: int
     """Keys the peer reserved that were not fetched here yet."""
+    total_key_bits: int
+    """What all blocks brought for keys, used or not."""
 
 
 def address_of(block: int, offset: int = 0) -> int:

@@ -23,6 +23,7 @@ from qnx_hw.keys.database import Database, Execute
 from qnx_hw.keys.ledger import (
     BLOCK_SHIFT,
     KEYS,
+    TAGS,
     Memory,
     Pending,
     Portion,
@@ -41,8 +42,9 @@ FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND block = ? AND name GLOB 
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS block(
-    link TEXT, number INTEGER, bits INTEGER NOT NULL, is_simulated INTEGER NOT NULL,
-    made_s REAL NOT NULL, protocol TEXT NOT NULL, qber REAL, epsilon REAL,
+    link TEXT, number INTEGER, bits INTEGER NOT NULL, key_bits INTEGER NOT NULL,
+    is_simulated INTEGER NOT NULL, made_s REAL NOT NULL, protocol TEXT NOT NULL,
+    qber REAL, epsilon REAL,
     PRIMARY KEY (link, number)) STRICT;
 CREATE TABLE IF NOT EXISTS initial(
     link TEXT PRIMARY KEY, identity TEXT NOT NULL, sealed BLOB NOT NULL) STRICT;
@@ -95,6 +97,7 @@ class KeyStore:
         if block < 1:
             raise ValueError(f"block {block}: blocks count from 1")
         bits = 8 * sum(len(secret) for secret in parts.values())
+        key_bits = 8 * sum(len(parts[each]) for each in KEYS if each in parts)
         with self._database.transaction() as execute:
             known = execute("SELECT 1 FROM block WHERE link = ? AND number = ?", link, block)
             if known.fetchone() is not None:
@@ -103,8 +106,8 @@ class KeyStore:
             if newest is not None and block < newest:
                 raise Conflict(f"link {link}: block {block} is older than {newest}")
             execute(
-                "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                *(link, block, bits, int(provenance.is_simulated), provenance.made_s),
+                "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(link, block, bits, key_bits, int(provenance.is_simulated), provenance.made_s),
                 *(provenance.protocol, provenance.qber, provenance.epsilon),
             )
             for purpose, secret in parts.items():
@@ -187,6 +190,21 @@ class KeyStore:
         """Give up everything below `address`; the cursor never goes back."""
         with self._database.transaction() as execute:
             self._ledger(execute, link, purpose).advance(address)
+
+    def meet(self, link: str, own: Purpose, theirs: Mapping[Purpose, int]) -> bool:
+        """Go beyond all tags that the peer remembers; whether this store had forgotten some.
+
+        `own` is the ledger that moves here first: where the peer is ahead in it, this store is an
+        old copy, and the keys that wait in it may have been fetched before.
+        """
+        with self._database.transaction() as execute:
+            ledgers = {each: self._ledger(execute, link, each) for each in TAGS}
+            is_old = theirs.get(own, 0) > ledgers[own].cursor()
+            for purpose, ledger in ledgers.items():
+                ledger.advance(theirs.get(purpose, 0))
+            if is_old:
+                self.issued.forget(execute, link)
+            return is_old
 
     def stock_bits(self, link: str, *purposes: Purpose) -> int:
         """Return how many bits wait in these ledgers together."""

@@ -243,6 +243,8 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         """Take the newest values of all nodes and links into the hub."""
         for node in self.nodes.values():
             self.hub.set(node.view())
+            for pool in node.pools.views():
+                self.hub.set(pool)
             if node.site is not None:
                 for shown in node.site.views():
                     self.hub.set(shown)

@@ -5,14 +5,17 @@ Every method blocks (the disk) and belongs to the station's worker thread.
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from qnx_hw.config import LinkSection, SecuritySection, StationSection
-from qnx_hw.errors import ConfigError
-from qnx_hw.keys import KEYS, KeyStore, Pending, Provenance
+from qnx_hw.errors import AuthenticationError, ConfigError
+from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance, Purpose
 from qnx_hw.keys.split import split
-from qnx_hw.node.pads import LedgerPads
+from qnx_hw.node.pads import LEDGERS, LedgerPads
 from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
@@ -35,6 +38,8 @@ from qnx_hw.qkd.session import (
 from qnx_hw.qkd.session import Provenance as SessionProvenance
 
 Kept = BlockStarted | KeyPending | KeyReady | KeyDropped
+
+SEAL_BYTES = 32
 
 
 class Keeper:
@@ -60,6 +65,28 @@ class Keeper:
     def adopt(self, link: LinkSection) -> None:
         """Build the sessions from now on from another table."""
         self._link = link
+
+    def marks(self) -> bytes:
+        """Return how far the link's pads were used, sealed, for the peer to go beyond.
+
+        The seal needs no nonce: what was used once stays used, so an old one says nothing false.
+        """
+        told = {str(each): self._store.high_water(self._name, each) for each in TAGS}
+        text = msgspec.json.encode(told)
+        return self._seal(self._role, text) + text
+
+    def meet(self, theirs: bytes) -> bool:
+        """Go beyond what the peer's `marks` say was used; whether this store had forgotten some.
+
+        `AuthenticationError` where they are not the peer's.
+        """
+        seal, text = theirs[:SEAL_BYTES], theirs[SEAL_BYTES:]
+        if not hmac.compare_digest(seal, self._seal(self._role.peer, text)):
+            raise AuthenticationError(
+                f"link '{self._name}': who connected does not hold the link's initial secret"
+            )
+        marks = msgspec.json.decode(text, type=dict[Purpose, int])
+        return self._store.meet(self._name, LEDGERS[self._role], marks)
 
     def open_session(self) -> Session:
         """Make a session that goes on where the last one stopped."""
@@ -116,6 +143,12 @@ class Keeper:
     def pool_bits(self) -> int:
         """Return how many key bits wait, those for tags not counted."""
         return self._store.stock_bits(self._name, *KEYS)
+
+    def _seal(self, author: Role, text: bytes) -> bytes:
+        """Seal what an end says of its pads; the initial secret's name binds it to these."""
+        about = f"qnx marks 1 {self._name} {author} {self._store.initial_identity(self._name)} "
+        key = self._store.channel_key(self._name).reveal()
+        return hmac.digest(key, about.encode() + text, "sha256")
 
     def _origin(self, output: KeyReady) -> Provenance:
         if output.provenance is not None:

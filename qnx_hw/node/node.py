@@ -25,6 +25,7 @@ from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.peer_link import Greeting, listening
+from qnx_hw.node.pools import Pools
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
@@ -84,6 +85,7 @@ class Node:
         self._opened: dict[str, OpenedWay] = {}
         self._wires: list[KeyWire | TlsWire] = []
         self.kme = Kme(name, store.issued, key_ends(network, name))
+        self.pools = Pools(self.kme, POOL_CAPACITY_BITS, network.keys.reserve_bits)
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
         self.site: Site | None = None
@@ -126,6 +128,7 @@ class Node:
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
                     tasks.create_task(node._bank.run()),
                     tasks.create_task(node.kme.run()),
+                    tasks.create_task(node.pools.run()),
                     *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
                     *node._start_alignments(tasks),

@@ -16,7 +16,7 @@ import msgspec
 
 from qnx_hw.errors import ChannelError
 
-VERSION = 1
+VERSION = 2
 MAX_MESSAGE_BYTES = 16 << 20
 """What a session says at most; a peer cannot make us allocate beyond it."""
 MAX_GREETING_BYTES = 4096

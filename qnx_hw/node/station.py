@@ -220,6 +220,7 @@ class Station:
 
     async def _converse(self, channel: Channel) -> None:
         """Feed a new session until it ends; leaves by an exception only."""
+        await self._meet(channel)
         session = await self._worker.call(self._keeper.open_session)
         inbox: asyncio.Queue[_Input] = asyncio.Queue(WAITING_INPUTS)
         self._inbox, self._since_s = inbox, time.monotonic()
@@ -235,6 +236,13 @@ class Station:
                 if isinstance(given, ChannelError):
                     raise given
                 await self._act(channel, await self._feed_session(session, given))
+
+    async def _meet(self, channel: Channel) -> None:
+        """Compare with the peer which pads were used, before any is used."""
+        await channel.send(await self._worker.call(self._keeper.marks))
+        if await self._worker.call(self._keeper.meet, await channel.receive()):
+            words = "the key store here is an old copy; what it forgot was skipped, also keys"
+            self._tell(Level.ALARM, self._place.link, words)
 
     async def _feed_session(
         self, session: Session, given: TagBlock | bytes | _Stop

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qnx_hw.config import ChannelMap, LinkSection, StationSection
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import AuthenticationError, ConfigError, Conflict
 from qnx_hw.keys import TAGS, KeyStore, initial
 from qnx_hw.node.keeping import Keeper, session_parameters, station_inputs
+from qnx_hw.node.pads import LedgerPads
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import BlockStarted, KeyDropped, KeyPending, KeyReady, Provenance
@@ -102,3 +104,46 @@ def test_a_block_pays_for_the_tags_of_the_next(store: KeyStore) -> None:
 def test_the_links_table_becomes_the_sessions_parameters() -> None:
     assert session_parameters(LINK, SECTION).coincidence_window_ps == 6000
     assert station_inputs(STATION).channels == (4, 3, 2, 1)
+
+
+def both_ends(folder: Path) -> None:
+    """Make two stores with the same initial secret."""
+    folders = (folder / "alice", folder / "bob")
+    initial.make(LINK, folders)
+    for each in folders:
+        with KeyStore(each) as store:
+            initial.adopt(store, each, LINK)
+
+
+def test_an_old_copy_of_a_store_uses_no_pad_again(tmp_path: Path) -> None:
+    both_ends(tmp_path)
+    shutil.copytree(tmp_path / "alice", tmp_path / "copy")
+    with KeyStore(tmp_path / "alice") as alice, KeyStore(tmp_path / "bob") as bob:
+        used = [LedgerPads(alice, LINK, Role.ALICE).take_pad() for _ in range(3)]
+        for pad in used:
+            LedgerPads(bob, LINK, Role.BOB).take_peer_pad(pad.address)
+        theirs = LedgerPads(bob, LINK, Role.BOB).take_pad().address
+
+    with KeyStore(tmp_path / "copy") as old, KeyStore(tmp_path / "bob") as bob:
+        ours, peers = keeper(old, Role.ALICE), keeper(bob, Role.BOB)
+        told = peers.marks()
+        assert not peers.meet(ours.marks())
+        assert ours.meet(told)
+        assert not ours.meet(told)
+
+        assert LedgerPads(old, LINK, Role.ALICE).take_pad().address > used[-1].address
+        with pytest.raises(Conflict):
+            LedgerPads(old, LINK, Role.ALICE).take_peer_pad(theirs)
+
+
+def test_marks_that_the_peer_did_not_seal_move_nothing(tmp_path: Path) -> None:
+    both_ends(tmp_path)
+    with KeyStore(tmp_path / "alice") as alice, KeyStore(tmp_path / "bob") as bob:
+        LedgerPads(bob, LINK, Role.BOB).take_pad()
+        ours, theirs = keeper(alice, Role.ALICE), keeper(bob, Role.BOB)
+        marks = theirs.marks()
+        for forged in (marks[:-2] + b"9}", ours.marks(), b"", marks[:40]):
+            with pytest.raises(AuthenticationError):
+                ours.meet(forged)
+
+        assert [alice.high_water(LINK, purpose) for purpose in TAGS] == [0, 0]
