@@ -109,11 +109,19 @@ class Device:
         if self._plugged and self._faults.strikes(FaultKind.UNPLUG, now_s):
             self.unplug()
         if not self._plugged and not self._faults.strikes(FaultKind.UNPLUG, now_s):
-            self.plug()
+            self._plug_again()
         for port, place in self.endpoints:
             # A ZeroMQ descriptor tells of a message only once, so it is also asked here.
             self._receive(port, place, 0, now_s)
         self._send(self._emulator.tick(now_s))
+
+    def _plug_again(self) -> None:
+        """Come back, or try at the next tick: ZeroMQ frees an address a while after its socket."""
+        try:
+            self.plug()
+        except OSError as error:
+            log.debug("%s cannot come back yet: %s", self.name, error)
+            self.unplug()
 
     def _receive(self, port: int, place: Endpoint, events: int, now_s: float) -> None:
         if not isinstance(place, MessageEndpoint) or not self._plugged:

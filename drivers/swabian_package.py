@@ -1,0 +1,87 @@
+"""What is used of Swabian Instruments' own package, and where it is found.
+
+The wire of their time taggers is not public, so the maker's package is the only way to one. It is
+optional: it is imported once a tagger is connected, and tests hand in one of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qnx_hw.errors import NotConnected
+
+# Today's wheel, then what the maker's desktop installer leaves behind.
+PLACES = ("Swabian.TimeTagger", "TimeTagger")
+HOW_TO_GET = "install the maker's package: pip install swabian-timetagger"
+
+
+class Tagger(Protocol):
+    """A time tagger, as `createTimeTagger` returns it."""
+
+    def getSerial(self) -> str: ...  # noqa: N802
+    def getModel(self) -> str: ...  # noqa: N802
+    def setTriggerLevel(self, channel: int, voltage: float) -> None: ...  # noqa: N802
+    def getTriggerLevel(self, channel: int) -> float: ...  # noqa: N802
+    def setInputDelay(self, channel: int, delay: int) -> None: ...  # noqa: N802
+    def getInputDelay(self, channel: int) -> int: ...  # noqa: N802
+    def setDeadtime(self, channel: int, deadtime: int) -> int: ...  # noqa: N802
+    def getDeadtime(self, channel: int) -> int: ...  # noqa: N802
+    def setTestSignal(self, channel: int, enabled: bool) -> None: ...  # noqa: N802
+    def getTestSignal(self, channel: int) -> bool: ...  # noqa: N802
+    def getOverflowsAndClear(self) -> int: ...  # noqa: N802
+
+
+class Tags(Protocol):
+    """What `TimeTagStream.getData` returns; `tGetData` is the stream's time at that moment."""
+
+    tStart: int  # noqa: N815
+    tGetData: int  # noqa: N815
+    hasOverflows: bool  # noqa: N815
+
+    def getTimestamps(self) -> NDArray[np.int64]: ...  # noqa: N802
+    def getChannels(self) -> NDArray[np.int32]: ...  # noqa: N802
+    def getEventTypes(self) -> NDArray[np.uint8]: ...  # noqa: N802
+    def getMissedEvents(self) -> NDArray[np.uint16]: ...  # noqa: N802
+
+
+class TagSource(Protocol):
+    """A running stream; `getData` empties its buffer."""
+
+    def getData(self) -> Tags: ...  # noqa: N802
+    def stop(self) -> None: ...
+
+
+class Rates(Protocol):
+    """Counts per second of each channel since it was made."""
+
+    def getData(self) -> NDArray[np.float64]: ...  # noqa: N802
+    def stop(self) -> None: ...
+
+
+class Package(Protocol):
+    """The maker's module."""
+
+    def createTimeTagger(self, serial: str = "") -> Tagger: ...  # noqa: N802
+    def createTimeTaggerNetwork(self, address: str) -> Tagger: ...  # noqa: N802
+    def freeTimeTagger(self, tagger: Tagger) -> None: ...  # noqa: N802
+    def Countrate(self, tagger: Tagger, channels: Sequence[int]) -> Rates: ...  # noqa: N802
+    def TimeTagStream(  # noqa: N802
+        self, tagger: Tagger, n_max_events: int, channels: Sequence[int]
+    ) -> TagSource: ...
+
+
+def makers_package() -> Package:
+    """Import the maker's package, or raise `NotConnected` with how to get it."""
+    errors = []
+    for place in PLACES:
+        try:
+            # The package comes without types; `Package` says what is used of it.
+            return cast(Package, import_module(place))
+        except ImportError as error:
+            errors.append(str(error))
+    raise NotConnected(f"Swabian time taggers: {HOW_TO_GET} ({errors[0]})")
