@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from qnx_hw.network.keyflow import Outlook
+from qnx_hw.network.keyflow import CRITICAL, Outlook
 from qnx_hw.network.topology import Floats
 
 DAYS = 3
 """Days back that the same time of day is averaged over."""
+# Critical requests are expected somewhat higher and key somewhat lower than likely: bulk that waits
+# for nothing costs little, a critical flow that is blocked much.
+_CRITICAL_MORE, _KEY_LESS = 1.1, 0.9
 LATE_SLOTS = 8
 """Slots that tell how today differs from the days before."""
 _MOST, _LEAST = 2.0, 0.5
@@ -24,8 +27,10 @@ def look_ahead(wanted: Floats, gains: Floats, now: Floats, *, season: int, horiz
     requests = np.concatenate((wanted, now[None]))
     flat = requests.reshape(len(requests), -1)
     expected = _expected(flat, season, horizon - 1).reshape(-1, *now.shape)
+    expected[:, CRITICAL] *= _CRITICAL_MORE
     known = gains if len(gains) else np.zeros((1, gains.shape[1]))
-    return Outlook(np.concatenate((now[None], expected)), _expected(known, season, horizon))
+    gained = _KEY_LESS * _expected(known, season, horizon)
+    return Outlook(np.concatenate((now[None], expected)), gained)
 
 
 def _expected(past: Floats, season: int, horizon: int) -> Floats:

@@ -27,7 +27,7 @@ _LATER = 0.999
 """A bit served a block later is worth this part: ties are served now."""
 _KEPT_VALUE = 0.05
 """What a bit left at the end of the look-ahead is worth, in bits of bulk."""
-RESERVE_SLOTS = 2.0
+RESERVE_SLOTS = 6
 """Slots of expected critical use that bulk may not touch."""
 
 
@@ -209,11 +209,9 @@ def _blocks(outlook: Outlook) -> tuple[Floats, Floats, list[int]]:
 
 def _reserve(key_map: KeyMap, outlook: Outlook) -> Floats:
     """Return what each pool keeps for critical flows of the next slots on their shortest way."""
-    ahead = outlook.wanted[1 : 1 + int(RESERVE_SLOTS), CRITICAL]
-    if not len(ahead):
-        return np.zeros(key_map.pool_count)
+    ahead = outlook.wanted[1 : 1 + RESERVE_SLOTS, CRITICAL].sum(axis=0)
     first = key_map.paths.first[:-1][key_map.paths.has_path]
-    expected = ahead.mean(axis=0)[key_map.paths.has_path] * RESERVE_SLOTS
+    expected = ahead[key_map.paths.has_path]
     reserve: Floats = key_map.draws[first].T @ expected
     return reserve
 
