@@ -10,16 +10,52 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from qnx_hw.api.client import NodeClient
+from qnx_hw.api.commands import WhatIf
+from qnx_hw.api.traffic import PlanView
 from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
     from qnx_hw.network.topology import Floats, Topology
 
 
+EXAMPLE = """examples:
+  qnx routes plan                                    the plan of the running controller
+  qnx routes explain alice bob                       why this traffic goes where it goes
+  qnx routes what-if --down "alice carol" --demand-factor 1.5
+  qnx routes plan --data traffic.npz --at 500        a plan from recorded traffic
+  qnx routes evaluate --data traffic.npz --json score.json"""
+DEFAULT_API = "http://127.0.0.1:8470"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = "example:\n  qnx routes evaluate --data traffic.npz --json score.json"
+    parser.epilog = EXAMPLE
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, summary in (
+        ("plan", "show the routes in force, or what recorded traffic asks for"),
+        ("explain", "say in words why traffic goes where it goes"),
+        ("what-if", "show what would be decided; nothing is put into force"),
+    ):
+        action = actions.add_parser(name, help=summary, description=summary)
+        if name == "explain":
+            action.add_argument("source", metavar="SOURCE")
+            action.add_argument("destination", metavar="DESTINATION")
+        if name == "what-if":
+            action.add_argument(
+                "--down",
+                action="append",
+                default=[],
+                metavar="HOP",
+                help="a hop ('SOURCE TARGET') or node to think away; repeat",
+            )
+            action.add_argument("--demand-factor", type=float, default=1.0, metavar="F")
+            action.add_argument("--objective", metavar="OBJECTIVE", help="aim at this instead")
+        action.add_argument("--api", default=DEFAULT_API, metavar="URL", help="the running node")
+        action.add_argument("--token", default="", help="for a node that asks who you are")
+        action.add_argument("--data", type=Path, metavar="FILE.npz", help="recorded traffic")
+        action.add_argument("--at", type=int, metavar="T", help="plan for this step of the record")
+        action.add_argument("--json", type=Path, metavar="OUT", help="write the plan there")
     evaluate = actions.add_parser(
         "evaluate",
         help="score the engine on recorded traffic",
@@ -34,6 +70,88 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Show, explain, suppose or score."""
+    if arguments.action == "evaluate":
+        return _evaluate(arguments)
+    plan = _plan(arguments)
+    if arguments.action == "explain":
+        ends = (arguments.source, arguments.destination)
+        route = next((r for r in plan.routes if (r.source, r.destination) == ends), None)
+        if route is None:
+            raise QnxError(f"the plan has no route from '{ends[0]}' to '{ends[1]}'")
+        print(f"{route.source} to {route.destination}: {route.reason}")
+    else:
+        _show(plan)
+    if arguments.json is not None:
+        _write(arguments.json, msgspec.json.encode(plan))
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> PlanView:
+    """Ask the running controller, or plan from the record."""
+    question = WhatIf()
+    if arguments.action == "what-if":
+        if not 0.0 <= arguments.demand_factor <= 100.0:
+            raise QnxError(f"--demand-factor {arguments.demand_factor:g} is not between 0 and 100")
+        question = WhatIf(
+            objective=arguments.objective,
+            down=tuple(arguments.down),
+            demand_factor=arguments.demand_factor,
+        )
+    if arguments.data is not None:
+        return _from_record(arguments, question)
+    client = NodeClient(arguments.api, token=arguments.token)
+    return client.plan() if arguments.action != "what-if" else client.what_if(question)
+
+
+def _from_record(arguments: argparse.Namespace, question: WhatIf) -> PlanView:
+    from qnx_hw.network.objectives import Objective
+    from qnx_hw.network.policy import Policy, Situation
+    from qnx_hw.node.controller import links_named
+    from qnx_hw.node.plan_views import plan_view
+
+    topology, matrices = load(arguments.data)
+    at = len(matrices) if arguments.at is None else arguments.at
+    if not 1 <= at <= len(matrices):
+        raise QnxError(f"--at {at} is not a step from 1 to {len(matrices)}")
+    try:
+        objective = Objective(question.objective or Objective.UTILISATION)
+    except ValueError as error:
+        raise QnxError(f"--objective is one of: {', '.join(Objective)}") from error
+    past = matrices[max(0, at - 1024) : at]
+    situation = Situation(past, topology.demands(past[-1]), links_named(topology, question.down))
+    decision = Policy(topology, objective=objective).suppose(
+        situation, factor=question.demand_factor
+    )
+    return plan_view(decision, revision=0, time_s=0.0, acks={})
+
+
+def _show(plan: PlanView) -> None:
+    used = (
+        f"{plan.expected_utilisation:.1%}" if plan.expected_utilisation is not None else "unknown"
+    )
+    print(f"revision {plan.revision}, {plan.objective}; fullest link expected {used} full")
+    if plan.reason:
+        print(plan.reason)
+    for route in plan.routes:
+        ways = "  ".join(
+            f"{share:4.0%} {'-'.join(way)}"
+            for way, share in zip(route.paths, route.shares, strict=True)
+        )
+        ends = f"{route.source} {route.destination}"
+        print(f"{ends:24} {route.demand_bps / 1e6:10.3f} Mbit/s  {ways or 'no way'}")
+    for refusal in plan.refused:
+        print(f"refused by {refusal}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content + b"\n")
+    except OSError as error:
+        raise QnxError(f"cannot write {path}: {error}") from error
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
     """Score the engine on a traffic file."""
     from qnx_hw.network.evaluation import Score, evaluate
     from qnx_hw.network.planner import Planner
@@ -70,10 +188,7 @@ def run(arguments: argparse.Namespace) -> int:
             "cpu_ms": float(taken_s.mean() * 1e3),
             "scores": ratios.tolist(),
         }
-        try:
-            arguments.json.write_bytes(msgspec.json.encode(content) + b"\n")
-        except OSError as error:
-            raise QnxError(f"cannot write {arguments.json}: {error}") from error
+        _write(arguments.json, msgspec.json.encode(content))
     return 0
 
 

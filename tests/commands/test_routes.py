@@ -66,3 +66,40 @@ def test_no_archive_is_refused_in_one_sentence(
 
     assert main(["routes", "evaluate", "--data", str(tmp_path / "x.npz")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_plan_from_a_record_is_shown_explained_and_questioned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(write_traffic(tmp_path / "triangle.npz")), "--at", "40"]
+
+    assert main(["routes", "plan", *data, "--json", str(tmp_path / "plan.json")]) == 0
+    assert "a-c-b" in capsys.readouterr().out
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert 0.25 < plan["expected_utilisation"] < 0.45
+
+    assert main(["routes", "explain", "a", "b", *data]) == 0
+    assert "on the shortest way alone a-b would be" in capsys.readouterr().out
+
+    assert main(["routes", "what-if", "--down", "a b", "--demand-factor", "0.5", *data]) == 0
+    out = capsys.readouterr().out
+    assert "100% a-c-b" in out
+    assert "a-b " not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["explain", "a", "x"], "no route from 'a' to 'x'"),
+        (["what-if", "--down", "a z"], "no hop or node 'a z'"),
+        (["what-if", "--objective", "fame"], "--objective is one of"),
+        (["plan", "--at", "99"], "--at 99 is not a step"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+) -> None:
+    data = ["--data", str(write_traffic(tmp_path / "triangle.npz"))]
+
+    assert main(["routes", *words, *data]) == 1
+    assert reason in capsys.readouterr().err
