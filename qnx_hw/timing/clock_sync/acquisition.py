@@ -23,8 +23,8 @@ _PS = 1e12
 _NEAR_PAIRS = 2e6
 _LEAST_BIN_PS = 20_000
 _MOST_BINS = 1 << 24
-# Points to transform in one level: about 20 s of one core.
-_MOST_WORK = 4e8
+# Points to transform in one level: some 10 s of one core.
+_MOST_WORK = 5e8
 _WEAK, _STRONG = 4.5, 9.0
 _CANDIDATES = 32
 # ln(100 000): one false lock in so many calls on unrelated streams.

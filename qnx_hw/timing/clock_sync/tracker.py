@@ -10,8 +10,8 @@ from qnx_hw.timing.clock_sync.kalman import ClockFilter
 from qnx_hw.timing.clock_sync.line import Fit, Line, Noise, fit, likelihood, refine
 from qnx_hw.timing.clock_sync.lock import Lock
 
-# 200 pairs give the mean to 7 % of the jitter, soon enough for a quartz that wanders.
-_PAIRS_PER_STEP = 200
+# 100 pairs give the mean to 10 % of the jitter, soon enough for a quartz that wanders.
+_PAIRS_PER_STEP = 100
 _SHORTEST_PS, _LONGEST_PS = 20_000_000_000, 1_000_000_000_000
 # A chance of one in a million per step (e^-14) that a background bump passes for the peak.
 _LEAST_EVIDENCE = 14.0
@@ -113,7 +113,7 @@ class Tracker:
         """Compare one stretch with what is foreseen, and learn from it."""
         found = self._find(times_a, times_b, time_b_ps) if times_a.size >= _MIN_TAGS else None
         if found is None:
-            self._is_locked &= time_b_ps - self._seen_ps < _LOST_AFTER_PS
+            self._is_locked &= time_b_ps + self._step_ps // 2 - self._seen_ps < _LOST_AFTER_PS
             self._step_ps = min(2 * self._step_ps, _LONGEST_PS)
             return
         true = max(found.inside - found.expected, 1.0)
