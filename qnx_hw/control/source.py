@@ -1,0 +1,143 @@
+"""Light levels: the pump of a pair source, the attenuators of a decoy transmitter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qnx_hw.api.loops import LoopState
+from qnx_hw.control.merit import secret_rate_bps
+from qnx_hw.control.policy import Decision, Policy
+from qnx_hw.qkd.finite_key.links import PairLink
+
+WORTH = 0.02
+LARGEST_STEP = 2.0
+"""The pump is not changed by more than this factor at once: the model is good nearby."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSeen:
+    """What two stations see at a pump power, in any unit in which pairs are proportional to it."""
+
+    values: tuple[float, ...]
+    singles_a_cps: float
+    singles_b_cps: float
+    coincidences_cps: float
+    accidentals_cps: float
+    qber: float
+    window_s: float
+    block_s: float
+    dark_a_cps: float = 0.0
+    dark_b_cps: float = 0.0
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return everything but the power, in the order of the fields."""
+        return (
+            *(self.singles_a_cps, self.singles_b_cps, self.coincidences_cps),
+            *(self.accidentals_cps, self.qber, self.window_s, self.block_s),
+            *(self.dark_a_cps, self.dark_b_cps),
+        )
+
+    def link(self) -> PairLink | None:
+        """Return the link that shows these numbers (Klyshko's efficiencies); None without pairs."""
+        true = self.coincidences_cps - self.accidentals_cps
+        light_a, light_b = (
+            self.singles_a_cps - self.dark_a_cps,
+            self.singles_b_cps - self.dark_b_cps,
+        )
+        if min(true, light_a, light_b) <= 0:
+            return None
+        errors = max(self.qber * self.coincidences_cps - self.accidentals_cps / 2, 0.0)
+        return PairLink(
+            pairs_cps=light_a * light_b / true,
+            efficiency_a=min(true / light_b, 1.0),
+            efficiency_b=min(true / light_a, 1.0),
+            dark_a_cps=self.dark_a_cps,
+            dark_b_cps=self.dark_b_cps,
+            window_s=self.window_s,
+            jitter_fwhm_s=0.0,
+            polarization_error=errors / true,
+        )
+
+
+class SourcePower(Policy[PowerSeen]):
+    """Sets the pump where finite blocks hold the most secret bits per second."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+
+    def restart(self) -> None:
+        """There is nothing to forget."""
+
+    def observe(self, seen: PowerSeen) -> Decision:
+        """Compare powers by the model of the link that was seen."""
+        link = seen.link()
+        (now,) = seen.values
+        if link is None or now <= 0:
+            return Decision(LoopState.SEARCHING, None, "there are no pairs to judge by")
+        powers = np.geomspace(self._low, self._high, 80)
+        rates = [_rate(link, power / now, seen.block_s) for power in powers]
+        best, here = int(np.argmax(rates)), _rate(link, 1.0, seen.block_s)
+        if rates[best] <= 0:
+            return Decision(LoopState.SEARCHING, None, "no power gives a key")
+        lost = 1 - here / rates[best]
+        if lost < WORTH:
+            return Decision(LoopState.TRACKING, None, "the power is near the best", lost)
+        power = float(np.clip(powers[best], now / LARGEST_STEP, now * LARGEST_STEP))
+        power = min(max(power, self._low), self._high)
+        return Decision(LoopState.SEARCHING, (power,), "more key at another power", lost)
+
+
+def _rate(link: PairLink, factor: float, block_s: float) -> float:
+    seen = replace(link, pairs_cps=link.pairs_cps * factor).rates()
+    return secret_rate_bps(seen.coincidences_cps, seen.qber, block_s)
+
+
+@dataclass(frozen=True, slots=True)
+class MeansSeen:
+    """Mean photons per pulse that were measured at attenuations in dB."""
+
+    values: tuple[float, ...]
+    means: tuple[float, ...]
+    sigmas: tuple[float, ...]
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return means, then standard errors."""
+        return (*self.means, *self.sigmas)
+
+
+class DecoyAttenuation(Policy[MeansSeen]):
+    """Holds mean photon numbers at their targets; never goes below the least attenuation."""
+
+    def __init__(
+        self,
+        targets: tuple[float, ...],
+        *,
+        least_db: float,
+        most_db: float,
+        tolerance: float = 0.02,
+    ) -> None:
+        """`tolerance` is the relative error of a mean that is not worth a move."""
+        self._targets = targets
+        self._least_db, self._most_db = least_db, most_db
+        self._tolerance = tolerance
+
+    def restart(self) -> None:
+        """There is nothing to forget."""
+
+    def observe(self, seen: MeansSeen) -> Decision:
+        """Correct attenuations whose means are surely off."""
+        goal, worst = list(seen.values), 0.0
+        for n, (mean, sigma, target) in enumerate(
+            zip(seen.means, seen.sigmas, self._targets, strict=True)
+        ):
+            off = mean / target - 1
+            worst = max(worst, abs(off))
+            if mean > 0 and abs(off) > max(self._tolerance, 2 * sigma / target):
+                wanted = goal[n] + 10 * math.log10(mean / target)
+                goal[n] = min(max(wanted, self._least_db), self._most_db)
+        if tuple(goal) == seen.values:
+            return Decision(LoopState.TRACKING, None, "all means are at their targets", worst)
+        return Decision(LoopState.TRACKING, tuple(goal), "a mean is off its target", worst)

@@ -1,0 +1,118 @@
+"""Window, delays, pump and attenuators: policies against the physics they model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from qnx_hw.control.delays import DelaysSeen, DelayTracking
+from qnx_hw.control.merit import secret_rate_bps
+from qnx_hw.control.source import DecoyAttenuation, MeansSeen, PowerSeen, SourcePower
+from qnx_hw.control.window import WindowPolicy, WindowSeen
+from qnx_hw.qkd.finite_key.links import LinkRates, PairLink
+
+
+def _link(pairs_cps: float, window_s: float, efficiency: float = 0.1) -> LinkRates:
+    return PairLink(
+        pairs_cps, efficiency, efficiency, 1000.0, 1000.0, window_s, 500e-12, 0.01
+    ).rates()
+
+
+def _window_seen(window_ps: float) -> WindowSeen:
+    rates = _link(1e7, window_ps * 1e-12)
+    return WindowSeen(
+        (window_ps,), 500.0, rates.coincidences_cps, rates.accidental_cps, rates.qber, 10.0
+    )
+
+
+@pytest.mark.parametrize("window_ps", [200.0, 3000.0])
+def test_the_window_goes_where_the_key_is(window_ps: float) -> None:
+    policy = WindowPolicy(100.0, 10_000.0)
+    (found,) = policy.observe(_window_seen(window_ps)).move_to or (window_ps,)
+
+    rates = {
+        each: secret_rate_bps(_link(1e7, each * 1e-12).coincidences_cps,
+                              _link(1e7, each * 1e-12).qber, 10.0)
+        for each in [*np.geomspace(100, 10_000, 80), found]
+    }  # fmt: skip
+
+    assert rates[found] > 0.99 * max(rates.values())
+    assert policy.observe(_window_seen(found)).move_to is None
+
+
+def test_another_window_is_predicted_as_the_link_shows_it() -> None:
+    coincidences, qber = _window_seen(1000.0).at(400.0)
+    there = _link(1e7, 400e-12)
+
+    assert coincidences == pytest.approx(there.coincidences_cps, rel=1e-6)
+    assert qber == pytest.approx(there.qber, rel=1e-6)
+
+
+def test_delays_are_found_under_noise_and_followed() -> None:
+    rng, policy = np.random.default_rng(1), DelayTracking(4)
+    true, values = np.array([0.0, 150.0, -80.0, 30.0]), (0.0,) * 4
+    for _ in range(30):
+        late = true - np.array(values) + rng.normal(0, 20, 4)
+        seen = DelaysSeen(values, tuple(late.tolist()), (20.0,) * 4)
+        values = policy.observe(seen).move_to or values
+        true = true + np.array([0.0, 1.0, 0.0, 0.0])
+
+    left = true - np.array(values)
+    assert np.abs(left - left.mean()).max() < 30.0
+
+
+def test_delays_that_are_right_are_left_alone() -> None:
+    rng, policy = np.random.default_rng(2), DelayTracking(4)
+
+    moves = [
+        policy.observe(
+            DelaysSeen((0.0,) * 4, tuple(rng.normal(0, 10, 4).tolist()), (10.0,) * 4)
+        ).move_to
+        for _ in range(40)
+    ]
+
+    assert moves == [None] * 40
+
+
+def _power_seen(power: float) -> PowerSeen:
+    rates = _link(2e6 * power, 1e-9)
+    return PowerSeen(
+        (power,),
+        *(rates.singles_a_cps, rates.singles_b_cps, rates.coincidences_cps),
+        *(rates.accidental_cps, rates.qber, 1e-9, 10.0, 1000.0, 1000.0),
+    )
+
+
+@pytest.mark.parametrize("power", [0.3, 90.0])
+def test_the_pump_goes_where_the_key_is(power: float) -> None:
+    policy = SourcePower(0.1, 100.0)
+    for _ in range(12):
+        (power,) = policy.observe(_power_seen(power)).move_to or (power,)
+
+    def key(at: float) -> float:
+        rates = _link(2e6 * at, 1e-9)
+        return secret_rate_bps(rates.coincidences_cps, rates.qber, 10.0)
+
+    assert key(power) > 0.97 * max(key(each) for each in np.geomspace(0.1, 100, 100))
+
+
+def test_the_pump_is_left_alone_without_pairs() -> None:
+    dark = PowerSeen((1.0,), 1000.0, 1000.0, 0.0, 0.0, 0.5, 1e-9, 10.0)
+
+    assert SourcePower(0.1, 100.0).observe(dark).move_to is None
+
+
+def test_decoy_means_are_held() -> None:
+    policy = DecoyAttenuation((0.5, 0.1), least_db=3.0, most_db=60.0)
+    values = (20.0, 20.0)
+    for _ in range(3):
+        means = tuple(60.0 * 10 ** (-each / 10) for each in values)
+        values = policy.observe(MeansSeen(values, means, (0.001, 0.001))).move_to or values
+
+    assert [60.0 * 10 ** (-each / 10) for each in values] == pytest.approx([0.5, 0.1], rel=0.02)
+
+
+def test_attenuators_never_go_below_their_limit() -> None:
+    policy = DecoyAttenuation((0.5,), least_db=10.0, most_db=60.0)
+
+    assert policy.observe(MeansSeen((12.0,), (0.01,), (0.0001,))).move_to == (10.0,)
