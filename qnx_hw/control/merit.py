@@ -1,25 +1,9 @@
-"""What hardware loops aim at: secret bits per second of a finite block."""
+"""What hardware loops aim at; the formula is given to them by who makes them."""
 
 from __future__ import annotations
 
-from qnx_hw.qkd.finite_key import EpsilonBudget, bbm92_key_length
-from qnx_hw.qkd.finite_key.entropy import binary_entropy
+from collections.abc import Callable
+from typing import TypeAlias
 
-TEST_FRACTION = 0.1
-EFFICIENCY = 1.15
-"""Published bits of reconciliation over those of Shannon's limit; typical of this software."""
-BUDGET = EpsilonBudget(1e-10, 1e-15).split(2)
-
-
-def secret_rate_bps(coincidences_cps: float, qber: float, block_s: float) -> float:
-    """Return what BBM92 with balanced bases makes of blocks of this length; 0 where nothing."""
-    if qber >= 0.11:
-        return 0.0
-    sifted = coincidences_cps * block_s / 4
-    tested = round(TEST_FRACTION * sifted)
-    kept = round(sifted) - tested
-    if tested < 20:
-        return 0.0
-    leak = round(EFFICIENCY * binary_entropy(qber) * kept)
-    length = bbm92_key_length(kept, tested, round(qber * tested), leak, budget=BUDGET)
-    return 2 * length.bits / block_s
+KeyRate: TypeAlias = Callable[[float, float, float], float]
+"""Secret bits per second from coincidences per second, error rate and block length in s."""

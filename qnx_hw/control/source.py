@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from qnx_hw.api.loops import LoopState
-from qnx_hw.control.merit import secret_rate_bps
+from qnx_hw.control.merit import KeyRate
 from qnx_hw.control.policy import Decision, Policy
-from qnx_hw.qkd.finite_key.links import PairLink
 
 WORTH = 0.02
 LARGEST_STEP = 2.0
@@ -40,46 +39,45 @@ class PowerSeen:
             *(self.dark_a_cps, self.dark_b_cps),
         )
 
-    def link(self) -> PairLink | None:
-        """Return the link that shows these numbers (Klyshko's efficiencies); None without pairs."""
-        true = self.coincidences_cps - self.accidentals_cps
-        light_a, light_b = (
-            self.singles_a_cps - self.dark_a_cps,
-            self.singles_b_cps - self.dark_b_cps,
-        )
-        if min(true, light_a, light_b) <= 0:
-            return None
-        errors = max(self.qber * self.coincidences_cps - self.accidentals_cps / 2, 0.0)
-        return PairLink(
-            pairs_cps=light_a * light_b / true,
-            efficiency_a=min(true / light_b, 1.0),
-            efficiency_b=min(true / light_a, 1.0),
-            dark_a_cps=self.dark_a_cps,
-            dark_b_cps=self.dark_b_cps,
-            window_s=self.window_s,
-            jitter_fwhm_s=0.0,
-            polarization_error=errors / true,
-        )
+    def at(self, power: float) -> tuple[float, float]:
+        """Return coincidences per second and error rate at another power.
+
+        True pairs and their errors grow with the power, accidentals with the product of the
+        singles (Neumann et al., PRA 104, 022406 (2021), section II).
+        """
+        factor = power / self.values[0]
+        true = factor * self.true_cps
+        errors = factor * max(self.qber * self.coincidences_cps - self.accidentals_cps / 2, 0.0)
+        singles_a = factor * (self.singles_a_cps - self.dark_a_cps) + self.dark_a_cps
+        singles_b = factor * (self.singles_b_cps - self.dark_b_cps) + self.dark_b_cps
+        chance = singles_a * singles_b * self.window_s
+        both = true + chance
+        return both, (errors + chance / 2) / both if both > 0 else 0.5
+
+    @property
+    def true_cps(self) -> float:
+        """Coincidences of pairs."""
+        return max(self.coincidences_cps - self.accidentals_cps, 0.0)
 
 
 class SourcePower(Policy[PowerSeen]):
     """Sets the pump where finite blocks hold the most secret bits per second."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, key_rate: KeyRate) -> None:
         self._low, self._high = low, high
+        self._key_rate = key_rate
 
     def restart(self) -> None:
         """There is nothing to forget."""
 
     def observe(self, seen: PowerSeen) -> Decision:
         """Compare powers by the model of the link that was seen."""
-        link = seen.link()
         (now,) = seen.values
-        if link is None or now <= 0:
+        if seen.true_cps <= 0 or now <= 0:
             return Decision(LoopState.SEARCHING, None, "there are no pairs to judge by")
         powers = np.geomspace(self._low, self._high, 80)
-        rates = [_rate(link, power / now, seen.block_s) for power in powers]
-        best, here = int(np.argmax(rates)), _rate(link, 1.0, seen.block_s)
+        rates = [self._key_rate(*seen.at(float(power)), seen.block_s) for power in powers]
+        best, here = int(np.argmax(rates)), self._key_rate(*seen.at(now), seen.block_s)
         if rates[best] <= 0:
             return Decision(LoopState.SEARCHING, None, "no power gives a key")
         lost = 1 - here / rates[best]
@@ -88,11 +86,6 @@ class SourcePower(Policy[PowerSeen]):
         power = float(np.clip(powers[best], now / LARGEST_STEP, now * LARGEST_STEP))
         power = min(max(power, self._low), self._high)
         return Decision(LoopState.SEARCHING, (power,), "more key at another power", lost)
-
-
-def _rate(link: PairLink, factor: float, block_s: float) -> float:
-    seen = replace(link, pairs_cps=link.pairs_cps * factor).rates()
-    return secret_rate_bps(seen.coincidences_cps, seen.qber, block_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qnx_hw.api.loops import LoopState
-from qnx_hw.control.merit import secret_rate_bps
+from qnx_hw.control.merit import KeyRate
 from qnx_hw.control.policy import Decision, Policy
 
 WORTH = 0.05
@@ -59,7 +59,8 @@ class WindowSeen:
 class WindowPolicy(Policy[WindowSeen]):
     """Chooses the window with the most secret bits per second."""
 
-    def __init__(self, low_ps: float, high_ps: float) -> None:
+    def __init__(self, low_ps: float, high_ps: float, key_rate: KeyRate) -> None:
+        self._key_rate = key_rate
         self._windows_ps = np.geomspace(low_ps, high_ps, 60)
 
     def restart(self) -> None:
@@ -69,8 +70,8 @@ class WindowPolicy(Policy[WindowSeen]):
         """Compare all windows by what a block showed in this one."""
         if seen.coincidences_cps <= 0 or seen.fwhm_ps <= 0:
             return Decision(LoopState.SEARCHING, None, "there are no coincidences")
-        rates = [secret_rate_bps(*seen.at(each), seen.block_s) for each in self._windows_ps]
-        now = secret_rate_bps(seen.coincidences_cps, seen.qber, seen.block_s)
+        rates = [self._key_rate(*seen.at(each), seen.block_s) for each in self._windows_ps]
+        now = self._key_rate(seen.coincidences_cps, seen.qber, seen.block_s)
         best = int(np.argmax(rates))
         if rates[best] <= 0:
             return Decision(LoopState.SEARCHING, None, "no window gives a key")

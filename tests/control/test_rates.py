@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from qnx_hw.control.delays import DelaysSeen, DelayTracking
-from qnx_hw.control.merit import secret_rate_bps
 from qnx_hw.control.source import DecoyAttenuation, MeansSeen, PowerSeen, SourcePower
 from qnx_hw.control.window import WindowPolicy, WindowSeen
+from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
 from qnx_hw.qkd.finite_key.links import LinkRates, PairLink
 
 
@@ -27,7 +27,7 @@ def _window_seen(window_ps: float) -> WindowSeen:
 
 @pytest.mark.parametrize("window_ps", [200.0, 3000.0])
 def test_the_window_goes_where_the_key_is(window_ps: float) -> None:
-    policy = WindowPolicy(100.0, 10_000.0)
+    policy = WindowPolicy(100.0, 10_000.0, secret_rate_bps)
     (found,) = policy.observe(_window_seen(window_ps)).move_to or (window_ps,)
 
     rates = {
@@ -85,7 +85,7 @@ def _power_seen(power: float) -> PowerSeen:
 
 @pytest.mark.parametrize("power", [0.3, 90.0])
 def test_the_pump_goes_where_the_key_is(power: float) -> None:
-    policy = SourcePower(0.1, 100.0)
+    policy = SourcePower(0.1, 100.0, secret_rate_bps)
     for _ in range(12):
         (power,) = policy.observe(_power_seen(power)).move_to or (power,)
 
@@ -99,7 +99,7 @@ def test_the_pump_goes_where_the_key_is(power: float) -> None:
 def test_the_pump_is_left_alone_without_pairs() -> None:
     dark = PowerSeen((1.0,), 1000.0, 1000.0, 0.0, 0.0, 0.5, 1e-9, 10.0)
 
-    assert SourcePower(0.1, 100.0).observe(dark).move_to is None
+    assert SourcePower(0.1, 100.0, secret_rate_bps).observe(dark).move_to is None
 
 
 def test_decoy_means_are_held() -> None:
