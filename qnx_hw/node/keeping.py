@@ -12,11 +12,11 @@ from collections.abc import Callable
 import msgspec
 
 from qnx_hw.config import LinkSection, SecuritySection, StationSection
-from qnx_hw.errors import AuthenticationError, ConfigError
+from qnx_hw.errors import AuthenticationError, ConfigError, KeyExhausted
 from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance, Purpose
 from qnx_hw.keys.split import split
 from qnx_hw.node.pads import LEDGERS, LedgerPads
-from qnx_hw.qkd.authentication import Authenticator
+from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
     Protocol,
@@ -36,6 +36,9 @@ from qnx_hw.qkd.session import (
     SystemRandomness,
 )
 from qnx_hw.qkd.session import Provenance as SessionProvenance
+
+RESERVE_BITS = 4 * 8 * PAD_BYTES
+"""Of each direction: a hash, the tags of the two blocks that can be under way, and one to spare."""
 
 Kept = BlockStarted | KeyPending | KeyReady | KeyDropped
 
@@ -89,7 +92,17 @@ class Keeper:
         return self._store.meet(self._name, LEDGERS[self._role], marks)
 
     def open_session(self) -> Session:
-        """Make a session that goes on where the last one stopped."""
+        """Make a session that goes on where the last one stopped.
+
+        `KeyExhausted` where fewer bits for authentication are left than the reserve: a session that
+        begins must be able to end its blocks in good order.
+        """
+        for purpose in TAGS:
+            if self._store.stock_bits(self._name, purpose) < RESERVE_BITS:
+                raise KeyExhausted(
+                    f"link '{self._name}' has used up its authentication key and stops; carry a "
+                    f"new initial secret to both nodes with `qnx keys init --force`"
+                )
         return Session(
             self._role,
             session_parameters(self._name, self._link),

@@ -21,7 +21,7 @@ import msgspec
 
 from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.config import LinkSection
-from qnx_hw.errors import ChannelError, QnxError
+from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import PulseScore
 from qnx_hw.node.door import Way
@@ -112,6 +112,7 @@ class Station:
         self._unwanted = asyncio.Event()
         self._phase = LinkPhase.IDLE
         self._message = ""
+        self._is_out_of_key = False
         self._metrics = Metrics()
         self._earlier = Metrics()
         self._since_s: float | None = None
@@ -174,7 +175,8 @@ class Station:
                 done = self._metrics.blocks_done + self._earlier.blocks_done > blocks
                 pause_s = SHORTEST_PAUSE_S if done else min(2 * pause_s, LONGEST_PAUSE_S)
                 if self._wanted.is_set():
-                    self._set_phase(LinkPhase.CONNECTING, reason)
+                    phase = LinkPhase.FAULT if self._is_out_of_key else LinkPhase.CONNECTING
+                    self._set_phase(phase, reason)
                     await _wait(self._unwanted, pause_s)
         finally:
             self._worker.close()
@@ -189,6 +191,7 @@ class Station:
     async def _live(self) -> str:
         """Run one session to its end and return why it ended."""
         was = self._phase
+        self._is_out_of_key = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_unwanted())
@@ -198,6 +201,10 @@ class Station:
             end = _first(ends)
             is_alarm = isinstance(end, SessionEnded) and end.is_alarm
             reason, level = str(end), Level.ALARM if is_alarm else Level.INFO
+        except* KeyExhausted as errors:
+            # Nothing mends this but a new initial secret, which is looked for now and then.
+            self._is_out_of_key = True
+            reason, level = str(_first(errors)), Level.ALARM
         except* QnxError as errors:
             reason, level = str(_first(errors)), Level.WARNING
         except* Exception as errors:

@@ -1,10 +1,14 @@
 """Authentication of the classical channel that no computer can break.
 
 Wegman, Carter, J. Comput. Syst. Sci. 22, 265 (1981): a tag is a secret hash of what was said, with
-a one-time pad added. The hash, Poly1305 with a secret r, is kept; each tag uses 128 fresh pad bits
-(key recycling: Portmann, IEEE Trans. Inf. Theory 60, 4383 (2014)). Each party tags with its own
-hash and its own pads, and checks with the peer's: one tag per direction, 256 secret bits per
-block. A tag says at which address its pads lie, so that lost tags leave both ends in step.
+a one-time pad added. The hash, Poly1305 with a secret r, is kept for a while; each tag uses 128
+fresh pad bits (key recycling: Portmann, IEEE Trans. Inf. Theory 60, 4383 (2014)). Each party tags
+with its own hash and its own pads, and checks with the peer's: one tag per direction, 256 secret
+bits per block.
+
+Because what is learnt about r adds up, r is replaced with the first tag of every session, and then
+after `TAGS_PER_HASH` tags: 128 fresh bits of the ledger, added to the link's first hash key. A tag
+says at which addresses its r and its pad lie, so that lost tags leave both ends in step.
 """
 
 from __future__ import annotations
@@ -26,13 +30,15 @@ PAD_BYTES = 16
 HASH_KEY_BYTES = 16
 TAG_BYTES = 16
 ADDRESS_BYTES = 8
-SEAL_BYTES = ADDRESS_BYTES + TAG_BYTES
+SEAL_BYTES = 2 * ADDRESS_BYTES + TAG_BYTES
+TAGS_PER_HASH = 256
+"""So many tags share one r; then it costs 128 bits to have a new one."""
 SECRET_BITS_PER_BLOCK = 2 * 8 * PAD_BYTES
 HANDSHAKE = 0
 """In place of a block's number: the greetings of a session."""
 
 _DIRECTIONS = {Role.ALICE: b"\x01", Role.BOB: b"\x02"}
-_CONTEXT = b"qnx-auth-1"
+_CONTEXT = b"qnx-auth-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +84,26 @@ class Authenticator:
         self._role = role
         self._link = link
         self._pads = pads
+        self._own_hash: _Hash | None = None
+        self._peer_hash: _Hash | None = None
 
     def seal(self, block: int, parts: Iterable[bytes]) -> bytes:
         """Return the tag (`SEAL_BYTES`) of a block's transcript, in parts both ends cut alike.
 
         The tag binds the link, the direction, the block's number (`HANDSHAKE` for greetings) and
-        the borders of the parts: each has its length before it. Costs `PAD_BYTES`, whether the
-        tag ever arrives or not.
+        the borders of the parts: each has its length before it. Costs `PAD_BYTES`, or twice that
+        where r is due to be replaced, whether the tag ever arrives or not.
         """
+        if self._own_hash is None or self._own_hash.tags >= TAGS_PER_HASH:
+            fresh = self._pads.take_pad()
+            self._own_hash = self._renewed(self._role, fresh.address, fresh.octets)
+        self._own_hash.tags += 1
         pad = self._pads.take_pad()
-        hasher = self._hasher(self._role, pad.octets)
-        for piece in self._text(self._role, block, pad.address, parts):
+        where = _addresses(self._own_hash.address, pad.address)
+        hasher = _hasher(self._own_hash, pad.octets)
+        for piece in self._text(self._role, block, where, parts):
             hasher.update(piece)
-        return pad.address.to_bytes(ADDRESS_BYTES, "big") + hasher.finalize()
+        return where + hasher.finalize()
 
     def check(self, block: int, parts: Iterable[bytes], seal: bytes) -> None:
         """Raise `AuthenticationError` unless the peer sealed the same transcript.
@@ -99,39 +112,67 @@ class Authenticator:
         """
         if len(seal) != SEAL_BYTES:
             raise AuthenticationError(f"a seal has {SEAL_BYTES} bytes, not {len(seal)}")
-        address = int.from_bytes(seal[:ADDRESS_BYTES], "big")
+        where = seal[: 2 * ADDRESS_BYTES]
+        hash_address = int.from_bytes(where[:ADDRESS_BYTES], "big")
+        address = int.from_bytes(where[ADDRESS_BYTES:], "big")
+        peer = self._role.peer
         try:
+            if self._peer_hash is None or self._peer_hash.address != hash_address:
+                fresh = self._pads.take_peer_pad(hash_address)
+                self._peer_hash = self._renewed(peer, hash_address, fresh)
             pad = self._pads.take_peer_pad(address)
         except (KeyExhausted, Conflict) as error:
             raise AuthenticationError(
                 f"link '{self._link}': block {block} is sealed with a pad that is spent or unknown"
             ) from error
-        peer = self._role.peer
-        hasher = self._hasher(peer, pad)
-        for piece in self._text(peer, block, address, parts):
+        hasher = _hasher(self._peer_hash, pad)
+        for piece in self._text(peer, block, where, parts):
             hasher.update(piece)
         try:
-            hasher.verify(seal[ADDRESS_BYTES:])
+            hasher.verify(seal[2 * ADDRESS_BYTES :])
         except InvalidSignature:
             raise AuthenticationError(
                 f"link '{self._link}': the peer did not seal block {block} as it was heard here"
             ) from None
 
-    def _hasher(self, author: Role, pad: Secret) -> Poly1305:
-        if len(pad) != PAD_BYTES:
-            raise KeyExhausted(f"a pad has {PAD_BYTES} bytes, not {len(pad)}")
-        hasher = Poly1305(self._hash_keys[author].reveal() + pad.reveal())
-        pad.wipe()
-        return hasher
+    def _renewed(self, author: Role, address: int, fresh: Secret) -> _Hash:
+        """Return the hash whose r is the link's first one plus fresh bits: secret if either is."""
+        if len(fresh) != HASH_KEY_BYTES:
+            raise KeyExhausted(f"a hash key has {HASH_KEY_BYTES} bytes, not {len(fresh)}")
+        both = zip(self._hash_keys[author].reveal(), fresh.reveal(), strict=True)
+        key = Secret(bytes(first ^ other for first, other in both))
+        fresh.wipe()
+        return _Hash(address, key)
 
     def _text(
-        self, author: Role, block: int, address: int, parts: Iterable[bytes]
+        self, author: Role, block: int, where: bytes, parts: Iterable[bytes]
     ) -> Iterable[bytes]:
         yield _CONTEXT + _DIRECTIONS[author]
-        yield block.to_bytes(8, "big") + address.to_bytes(ADDRESS_BYTES, "big")
+        yield block.to_bytes(8, "big") + where
         for part in (self._link.encode(), *parts):
             yield len(part).to_bytes(8, "big")
             yield part
+
+
+@dataclass(slots=True)
+class _Hash:
+    """One r, where its fresh bits lay, and how many tags it made."""
+
+    address: int
+    key: Secret
+    tags: int = 0
+
+
+def _addresses(hash_address: int, pad_address: int) -> bytes:
+    return hash_address.to_bytes(ADDRESS_BYTES, "big") + pad_address.to_bytes(ADDRESS_BYTES, "big")
+
+
+def _hasher(made: _Hash, pad: Secret) -> Poly1305:
+    if len(pad) != PAD_BYTES:
+        raise KeyExhausted(f"a pad has {PAD_BYTES} bytes, not {len(pad)}")
+    hasher = Poly1305(made.key.reveal() + pad.reveal())
+    pad.wipe()
+    return hasher
 
 
 def forgery_probability(transcript_bytes: int) -> float:

@@ -171,7 +171,7 @@ class Amplify(BlockMessage, frozen=True, tag="amplify"):
 class Seal(BlockMessage, frozen=True, tag="seal"):
     """Both: the authentication tag of everything said in this block so far."""
 
-    seal: Annotated[bytes, msgspec.Meta(min_length=24, max_length=24)]
+    seal: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
 class Release(BlockMessage, frozen=True, tag="release"):

@@ -13,7 +13,8 @@ import pytest
 from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.config import ChannelMap, LinkSection, SecuritySection, StationSection
 from qnx_hw.instruments.tags import TagBlock
-from qnx_hw.keys import KeyStore, initial
+from qnx_hw.keys import KEYS, KeyStore, Purpose, initial
+from qnx_hw.keys.ledger import address_of
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.peer_link import Greeting, listening
@@ -183,3 +184,20 @@ def test_a_lost_tagger_ends_the_session_and_a_new_one_begins(pair: Pair) -> None
 
     assert_same_key(pair, at_least=2)
     assert "the time tagger was away" in {message for _, message in pair.told}
+
+
+def test_a_link_without_authentication_key_stops_and_says_so(pair: Pair) -> None:
+    for store in pair.stores.values():
+        store.advance(LINK, Purpose.TAG_FROM_ALICE, address_of(0, initial.PADS_BYTES - 48))
+
+    async def scenario() -> None:
+        async with pair.running():
+            await pair.shine_until(lambda: LinkPhase.FAULT in pair.phases())
+
+    asyncio.run(scenario())
+
+    assert any(
+        level is Level.ALARM and "used up its authentication key" in message
+        for level, message in pair.told
+    )
+    assert all(store.stock_bits(LINK, *KEYS) == 0 for store in pair.stores.values())

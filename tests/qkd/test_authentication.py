@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from qnx_hw.qkd.authentication import (
     PAD_BYTES,
     SEAL_BYTES,
     SECRET_BITS_PER_BLOCK,
+    TAGS_PER_HASH,
     Authenticator,
     Pad,
     PadSource,
@@ -87,10 +89,12 @@ def test_a_seal_is_a_padded_polynomial_of_everything_bound() -> None:
 
     seal = alice.seal(7, PARTS)
 
-    text = b"qnx-auth-1\x01" + (7).to_bytes(8, "big") + (0).to_bytes(8, "big")
+    where = (0).to_bytes(8, "big") + (16).to_bytes(8, "big")
+    text = b"qnx-auth-2\x01" + (7).to_bytes(8, "big") + where
     for part in (b"alice-bob", *PARTS):
         text += len(part).to_bytes(8, "big") + part
-    assert seal == bytes(8) + poly1305(text, HASH_KEYS[:16] + pads(1)[:16])
+    r = bytes(first ^ fresh for first, fresh in zip(HASH_KEYS, pads(1)[:16], strict=False))
+    assert seal == where + poly1305(text, r + pads(1)[16:32])
 
 
 @given(st.data())
@@ -189,15 +193,46 @@ def test_parties_stay_in_step_where_seals_are_lost() -> None:
 
 
 def test_every_seal_takes_a_fresh_pad_before_it_is_made() -> None:
-    ledgers = Ledgers(pads(1, 3), b"")
+    ledgers = Ledgers(pads(1, 4), b"")
     alice = Authenticator(Role.ALICE, "link", Secret(HASH_KEYS), ledgers)
 
     seals = {alice.seal(1, PARTS) for _ in range(3)}
 
     assert len(seals) == 3
-    assert ledgers.spent == [0, 16, 32]
+    assert ledgers.spent == [0, 16, 32, 48]  # the first is the hash's
     with pytest.raises(KeyExhausted):
         alice.seal(1, PARTS)
+
+
+def test_the_hash_is_replaced_on_schedule_and_both_ends_follow() -> None:
+    count = 2 * TAGS_PER_HASH + 3
+    from_alice = np.random.default_rng(1).bytes((count + 3) * PAD_BYTES)
+    alice = Authenticator(Role.ALICE, "link", Secret(HASH_KEYS), Ledgers(from_alice, b""))
+    bob = Authenticator(Role.BOB, "link", Secret(HASH_KEYS), Ledgers(b"", from_alice))
+
+    seals = [alice.seal(block, PARTS) for block in range(count)]
+    for block, seal in enumerate(seals):
+        bob.check(block, PARTS, seal)
+
+    hashes = [seal[:8] for seal in seals]
+    assert len(set(hashes)) == 3
+    assert max(hashes.count(each) for each in hashes) == TAGS_PER_HASH
+
+
+def test_a_new_session_takes_a_new_hash() -> None:
+    ledgers = Ledgers(pads(1), b"")
+    first, second = (
+        Authenticator(Role.ALICE, "link", Secret(HASH_KEYS), ledgers) for _ in range(2)
+    )
+
+    assert first.seal(1, PARTS)[:8] != second.seal(2, PARTS)[:8]
+
+
+def test_a_seal_whose_hash_is_its_pad_fails() -> None:
+    _, bob = pair()
+
+    with pytest.raises(AuthenticationError):
+        bob.check(1, PARTS, bytes(8) + bytes(8) + bytes(16))
 
 
 def test_a_failed_check_spends_its_pad() -> None:
