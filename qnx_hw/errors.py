@@ -69,6 +69,10 @@ class BlockAborted(QnxError):
     """A block was given up and keeps no key; the reason is safe to show."""
 
 
+class Tampering(BlockAborted):
+    """What a station saw looks like an attack on its detectors; the block makes no key."""
+
+
 class KeyExhausted(QnxError):
     """A pool holds fewer secret bits than were asked for."""
 

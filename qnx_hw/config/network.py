@@ -107,6 +107,10 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
     cross_click_limit: Probability = 0.05
     """Largest part of a station's detections that may be clicks in more than one basis."""
+    imbalance_limit: Probability = 0.25
+    """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
+    watch_multi_clicks: bool = True
+    """Whether missing clicks of two detectors at once are an alarm."""
     test_fraction: Probability = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
     count_leak: Literal["both", "alice"] = "both"

@@ -211,6 +211,8 @@ def _session_parameters(
         dead_time_ps=link.dead_time_ps,
         max_block_s=link.max_block_s,
         cross_click_limit=security.cross_click_limit,
+        imbalance_limit=security.imbalance_limit,
+        watch_multi_clicks=security.watch_multi_clicks,
         clock_offset_limit_s=link.clock_offset_limit_s,
         clock_drift_limit_ppm=link.clock_drift_limit_ppm,
         block_sifted_bits=link.block_sifted_bits,

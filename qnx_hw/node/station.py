@@ -298,7 +298,8 @@ class Station:
                     self._pass_on(output.metrics)
                 case Aborted():
                     words = f"block {output.block} was given up: {output.reason}"
-                    self._tell(Level.WARNING, self._place.link, words)
+                    level = Level.ALARM if output.is_alarm else Level.WARNING
+                    self._tell(level, self._place.link, words)
                 case Ended():
                     raise SessionEnded(output.reason, is_alarm=output.is_alarm)
                 case Transmit():

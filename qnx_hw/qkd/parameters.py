@@ -56,6 +56,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Detections closer than this after any click of the same station are not used; 0 uses all."""
     cross_click_limit: OpenFraction = 0.05
     """Largest part of a station's detections that may be clicks in both bases at once."""
+    imbalance_limit: OpenFraction = 0.25
+    """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
+    watch_multi_clicks: bool = True
+    """Whether missing clicks of two detectors at once are an alarm; not for taggers that cannot
+    tag two inputs at once."""
     epsilon_secrecy: OpenFraction = 1e-10
     epsilon_correctness: OpenFraction = 1e-15
     qber_limit: Annotated[float, msgspec.Meta(gt=0.0, le=0.11)] = 0.08

@@ -66,6 +66,10 @@ class Events:
     """Of each detector."""
     cross_clicks: int = 0
     lost_ps: int = 0
+    double_clicks: int = 0
+    """Events in which both detectors of one basis clicked."""
+    unused: int = 0
+    """Events that were left out because a detector may have been blind."""
 
     def __len__(self) -> int:
         return int(self.times_ps.size)
@@ -82,6 +86,8 @@ class Events:
             self.clicks,
             self.cross_clicks,
             self.lost_ps,
+            self.double_clicks,
+            self.unused,
         )
         rest = Events(
             self.times_ps[cut:], self.bases[cut:], self.outcomes[cut:], at_ps, self.end_ps
@@ -212,16 +218,19 @@ class EventFinder:
         masks = found_masks[:count]
         bases = _BASIS[masks]
         kept = bases != CROSSED
+        outcomes = _OUTCOME[masks][kept]
         start_ps = self._covered_ps
         self._covered_ps = max(start_ps, int(state[1]) if state[2] else limit_ps)
         return Events(
             found_times[:count][kept],
             bases[kept],
-            _OUTCOME[masks][kept],
+            outcomes,
             start_ps,
             self._covered_ps,
             clicks,
             int(np.count_nonzero((bases == CROSSED) & (masks != 0))),
+            double_clicks=int(np.count_nonzero(outcomes == RANDOM)),
+            unused=int(np.count_nonzero(masks == 0)),
         )
 
 

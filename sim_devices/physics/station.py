@@ -29,6 +29,8 @@ from sim_devices.physics.polarization import (
 
 # Tags that nobody fetched for this long are lost (their counts are not).
 KEPT_S = 5.0
+# Who forces a blinded detector to click sends one bright pulse at a time.
+FORCED_GAP_PS = 20_000
 
 
 class StationView(Protocol):
@@ -196,17 +198,22 @@ class BenchStation(StationView):
 
     def noise_cps(self, now_s: float) -> Real:
         """Return dark counts and background clicks of each detector."""
-        eve = self.eavesdropper
-        if eve and eve.is_blinding and now_s >= eve.begins_at_s:
+        if self._is_blinded(now_s):
             # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
             return np.zeros(self.n_detectors)
         dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale
         background = np.array(self.setup.background_cps) * self.bias.efficiency_scale
         return np.asarray((dark + background) * self._hears)
 
+    def _is_blinded(self, now_s: float) -> bool:
+        eve = self.eavesdropper
+        return bool(eve and eve.is_blinding and now_s >= eve.begins_at_s)
+
     def register(self, arrivals: Arrivals, span: tuple[int, int], place: Place) -> None:
         """Take what meets the detectors within a span (start, length in ps), then move on."""
         start_ps, length_ps = span
+        if self._is_blinded(start_ps * 1e-12):
+            arrivals = _forced(arrivals)
         now = self.clock.segment()
         stamps, inputs = self._detectors.register(
             arrivals,
@@ -240,3 +247,10 @@ class BenchStation(StationView):
 
     def _per_detector(self, inputs: Inputs) -> NDArray[np.int64]:
         return np.bincount(inputs, minlength=self.n_detectors + 1)[1:].astype(np.int64)
+
+
+def _forced(arrivals: Arrivals) -> Arrivals:
+    """Leave out what comes so soon after another photon that both would click."""
+    gaps = np.diff(arrivals.times_ps, prepend=-FORCED_GAP_PS - 1)
+    kept = gaps > FORCED_GAP_PS
+    return Arrivals(arrivals.times_ps[kept], arrivals.detectors[kept])

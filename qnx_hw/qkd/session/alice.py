@@ -18,6 +18,7 @@ from qnx_hw.qkd.messages import (
     Times,
     pack_bits,
 )
+from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import ReleasedBlock
 from qnx_hw.qkd.session.correcting import ReferenceKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
@@ -28,7 +29,6 @@ from qnx_hw.qkd.session.rounds import (
     Judgement,
     Rounds,
     read_bases,
-    refuse_cross_clicks,
     write_kinds,
 )
 from qnx_hw.qkd.sifting import Events, choose_test
@@ -42,8 +42,7 @@ class AliceBlock(BlockParty):
         self.duration_ps = duration_ps
         self._heard_ps = 0
         self._matched_ps = 0
-        self._events = 0
-        self._cross_clicks = 0
+        self._watch = Watch(context.parameters)
         self._paired: list[Bits] = []
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
@@ -66,8 +65,7 @@ class AliceBlock(BlockParty):
 
     def saw(self, events: Events) -> None:
         """Note what Alice's own station left out while the block is collected."""
-        self._events += len(events)
-        self._cross_clicks += events.cross_clicks
+        self._watch.add(events)
 
     def add(self, matched: Matched) -> None:
         """Note which of the next of Bob's events have a partner, and what Alice saw in those."""
@@ -84,8 +82,7 @@ class AliceBlock(BlockParty):
 
     def sift(self) -> list[Output]:
         """The span is over and matched: publish pairs and bases."""
-        limit = self._context.parameters.cross_click_limit
-        refuse_cross_clicks(self._cross_clicks, self._events, limit)
+        self._watch.check()
         paired, bases = _joined(self._paired), _joined(self._bases)
         if not bases.size:
             raise BlockAborted("no coincidences were found")

@@ -21,6 +21,7 @@ from qnx_hw.qkd.messages import (
     pack_bits,
     unpack_bits,
 )
+from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import PendingBlock
 from qnx_hw.qkd.session.correcting import CorrectedKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
@@ -30,7 +31,6 @@ from qnx_hw.qkd.session.rounds import (
     Judgement,
     Rounds,
     read_kinds,
-    refuse_cross_clicks,
     write_bases,
 )
 from qnx_hw.qkd.sifting import Events, round_to_slots
@@ -47,7 +47,7 @@ class BobBlock(BlockParty):
         self._end_ps: int | None = None
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
-        self._cross_clicks = 0
+        self._watch = Watch(context.parameters)
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: CorrectedKeys | None = None
@@ -74,7 +74,7 @@ class BobBlock(BlockParty):
             events, rest = events.split(self._end_ps)
         self._bases.append(events.bases)
         self._outcomes.append(events.outcomes)
-        self._cross_clicks += events.cross_clicks
+        self._watch.add(events)
         self.report.span_ps += events.end_ps - events.start_ps
         times = Times(
             self.number,
@@ -107,8 +107,7 @@ class BobBlock(BlockParty):
     def _sift(self, message: Pairs) -> list[Output]:
         bases, outcomes = np.concatenate(self._bases), np.concatenate(self._outcomes)
         self._bases, self._outcomes = [], []
-        limit = self._context.parameters.cross_click_limit
-        refuse_cross_clicks(self._cross_clicks, bases.size, limit)
+        self._watch.check()
         if message.count != bases.size:
             raise BlockAborted("the two ends count different events")
         if self._is_pulsed and message.paired:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.errors import BlockAborted, ChannelError, Tampering
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import Abort, BlockMessage, Plan, Probe, Times, Training
 from qnx_hw.qkd.session.board import Board
@@ -59,7 +59,7 @@ class Desk(ABC):
         try:
             outputs = party.receive(message, octets)
         except (BlockAborted, ChannelError) as error:
-            return self.abort(party, str(error))
+            return self.abort(party, str(error), is_alarm=isinstance(error, Tampering))
         self._board.judged(party)
         self.has_proof = self.has_proof or party.is_proven
         if party.objection:
@@ -77,12 +77,12 @@ class Desk(ABC):
         """Return the block whose key is ready here but not known to be so at the peer."""
         return next((b for b in self.blocks.values() if b.step is Step.RELEASING), None)
 
-    def abort(self, party: BlockParty, reason: str) -> list[Output]:
+    def abort(self, party: BlockParty, reason: str, *, is_alarm: bool = False) -> list[Output]:
         """Give a block up and tell the peer; impossible once its key is pending."""
         if party.step is Step.RELEASING:
             raise SessionOver(f"block {party.number} is in doubt: {reason}")
         abort = Abort(party.number, reason[: messages.MAX_REASON])
-        return [*self._give_up(party, reason), Send(messages.encode(abort))]
+        return [*self._give_up(party, reason, is_alarm), Send(messages.encode(abort))]
 
     def give_up_all(self, reason: str) -> list[Output]:
         """The session ends: give up every block but one whose key is pending."""
@@ -98,8 +98,8 @@ class Desk(ABC):
             raise SessionOver(f"the peer gave up block {party.number}, which may be released")
         return self._give_up(party, "the peer gave it up")
 
-    def _give_up(self, party: BlockParty, reason: str) -> list[Output]:
+    def _give_up(self, party: BlockParty, reason: str, is_alarm: bool = False) -> list[Output]:
         del self.blocks[party.number]
         self._board.judged(party)
         self._board.aborted()
-        return [Aborted(party.number, reason)]
+        return [Aborted(party.number, reason, is_alarm)]

@@ -137,10 +137,14 @@ class KeyDropped:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """A block was given up and keeps no key; the session goes on with the next one."""
+    """A block was given up and keeps no key; the session goes on with the next one.
+
+    `is_alarm` is set where what the station saw looks like an attack.
+    """
 
     block: int
     reason: str
+    is_alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

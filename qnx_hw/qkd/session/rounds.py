@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qnx_hw.api.value import Estimate
-from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.errors import ChannelError
 from qnx_hw.qkd import estimation
 from qnx_hw.qkd.estimation import Tally
 from qnx_hw.qkd.messages import Bases, Bits, pack_bits, unpack_bits
@@ -199,14 +199,6 @@ def read_kinds(octets: bytes, count: int, parameters: SessionParameters) -> Bits
     if parameters.pulses and int(kinds.max(initial=0)) >= len(parameters.pulses.intensities):
         raise ChannelError("the peer told of an intensity that does not exist")
     return kinds
-
-
-def refuse_cross_clicks(cross_clicks: int, events: int, limit: float) -> None:
-    """Give a block up in which too many of this station's detections were in both bases."""
-    if cross_clicks > limit * max(1, cross_clicks + events):
-        raise BlockAborted(
-            f"{cross_clicks} of {cross_clicks + events} detections were in several bases at once"
-        )
 
 
 Cells = tuple[tuple[int, int], tuple[int, int]]

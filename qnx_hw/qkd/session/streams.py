@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qnx_hw.api.schema import LinkPhase
-from qnx_hw.errors import BlockAborted, ChannelError
+from qnx_hw.errors import BlockAborted, ChannelError, Tampering
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import Plan, Probe, Times, Training
 from qnx_hw.qkd.parameters import Protocol
@@ -111,7 +111,8 @@ class AliceDesk(Desk):
             try:
                 outputs += waiting[0].sift()
             except (BlockAborted, ChannelError) as error:
-                outputs += self.abort(waiting[0], str(error))
+                is_alarm = isinstance(error, Tampering)
+                outputs += self.abort(waiting[0], str(error), is_alarm=is_alarm)
         if not self._in_step(Step.COLLECTING, Step.WAITING):
             outputs += self._plan()
         return outputs

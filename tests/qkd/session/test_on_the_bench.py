@@ -51,3 +51,16 @@ def test_intercept_and_resend_shows_25_percent_and_brings_no_key(
     assert pair.of(Role.BOB, Aborted)
     assert pair.metrics(Role.BOB).qber.value == pytest.approx(0.25, abs=0.03)
     assert pair.metrics(Role.BOB).chsh_s.value < 2.0
+
+
+@pytest.mark.parametrize("file", ["e91.toml", "demo.toml"])
+def test_blinded_detectors_are_an_alarm_and_bring_no_key(bench: ModuleType, file: str) -> None:
+    table = example(file)
+    table["bench"]["eavesdropper"] = {"kind": "blinding", "station": "bob"}
+    table["bench"]["sources"]["spdc"]["pair_rate_hz"] = 2e6
+    pair = play(bench, table, 3.0, 15_000)
+
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
+    given_up = pair.of(Role.BOB, Aborted)
+    assert given_up
+    assert all(each.is_alarm and "blinded" in each.reason for each in given_up)
