@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -31,24 +34,78 @@ _TEMPLATES = Environment(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page: a template and a module of the same name."""
+
+    name: str
+    path: str
+    title: str
+    icon: str = ""
+    group: str = ""
+    nav: str = ""
+    """The page that the list of pages marks; itself where empty."""
+    has_charts: bool = False
+    has_range: bool = False
+
+
+PAGES = (
+    Page(
+        name="overview", path="/", title="Overview", icon="layout-dashboard",
+        has_charts=True, has_range=True,
+    ),
+    Page(name="map", path="/map", title="Network map", icon="workflow", has_charts=True),
+    Page(
+        name="pools", path="/pools", title="Key pools", icon="key-round",
+        has_charts=True, has_range=True,
+    ),
+    Page(name="links", path="/links", title="Links", icon="link"),
+    Page(name="nodes", path="/nodes", title="Nodes", icon="server"),
+    Page(name="routing", path="/routing", title="Routing", icon="route", has_charts=True),
+    Page(name="alarms", path="/alarms", title="Alarms", icon="bell", group="Operate"),
+    Page(
+        name="analytics", path="/analytics", title="Analytics", icon="chart-line",
+        group="Operate", has_charts=True, has_range=True,
+    ),
+    Page(
+        name="recordings", path="/recordings", title="Recordings", icon="database",
+        group="Operate",
+    ),
+    Page(
+        name="settings", path="/settings", title="Settings", icon="sliders-horizontal",
+        group="Admin",
+    ),
+    Page(name="users", path="/users", title="Users & tokens", icon="users", group="Admin"),
+    Page(name="audit", path="/audit", title="Audit log", icon="list", group="Admin"),
+)  # fmt: skip
+HIDDEN_PAGES = (
+    Page(
+        name="link", path="/links/{name}", title="Link", nav="links",
+        has_charts=True, has_range=True,
+    ),
+)  # fmt: skip
+
+
 def routes() -> list[BaseRoute]:
     """Return what the node mounts at `/`."""
     return [
-        Route("/", overview),
+        *(Route(page.path, _shown(page)) for page in (*PAGES, *HIDDEN_PAGES)),
+        Route("/login", login),
         Route("/theme.css", theme),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount("/icons", StaticFiles(directory=ICONS)),
     ]
 
 
-async def overview(request: Request) -> Response:
-    """Show the whole network on one page."""
-    return _page("overview.html", title="Overview", active="overview")
+async def login(request: Request) -> Response:
+    """Ask who it is; says nothing about the network."""
+    return _html(_TEMPLATES.get_template("login.html").render())
 
 
 async def theme(request: Request) -> Response:
     """Give the token table as CSS variables, dark by default and light on demand."""
-    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "max-age=300"})
+    text = stylesheet() + icons()
+    return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=300"})
 
 
 def stylesheet() -> str:
@@ -63,6 +120,24 @@ def stylesheet() -> str:
     return "".join(blocks)
 
 
-def _page(template: str, **values: str) -> HTMLResponse:
-    body = _TEMPLATES.get_template(template).render(**values)
-    return HTMLResponse(body, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"})
+def icons() -> str:
+    """Write a CSS class for each icon; it takes the colour of the text around it."""
+    names = sorted(path.stem for path in ICONS.glob("*.svg"))
+    return "".join(f".icon-{name} {{ --shape: url(/icons/{name}.svg); }}\n" for name in names)
+
+
+def _shown(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def show(request: Request) -> Response:
+        groups = [(name, list(each)) for name, each in groupby(PAGES, lambda one: one.group)]
+        template = _TEMPLATES.get_template(f"{page.name}.html")
+        marked = Page(
+            name=page.name, path=page.path, title=page.title, nav=page.nav or page.name,
+            has_charts=page.has_charts, has_range=page.has_range,
+        )  # fmt: skip
+        return _html(template.render(page=marked, groups=groups))
+
+    return show
+
+
+def _html(text: str) -> HTMLResponse:
+    return HTMLResponse(text, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"})

@@ -64,6 +64,8 @@ class Laboratory(
         return self._link(name, phase=LinkPhase.STOPPED)
 
     async def set_window(self, name: str, window_ps: int) -> LinkView:
+        if self.refusal:
+            raise RangeError(self.refusal)
         return self._link(name, window_ps=window_ps)
 
     async def instrument_settings(self, node: str, name: str) -> InstrumentSettings:
@@ -276,7 +278,8 @@ def served(site: Site | None = None) -> Iterator[ServedApi]:
     try:
         yield api
     finally:
-        api.stop()
+        if thread.is_alive():
+            api.stop()
         thread.join(30)
         api.access.database.close()
         assert not thread.is_alive()

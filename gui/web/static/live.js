@@ -1,11 +1,11 @@
-// The node's state, kept current by its event stream. Subscribers get the whole state, at most ten times a second.
-const STALE_MS = 2000;
+// The node's state, kept current by its event stream, and the way to ask and command it.
+const STALE_MS = 3000;
+const KINDS = ["node", "link", "pool", "loop", "tunnel", "hop", "plan", "recording", "maintenance"];
 
 export class LiveState {
   constructor() {
     this.snapshot = null;
-    this.links = new Map();
-    this.nodes = new Map();
+    this.tables = Object.fromEntries(KINDS.map((kind) => [kind, new Map()]));
     this.events = [];
     this.listeners = [];
     this.status = "lost";
@@ -14,25 +14,34 @@ export class LiveState {
     this.source = null;
   }
 
+  all(kind) { return [...this.tables[kind].values()]; }
+
   onChange(listener) { this.listeners.push(listener); }
 
   start() {
     this.open();
-    setInterval(() => this.tick(), 100);
+    setInterval(() => this.tick(), 200);
   }
 
   open() {
     const source = new EventSource("/api/v1/stream");
     this.source = source;
     source.addEventListener("snapshot", (message) => this.reset(JSON.parse(message.data)));
-    source.addEventListener("link", (message) => this.put(this.links, JSON.parse(message.data)));
-    source.addEventListener("node", (message) => this.put(this.nodes, JSON.parse(message.data)));
+    for (const kind of KINDS) {
+      source.addEventListener(kind, (message) => {
+        const view = JSON.parse(message.data);
+        this.tables[kind].set(view.name, view);
+        this.heard();
+      });
+    }
     source.addEventListener("event", (message) => this.addEvent(JSON.parse(message.data)));
     source.addEventListener("alive", () => { this.lastHeard = performance.now(); });
+    source.onopen = () => { this.lastHeard = performance.now(); };
     source.onerror = () => {
       // A closed source never comes back by itself; a connecting one does.
       if (source.readyState === EventSource.CLOSED && this.source === source) {
         this.source = null;
+        ask("me").catch(() => null);
         setTimeout(() => this.open(), 1000);
       }
     };
@@ -40,17 +49,16 @@ export class LiveState {
 
   reset(snapshot) {
     this.snapshot = snapshot;
-    this.links = new Map(snapshot.links.map((link) => [link.name, link]));
-    this.nodes = new Map(snapshot.nodes.map((node) => [node.name, node]));
+    for (const kind of KINDS) {
+      this.tables[kind] = new Map((snapshot[`${kind}s`] ?? []).map((view) => [view.name, view]));
+    }
     this.events = [...snapshot.events];
     this.heard();
   }
 
-  put(table, item) { table.set(item.name, item); this.heard(); }
-
   addEvent(event) {
-    const known = this.events.findIndex((other) => other.number === event.number);
-    if (known >= 0) this.events[known] = event; else this.events.push(event);
+    const place = this.events.findIndex((other) => other.number === event.number);
+    if (place >= 0) this.events[place] = event; else this.events.push(event);
     this.events = this.events.slice(-500);
     this.heard();
   }
@@ -59,7 +67,7 @@ export class LiveState {
 
   tick() {
     const age = performance.now() - this.lastHeard;
-    const status = !this.snapshot ? "lost" : age < STALE_MS ? "live" : age < 5 * STALE_MS ? "stale" : "lost";
+    const status = !this.snapshot ? "lost" : age < STALE_MS ? "live" : age < 4 * STALE_MS ? "stale" : "lost";
     if (status !== this.status) { this.status = status; this.isDirty = true; }
     if (!this.isDirty) return;
     this.isDirty = false;
@@ -67,21 +75,42 @@ export class LiveState {
   }
 }
 
-export async function command(path) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-QNX-Client": "dashboard" },
-    body: "{}",
-  });
-  if (!answer.ok) {
-    const problem = await answer.json().catch(() => ({ error: `the node answered ${answer.status}` }));
-    throw new Error(problem.error);
+export class Refusal extends Error {
+  constructor(status, problem) {
+    super(problem.error);
+    this.status = status;
+    this.field = problem.field ?? "";
   }
-  return answer.json();
 }
 
-export async function history(link, name, seconds) {
-  const query = new URLSearchParams({ link, name, seconds });
-  const answer = await fetch(`/api/v1/history?${query}`);
-  return answer.ok ? answer.json() : { times_s: [], values: [] };
+let csrf = "";
+export const path = (...parts) => parts.map(encodeURIComponent).join("/");
+
+export async function ask(place, query = null) {
+  const answer = await fetch(`/api/v1/${place}${query ? `?${new URLSearchParams(query)}` : ""}`, { cache: "no-store" });
+  const value = await read(answer);
+  if (place === "me") csrf = value.csrf;
+  return value;
 }
+
+export async function command(place, body = {}) {
+  return read(await fetch(`/api/v1/${place}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-QNX-Client": "dashboard", "X-QNX-Token": csrf },
+    body: JSON.stringify(body),
+  }));
+}
+
+async function read(answer) {
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({ error: `the node answered ${answer.status}` }));
+  if (answer.status === 401) {
+    location.assign("/login");
+    return new Promise(() => {}); // the page is being left
+  }
+  throw new Refusal(answer.status, problem);
+}
+
+const EMPTY = { times_s: [], values: [], low: [], high: [], unit: "" };
+export const history = (kind, link, name, seconds, end_s = null) =>
+  ask("history", { kind, link, name, seconds, ...(end_s ? { end_s } : {}) }).catch(() => EMPTY);

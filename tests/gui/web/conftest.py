@@ -1,20 +1,28 @@
-"""A real browser on the dashboard of a fake node."""
+"""A real browser on the dashboard of a real API over an invented network."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from fake_node import FakeNode, sample_snapshot, serve
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from sample_network import fill_history, sample_network
+from served_api import ServedApi, Site, served
 
+from gui.web.pages import routes
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "demo.toml"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Chromium's own calls home are refused where there is no network, and slow it down.
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+expect.set_options(timeout=20_000)
+Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +37,40 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def node() -> FakeNode:
-    return FakeNode(sample_snapshot())
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "lab.toml"
+    path.write_text(EXAMPLE.read_text())
+    return path
 
 
 @pytest.fixture
-def url(node: FakeNode) -> Iterator[str]:
-    with serve(node) as address:
-        yield address
+def api(file: Path) -> Iterator[ServedApi]:
+    with served(Site(snapshot=sample_network(), pages=routes(), file=file)) as api:
+        api.call(lambda: fill_history(api, time.time(), samples=60))
+        yield api
 
 
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    """Open the overview; an error in the page's scripts fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
+def visit(browser: Browser, api: ServedApi) -> Iterator[Open]:
+    """Open pages, each in a profile of its own; an error in their scripts fails the test."""
+    opened: list[Page] = []
     errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-    opened.goto(url)
-    expect(opened.locator("#live")).to_have_text("LIVE", timeout=20_000)
-    yield opened
-    context.close()
+
+    def visit(path: str = "/", *, width: int = 1440, height: int = 1000, scripts: str = "") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height})
+        if scripts:
+            context.add_init_script(scripts)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        opened.append(page)
+        page.goto(api.url + path)
+        if page.locator("#live-word").count():
+            expect(page.locator("#live-word")).to_have_text("LIVE")
+        return page
+
+    yield visit
+    for page in opened:
+        page.context.close()
     assert [error for error in errors if not error.startswith("Failed to load resource")] == []

@@ -4,19 +4,23 @@ import hashlib
 import re
 from pathlib import Path
 
+import pytest
+import served_api
+
 import gui.web
 
-VENDOR = Path(gui.web.__file__).parent / "static" / "vendor"
+OURS = Path(gui.web.__file__).parent / "static" / "vendor"
+FOR_TESTS = Path(served_api.__file__).parent / "vendor"
 
 
-def test_every_vendored_file_has_its_hash_and_licence() -> None:
-    listed = dict(
-        re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", (VENDOR / "README.md").read_text(), re.M)
-    )
+@pytest.mark.parametrize("folder", [OURS, FOR_TESTS], ids=["pages", "tests"])
+def test_every_vendored_file_has_its_hash_and_licence(folder: Path) -> None:
+    table = (folder / "README.md").read_text()
+    listed = dict(re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", table, re.M))
 
-    code = {path.name for path in VENDOR.iterdir() if path.suffix in {".js", ".css"}}
+    code = {path.name for path in folder.iterdir() if path.suffix in {".js", ".css"}}
 
     assert set(listed) == code
     for name, digest in listed.items():
-        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
-    assert list(VENDOR.glob("*LICENSE*"))
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert list(folder.glob("*LICENSE*"))
