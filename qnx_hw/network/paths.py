@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +19,10 @@ _Partial = tuple[float, float, tuple[int, ...], tuple[int, ...]]
 """A path on its way: least length it can end with, length so far, nodes, links."""
 _NEXT_SHORTEST_LIMIT = 60
 """Nodes up to which the next shortest paths are enumerated."""
+_SEARCH_LIMIT = 500
+"""Partial paths of a pair that are looked at; between far nodes there are very many alike."""
+_MOST_PATHS = 500_000
+"""Paths of all pairs together: very large networks get fewer for each."""
 _DETOUR_LIMIT = 200_000
 """Link removals times nodes up to which every link's detours are tried."""
 
@@ -102,6 +108,7 @@ def candidates(
     weights. Pairs that nothing joins have none.
     """
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
+    most = max(2, min(most, _MOST_PATHS // max(1, len(found))))
     base = topology.weights / topology.weights.mean()
     hops = np.ones(topology.link_count) + 1e-3 * base
     shut = np.array(sorted(closed), dtype=np.int64)
@@ -113,10 +120,10 @@ def candidates(
     rng = np.random.default_rng(seed)
     detours = topology.link_count * topology.node_count <= _DETOUR_LIMIT
     for metric in (hops, base) if detours else ():
-        for link in range(topology.link_count):
+        for link, pairs in _users(topology, metric).items():
             avoiding = metric.copy()
             avoiding[link] *= 10 * topology.link_count
-            _collect(topology, avoiding, found, most)
+            _collect(topology, avoiding, found, most, pairs)
     for spread in np.linspace(0.3, 3.0, 12 if detours else 4):
         for metric in (hops, base):
             noisy = metric * (1 + spread * rng.random(topology.link_count))
@@ -129,8 +136,41 @@ def _collect(
     metric: Floats,
     found: list[dict[tuple[int, ...], None]],
     most: int,
+    pairs: Iterable[int] | None = None,
 ) -> None:
-    """Add every pair's shortest path under a metric."""
+    """Add every pair's shortest path under a metric; of `pairs` only, where given."""
+    wanting = [
+        pair for pair in (range(len(found)) if pairs is None else pairs) if len(found[pair]) < most
+    ]
+    if not wanting:
+        return
+    before, link_between = _shortest(topology, metric, wanting)
+    rows, columns = topology.pairs
+    for pair in wanting:
+        source, target = int(rows[pair]), int(columns[pair])
+        if before[source, target] >= 0:
+            found[pair][_walk(before[source], link_between, source, target)] = None
+
+
+def _users(topology: Topology, metric: Floats) -> dict[int, list[int]]:
+    """Return which pairs' shortest paths under a metric pass each link."""
+    users: dict[int, list[int]] = defaultdict(list)
+    rows, columns = topology.pairs
+    before, link_between = _shortest(topology, metric)
+    for pair, (source, target) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
+        if before[source, target] >= 0:
+            for link in _walk(before[source], link_between, source, target):
+                users[link].append(pair)
+    return users
+
+
+def _shortest(
+    topology: Topology, metric: Floats, pairs: list[int] | None = None
+) -> tuple[npt.NDArray[np.int32], Integers]:
+    """Return the node before each on the shortest paths `(N, N)`, and the link between two nodes.
+
+    Where `pairs` are given, rows of sources that are not among them are -1.
+    """
     count = topology.node_count
     order = np.lexsort((metric, topology.targets, topology.sources))
     sources, targets = topology.sources[order], topology.targets[order]
@@ -141,10 +181,10 @@ def _collect(
     link_between[topology.sources[chosen], topology.targets[chosen]] = chosen
     places = (topology.sources[chosen], topology.targets[chosen])
     graph = csr_array((metric[chosen], places), shape=(count, count))
-    _, before = dijkstra(graph, return_predecessors=True)
-    for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
-        if len(found[pair]) < most and before[source, target] >= 0:
-            found[pair][_walk(before[source], link_between, int(source), int(target))] = None
+    starts = np.arange(count) if pairs is None else np.unique(topology.pairs[0][pairs])
+    before = np.full((count, count), -1, dtype=np.int32)
+    before[starts] = dijkstra(graph, indices=starts, return_predecessors=True)[1]
+    return before, link_between
 
 
 def _collect_next_shortest(
@@ -174,7 +214,9 @@ def _collect_next_shortest(
         if not paths:
             continue
         queue: list[_Partial] = [(float(remaining[source, target]), 0.0, (int(source),), ())]
-        while queue and len(paths) < most:
+        for _ in range(_SEARCH_LIMIT):
+            if not queue or len(paths) >= most:
+                break
             _, length, nodes, links = heapq.heappop(queue)
             if nodes[-1] == target:
                 paths[links] = None

@@ -24,8 +24,10 @@ _SHARP_FIRST, _SHARP_GROWTH = 8.0, 10.0
 _MEMORY_MEAN, _MEMORY_SQUARE, _STEP = 0.9, 0.99, 0.1
 # A split of e^-12 of the largest is none; unbounded logits would never come back.
 _LOGIT_LIMIT = 12.0
-# Scenarios that a round looks at.
-_PART_SIZE = 64
+# Scenarios that a round looks at: at most, and at least in large networks.
+_PART_SIZE, _LEAST_PART = 64, 4
+# Scenarios times slots (a pair and a link that it may use) in one round.
+_ROUND_WORK = 4_000_000
 # Below e^-12 of the largest a link has no say; below this share it carries nothing.
 _FAR_BELOW, _NO_SHARE = np.float32(-12.0), np.float32(0.0)
 
@@ -38,8 +40,9 @@ def search(
     The first scenario counts in every round; of the others each round looks at one part in turn.
     """
     logits = start.copy()
-    demands, shares_of_cases = _deal(scenarios, weights)
     slots, offsets, links = paths.supports
+    size = max(_LEAST_PART, min(_PART_SIZE, _ROUND_WORK // max(1, links.size)))
+    demands, shares_of_cases = _deal(scenarios, weights, size)
     _descend(
         demands,
         shares_of_cases,
@@ -51,10 +54,10 @@ def search(
     return logits
 
 
-def _deal(scenarios: Floats, weights: Floats) -> tuple[Singles, Singles]:
+def _deal(scenarios: Floats, weights: Floats, size: int) -> tuple[Singles, Singles]:
     """Deal scenarios into parts `(parts, P, size)`, each led by the first, with their weights."""
     rest = len(scenarios) - 1
-    parts = max(1, rest // _PART_SIZE)
+    parts = max(1, rest // size)
     size = 1 + -(-rest // parts)
     demands = np.zeros((parts, scenarios.shape[1], size), dtype=np.float32)
     dealt = np.zeros((parts, size), dtype=np.float32)
