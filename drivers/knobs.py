@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drivers.text_line import TextLine, number
 from qnx_hw.errors import InstrumentError, ProtocolError, RangeError, Unsupported
+from qnx_hw.transports import together
 
 Setting = float | int | str | bool
 
@@ -116,7 +117,7 @@ class Panel:
 
     def settings(self, timeout_s: float | None) -> Mapping[str, Setting]:
         """Return what the instrument holds."""
-        with self._line.operation:
+        with self._line.operation, together(timeout_s):
             return read(self.knobs, lambda command: self._line.ask(command, timeout_s))
 
     def configure(

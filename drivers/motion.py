@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from qnx_hw.errors import Cancelled, InstrumentTimeout
 from qnx_hw.instruments.values import InstrumentState
+from qnx_hw.transports import together
+
+# A look that was begun in time may end; a unit that does not answer takes no longer than that.
+LAST_LOOK_S = 0.2
 
 
 class Motion:
@@ -39,13 +43,14 @@ class Motion:
             stops = self._stops
             self._is_running = True
             try:
-                yield Watch(
-                    self._name,
-                    self._poll_s,
-                    deadline_s,
-                    cancel or threading.Event(),
-                    lambda: self._stops != stops,
-                )
+                with together(max(deadline_s - time.monotonic(), 0.0) + LAST_LOOK_S):
+                    yield Watch(
+                        self._name,
+                        self._poll_s,
+                        deadline_s,
+                        cancel or threading.Event(),
+                        lambda: self._stops != stops,
+                    )
             finally:
                 self._is_running = False
 

@@ -28,13 +28,15 @@ from qnx_hw.errors import (
 )
 from qnx_hw.instruments.families import BiasSource
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, LinkTraits, Matcher, Recorder, option
+from qnx_hw.transports import Fence, LinkTraits, Matcher, Recorder, option, together
 
 BAUD = 9600
 REPLY_TIMEOUT_S = 2.0
 # A module answers over a serial line of its own; it is asked so often, and so long at most.
 POLL_S = 0.01
 MODULE_TIMEOUT_S = 1.0
+# A poll that was begun in time may end.
+LAST_POLL_S = 0.2
 # The usual ramp goes 5 mV each 50 ms; a module's line of 9600 baud takes no more than that.
 STEP_S = 0.05
 CLOSING_SLOPE_V_PER_S = 10.0
@@ -244,8 +246,12 @@ class Sim900(BiasSource):
 
     def _ask(self, slot: int, text: str, timeout_s: float | None = None) -> str:
         """Ask a module and collect its line, polling the mainframe for it."""
+        with together((timeout_s or MODULE_TIMEOUT_S) + LAST_POLL_S):
+            return self._collect(slot, text, timeout_s or MODULE_TIMEOUT_S)
+
+    def _collect(self, slot: int, text: str, timeout_s: float) -> str:
         link = self._held.link()
-        deadline_s = time.monotonic() + (timeout_s or MODULE_TIMEOUT_S)
+        deadline_s = time.monotonic() + timeout_s
         if self._is_stale:
             link.send(b"FLSH\n")
         self._is_stale = True

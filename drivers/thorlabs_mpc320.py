@@ -171,7 +171,7 @@ class Mpc320(PolarizationController):
         """Send one paddle to its home position, the zero other software may have shifted."""
         self._check_axis(axis)
         with self._motion.lock:
-            home = self._parameters(None)[2]
+            home = self._parameters(timeout_s)[2]
             self._enable()
             command = apt.short(Id.MOT_MOVE_HOME, _mask(axis))
             return self._travel({axis: home}, command, timeout_s, cancel)[0]

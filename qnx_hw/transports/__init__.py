@@ -12,6 +12,7 @@ from qnx_hw.transports.request import (
     LinkTraits,
     Matcher,
     Priority,
+    together,
 )
 from qnx_hw.transports.sockets import SocketWire
 from qnx_hw.transports.transcript import Direction, Recorder, Transcript
@@ -40,6 +41,7 @@ __all__ = [
     "make_wire",
     "message",
     "option",
+    "together",
     "usb_ports",
     "usb_serial_url",
 ]

@@ -32,6 +32,7 @@ from qnx_hw.transports.request import (
     Matcher,
     Priority,
     Request,
+    ends_s,
     fail,
     resolve,
 )
@@ -153,7 +154,7 @@ class Link:
         priority: Priority = Priority.COMMAND,
     ) -> Future[bytes]:
         """Queue a request and return its future; a full queue raises `Busy` at once."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = ends_s(timeout_s)
         request = Request(priority, next(self._numbers), payload, matcher, deadline_s)
         with self._lock:
             self._check_open()

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
 Matcher = Callable[[bytes], bool]
 """Whether a message is the reply that a request waits for."""
+
+
+_ends_s: ContextVar[float] = ContextVar("ends_s", default=math.inf)
+
+
+@contextmanager
+def together(timeout_s: float | None) -> Iterator[None]:
+    """Let all that this thread asks of links within the block end after `timeout_s` in all.
+
+    A request's own deadline counts where it is earlier; None changes nothing. A stop is sent all
+    the same.
+    """
+    if timeout_s is None:
+        yield
+        return
+    token = _ends_s.set(min(_ends_s.get(), time.monotonic() + timeout_s))
+    try:
+        yield
+    finally:
+        _ends_s.reset(token)
+
+
+def ends_s(timeout_s: float) -> float:
+    """Return when a request that starts now must have its reply."""
+    return min(_ends_s.get(), time.monotonic() + timeout_s)
 
 
 class Priority(IntEnum):

@@ -24,6 +24,7 @@ from qnx_hw.transports import (
     Transcript,
     Wire,
     make_wire,
+    together,
 )
 
 LONG_S = 30.0
@@ -195,6 +196,25 @@ def test_a_stop_overtakes_the_request_under_way() -> None:
         assert slow.result(LONG_S) == b"done"
         queued.result(LONG_S)
     assert received.index(b"stop") < received.index(b"queued")
+
+
+def test_what_is_asked_together_ends_together_but_a_stop_goes_out() -> None:
+    received = bytearray()
+
+    def answer(chunk: bytes) -> bytes:
+        received.extend(chunk)
+        return b"12\n" if b"number" in chunk else b""
+
+    with pipe_device(answer) as (near, _), opened(SocketWire(near)) as link:
+        with together(0.05), together(LONG_S):
+            with pytest.raises(InstrumentTimeout, match="silence"):
+                link.query(b"silence\n", any_line, timeout_s=LONG_S)
+            with pytest.raises(InstrumentTimeout, match="number"):
+                link.query(b"number\n", bytes.isdigit, timeout_s=LONG_S)
+            link.send(b"stop\n", priority=Priority.STOP)
+
+        assert link.query(b"number\n", bytes.isdigit, timeout_s=LONG_S) == b"12"
+    assert b"stop\n" in received
 
 
 def test_commands_go_before_polls() -> None:
