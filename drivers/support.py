@@ -145,14 +145,14 @@ Made by `python -m drivers.support`; a test holds it to the code.
   family and every fault of the fault matrix on an emulator that was written from the same document
   and shares no code with it (a vendor package: on a stand-in for it).
 - **silver**: as bronze, and drivers by other people run against our emulator
-  (`pytest tests/foreign --foreign`), so two independent readings of the document agree on the bytes.
+  (`pytest tests/foreign --foreign`): two independent readings of the document agree on the bytes.
 - **gold**: `qnx check` passed on a real instrument as well, on the date given.
 
-Every serial wire can also be a serial server (`tcp://`) or a VISA resource (`visa://ASRL...`), every
-TCP wire a VISA socket (`visa://TCPIP0::...::SOCKET`), see
+Every serial wire can also be a serial server (`tcp://`) or a VISA resource (`visa://ASRL...`),
+every TCP wire a VISA socket (`visa://TCPIP0::...::SOCKET`), see
 [connect hardware](../how-to/connect-hardware.md).
 
-| family | driver | instruments | wires | level | checked with | source | last verified on hardware |
+| family | driver | instruments | wires | level | checked with | source | on hardware |
 |---|---|---|---|---|---|---|---|
 """
 
