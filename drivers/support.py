@@ -48,7 +48,7 @@ class Support:
 
 SUPPORT = {
     "agiltron": Support(
-        "Agiltron 1xN switches", SERIAL, "Agiltron, Command List for CL-LB Switch Driver"
+        "Agiltron 1xN switches", SERIAL, "Agiltron, Command List for CL-LB Switch Driver", ("QMI",)
     ),
     "cc1": Support("Qubitekk CC1", SERIAL, "its users' command set, firmware 2.2"),
     "dd100": Support("OZ Optics DD-100", SERIAL, "OZ Optics, DD-100-MC commands"),
@@ -58,7 +58,7 @@ SUPPORT = {
         SERIAL,
         "Thorlabs, ELLx modules protocol manual, Issue 10",
     ),
-    "epc400": Support("OZ Optics EPC-400", SERIAL, "OZ Optics, EPC-400 command list"),
+    "epc400": Support("OZ Optics EPC-400", SERIAL, "OZ Optics, EPC-400 command list", ("QMI",)),
     "fpga-tagger": Support("tagger boards on FPGAs", SERIAL, "[our protocol](fpga-boards.md)"),
     "fpga-transmitter": Support(
         "transmitter boards on FPGAs", SERIAL, "[our protocol](fpga-boards.md)"
@@ -94,6 +94,7 @@ SUPPORT = {
         "SRS SIM900 with SIM928 and Quantum Opus modules",
         SCPI,
         "SRS, SIM900 and SIM928 Operation and Service Manuals",
+        ("QMI", "qcodes"),
     ),
     "swabian": Support(
         "Swabian Time Tagger 20, Ultra, X",

@@ -116,6 +116,9 @@ class QuantumOpus:
     def answer(self, text: str) -> bytes:
         """Obey one command."""
         command = text.strip().rstrip(";").strip()
+        if command.upper() == "*IDN?":
+            # Drivers that look for other modules ask every slot this and wait for a line.
+            return f"{self.IDENTITY}\r\n".encode()
         if len(command) < 2 or command[0] != "+":
             return b""
         letter, argument = command[1].upper(), command[2:].strip()
