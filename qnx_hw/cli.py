@@ -27,6 +27,8 @@ COMMANDS = {
     "distill": "make key from two recordings and say what it rests on",
     "routes": "ask the routing engine what it decides, and how well",
     "keylength": "compute how many secret bits a block holds",
+    "align": "align a polarization, steer and replay the loop that does",
+    "tune": "find the window and the pump with the most key",
     "bench": "measure ours beside peers",
 }
 """Each command is a module `qnx_hw.commands.NAME` with `configure(parser)` and `run(arguments)`."""

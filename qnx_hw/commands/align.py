@@ -1,0 +1,201 @@
+"""`qnx align`: rehearse alignment, steer a running loop, replay what a loop decided."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qnx_hw.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qnx_hw.api.loops import LoopView
+    from qnx_hw.control.polarization import Actuator
+
+EXAMPLE = """examples:
+  qnx align rehearse --actuator paddles --coincidences 1000 --drift 0.02
+  qnx align rehearse --algorithm spsa --settings 200 --json steps.json
+  qnx align show --url http://127.0.0.1:8470
+  qnx align relock "alice-bob polarization"
+  qnx align replay .qnx/demo/bob/loops/alice-bob-polarization --actuator paddles"""
+ACTUATORS = ("plates", "paddles", "squeezers", "crystals")
+DEFAULT_URL = "http://127.0.0.1:8470"
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting of a rehearsal or a replay."""
+
+    setting: int
+    qber: float
+    state: str
+    reason: str
+    believed_excess: float | None
+    true_excess: float | None
+    values: tuple[float, ...]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EXAMPLE
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    rehearse = actions.add_parser("rehearse", help="align a random fibre, here and now")
+    rehearse.add_argument("--coincidences", type=float, default=1000.0, help="for each setting")
+    rehearse.add_argument("--visibility", type=float, default=0.97)
+    rehearse.add_argument("--drift", type=float, default=0.0, help="rad for each setting")
+    rehearse.add_argument("--settings", type=int, default=10, help="how many (default: 10)")
+    rehearse.add_argument("--seed", type=int, default=1)
+    replay = actions.add_parser("replay", help="show a policy what a loop saw")
+    replay.add_argument("folder", type=Path, metavar="FOLDER", help="a loop's decisions")
+    for each in (rehearse, replay):
+        each.add_argument("--actuator", choices=ACTUATORS, default="paddles")
+        each.add_argument("--algorithm", default="model")
+        each.add_argument("--target", type=float, default=0.0, help="error rate at which it rests")
+        each.add_argument("--json", metavar="FILE", help="write the steps as JSON")
+    for name, words in (
+        ("show", "show the loops of a running node"),
+        ("hold", "have a loop leave its actuator alone"),
+        ("resume", "let a held loop go on"),
+        ("relock", "have a loop search anew"),
+    ):
+        child = actions.add_parser(name, help=words)
+        if name != "show":
+            child.add_argument("loop", metavar="LOOP", help="such as 'alice-bob polarization'")
+        child.add_argument("--url", default=DEFAULT_URL, help="a node's API (default: %(default)s)")
+        child.add_argument("--token", default="", help="an API token, where the node has users")
+        child.add_argument("--json", metavar="FILE", help="write the loops as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rehearse, replay or steer."""
+    if arguments.action in {"rehearse", "replay"}:
+        steps = _rehearsed(arguments) if arguments.action == "rehearse" else _replayed(arguments)
+        print(f"{'setting':>7} {'QBER':>8} {'believed':>9} {'true':>8}  state      reason")
+        for step in steps:
+            print(
+                f"{step.setting:7} {step.qber:8.2%} {_share(step.believed_excess):>9} "
+                f"{_share(step.true_excess):>8}  {step.state:10} {step.reason}"
+            )
+        _write(arguments.json, steps)
+        return 0
+    loops = _steered(arguments)
+    for loop in loops:
+        axes = ", ".join(f"{axis.actual:g} {axis.unit}" for axis in loop.axes if axis.actual)
+        excess = _share(loop.residual.value)
+        print(f"{loop.name}: {loop.state}, {loop.algorithm}, excess {excess}, at {axes or '?'}")
+        print(f"    {loop.message or 'nothing to say'}")
+    if not loops:
+        print("this node runs no loops; see [links.LINK.alignment] of the network file")
+    _write(arguments.json, loops)
+    return 0
+
+
+def _rehearsed(arguments: argparse.Namespace) -> list[Step]:
+    import numpy as np
+
+    from qnx_hw.control.polarization import make
+    from qnx_hw.control.polarization.rehearsal import Rehearsal
+
+    if arguments.coincidences <= 0 or not 0 < arguments.visibility <= 1:
+        raise ConfigError("coincidences must be above 0, and the visibility above 0 and at most 1")
+    actuator = _actuator(arguments.actuator)
+    rng = np.random.default_rng(arguments.seed)
+    fibre = Rehearsal(actuator, rng, visibility=arguments.visibility)
+    policy = make(arguments.algorithm, actuator, target=arguments.target)
+    steps = []
+    for number in range(1, arguments.settings + 1):
+        seen, true = fibre.measure(arguments.coincidences), fibre.excess
+        decision = policy.observe(seen)
+        steps.append(
+            Step(
+                setting=number,
+                qber=seen.qber,
+                state=decision.state.value,
+                reason=decision.reason,
+                believed_excess=decision.excess,
+                true_excess=true,
+                values=seen.values,
+            )
+        )
+        if decision.move_to is not None:
+            fibre.move(decision.move_to)
+        if arguments.drift:
+            fibre.drift(arguments.drift)
+    return steps
+
+
+def _replayed(arguments: argparse.Namespace) -> list[Step]:
+    from qnx_hw.control import decision_log
+    from qnx_hw.control.polarization import Measurement, make
+
+    logged = list(decision_log.read(arguments.folder))
+    if not logged:
+        raise ConfigError(f"there are no decisions in {arguments.folder}")
+    policy = make(arguments.algorithm, _actuator(arguments.actuator), target=arguments.target)
+    steps = []
+    for number, (row, decision) in enumerate(
+        decision_log.replay(logged, policy, Measurement.of_numbers), start=1
+    ):
+        same = decision.move_to == row.decision.move_to
+        steps.append(
+            Step(
+                setting=number,
+                qber=Measurement.of_numbers(row.values, row.seen).qber,
+                state=decision.state.value,
+                reason=decision.reason + ("" if same else "; another move than then"),
+                believed_excess=decision.excess,
+                true_excess=None,
+                values=row.values,
+            )
+        )
+    return steps
+
+
+def _steered(arguments: argparse.Namespace) -> list[LoopView]:
+    from qnx_hw.api.client import NodeClient
+
+    client = NodeClient(arguments.url, token=arguments.token)
+    if arguments.action == "show":
+        return list(client.state().loops)
+    commands: dict[str, Callable[[str], LoopView]] = {
+        "hold": client.hold_loop,
+        "resume": client.resume_loop,
+        "relock": client.relock_loop,
+    }
+    return [commands[arguments.action](arguments.loop)]
+
+
+def _actuator(kind: str) -> Actuator:
+    """Return the usual controller of a kind: MPC320, K10CR1, EPC-400, three LCC25."""
+    from qnx_hw.control.polarization import actuator_of
+    from qnx_hw.instruments.values import AxisKind, AxisRange, PolarizationCapabilities
+
+    paddle = AxisRange(AxisKind.PADDLE_ANGLE, "deg", 0.0, 170.0, 170 / 1370, speed_per_s=400.0)
+    plate = AxisRange(
+        AxisKind.WAVE_PLATE_ANGLE, "deg", 0.0, 360.0, 0.001, periodic=True, speed_per_s=10.0
+    )
+    squeezer = AxisRange(AxisKind.SQUEEZER_VOLTAGE, "V", -5.0, 5.0, 0.001)
+    crystal = dataclasses.replace(squeezer, kind=AxisKind.RETARDANCE_VOLTAGE, low=0.0, high=25.0)
+    axes = {
+        "plates": (plate,) * 3,
+        "paddles": (paddle,) * 3,
+        "squeezers": (squeezer,) * 4,
+        "crystals": (crystal,) * 3,
+    }[kind]
+    return actuator_of(PolarizationCapabilities(axes, 0.05, 5.0, True, True))
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2%}"
+
+
+def _write(path: str | None, things: object) -> None:
+    if path is None:
+        return
+    try:
+        Path(path).write_bytes(msgspec.json.format(msgspec.json.encode(things)) + b"\n")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error

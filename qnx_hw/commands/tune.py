@@ -1,0 +1,129 @@
+"""`qnx tune`: which window and which pump a running link should have, from what it shows now."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from qnx_hw.errors import ConfigError, QnxError
+
+if TYPE_CHECKING:
+    from qnx_hw.api.schema import LinkView
+
+EXAMPLE = """examples:
+  qnx tune window alice-bob
+  qnx tune window alice-bob --apply
+  qnx tune pump alice-bob --block-s 60 --json advice.json"""
+LEAST_WINDOW_PS, MOST_WINDOW_PS = 50.0, 100_000.0
+LEAST_PUMP, MOST_PUMP = 0.05, 20.0
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """What would give more key."""
+
+    link: str
+    what: str
+    now: float
+    best: float
+    unit: str
+    gain: float
+    """Part by which the secret rate is below the best one, 0 where nothing is lost."""
+    reason: str
+    applied: bool = False
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.epilog = EXAMPLE
+    parser.add_argument("what", choices=("window", "pump"), help="what to tune")
+    parser.add_argument("link", metavar="LINK", help="a link that makes keys")
+    parser.add_argument("--apply", action="store_true", help="set the window at both ends")
+    parser.add_argument("--block-s", type=float, default=30.0, help="length of a block in s")
+    parser.add_argument(
+        "--url", default="http://127.0.0.1:8470", help="a node's API (default: %(default)s)"
+    )
+    parser.add_argument("--token", default="", help="an API token, where the node has users")
+    parser.add_argument("--json", metavar="FILE", help="write the advice as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask the node, compute, tell, and set the window where told to."""
+    from qnx_hw.api.client import NodeClient
+
+    if arguments.apply and arguments.what != "window":
+        raise ConfigError("only a window can be applied; no instrument here sets the pump")
+    client = NodeClient(arguments.url, token=arguments.token)
+    links = {link.name: link for link in client.state().links}
+    if arguments.link not in links:
+        known = ", ".join(links) or "none"
+        raise ConfigError(f"the node has no link '{arguments.link}'; it has {known}")
+    advise = _window if arguments.what == "window" else _pump
+    advice = advise(links[arguments.link], arguments.block_s)
+    if arguments.apply and advice.best != advice.now:
+        before = links[arguments.link].window_ps
+        client.set_window(arguments.link, round(advice.best), expected_ps=before)
+        advice = msgspec.structs.replace(advice, applied=True)
+    print(
+        f"{advice.link}: {advice.what} {advice.now:g} {advice.unit}, best {advice.best:g} "
+        f"{advice.unit}, {advice.gain:.1%} of the key is lost: {advice.reason}"
+        + ("; set at both ends" if advice.applied else "")
+    )
+    if arguments.json is not None:
+        try:
+            Path(arguments.json).write_bytes(msgspec.json.encode(advice) + b"\n")
+        except OSError as error:
+            raise ConfigError(f"cannot write {arguments.json}: {error.strerror}") from error
+    return 0
+
+
+def _window(link: LinkView, block_s: float) -> Advice:
+    from qnx_hw.control.window import WindowPolicy, WindowSeen
+    from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
+
+    coincidences, accidentals, qber = _numbers(link)
+    fwhm_ps = link.histogram.fwhm_ps if link.histogram is not None else None
+    if fwhm_ps is None:
+        raise QnxError(f"'{link.name}' shows no peak of delays here; ask Alice's node")
+    now = float(link.window_ps)
+    seen = WindowSeen((now,), fwhm_ps, coincidences, accidentals, qber, block_s)
+    policy = WindowPolicy(LEAST_WINDOW_PS, MOST_WINDOW_PS, secret_rate_bps)
+    decision = policy.observe(seen)
+    best = decision.move_to[0] if decision.move_to is not None else now
+    return Advice(
+        link=link.name, what="window", now=now, best=best, unit="ps",
+        gain=decision.excess or 0.0, reason=decision.reason,
+    )  # fmt: skip
+
+
+def _pump(link: LinkView, block_s: float) -> Advice:
+    from qnx_hw.control.source import PowerSeen, SourcePower
+    from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
+
+    coincidences, accidentals, qber = _numbers(link)
+    singles = [
+        sum(each.rate_cps for each in link.rates if each.station == station)
+        for station in ("alice", "bob")
+    ]
+    if not all(singles):
+        raise QnxError(f"'{link.name}' shows no singles of both ends; ask a node that hosts both")
+    # The window that the accidentals speak of: bases that differ are counted too.
+    window_s = accidentals / (singles[0] * singles[1])
+    policy = SourcePower(LEAST_PUMP, MOST_PUMP, secret_rate_bps)
+    seen = PowerSeen(
+        (1.0,), singles[0], singles[1], coincidences, accidentals, qber, window_s, block_s
+    )
+    decision = policy.observe(seen)
+    return Advice(
+        link=link.name, what="pump", now=1.0, best=decision.move_to[0] if decision.move_to else 1.0,
+        unit="of now", gain=decision.excess or 0.0, reason=decision.reason,
+    )  # fmt: skip
+
+
+def _numbers(link: LinkView) -> tuple[float, float, float]:
+    found = (link.coincidence_rate_cps, link.accidental_rate_cps, link.qber.value)
+    if found[0] is None or found[1] is None or found[2] is None:
+        raise QnxError(f"'{link.name}' shows no coincidences and errors yet; let it make a block")
+    return found[0], found[1], found[2]

@@ -1,0 +1,93 @@
+"""`qnx align` and `qnx tune` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from actuators import actuator
+
+from qnx_hw.api.schema import BlockStage, Histogram, LinkPhase, LinkView
+from qnx_hw.api.value import Estimate
+from qnx_hw.cli import main
+from qnx_hw.commands.tune import _window
+from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.polarization import make
+from qnx_hw.control.polarization.rehearsal import Rehearsal
+from qnx_hw.errors import QnxError
+
+
+def test_a_rehearsal_aligns_a_fibre(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "steps.json"
+
+    assert main(["align", "rehearse", "--coincidences", "5000", "--json", str(out)]) == 0
+
+    steps = json.loads(out.read_text())
+    assert len(steps) == 10
+    assert steps[-1]["true_excess"] < 0.01 < steps[0]["true_excess"]
+    assert "tracking" in capsys.readouterr().out
+
+
+def test_a_log_is_replayed_to_the_same_moves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = actuator("paddles")
+    fibre, policy = Rehearsal(made, np.random.default_rng(1)), make("model", made, target=0.0)
+    log = DecisionLog(tmp_path, lambda: 0.0)
+    for _ in range(3):
+        seen = fibre.measure(5000)
+        decision = policy.observe(seen)
+        log.add("model", seen, decision, None, "")
+        if decision.move_to is not None:
+            fibre.move(decision.move_to)
+    log.close()
+
+    assert main(["align", "replay", str(tmp_path)]) == 0
+    assert "another move" not in capsys.readouterr().out
+    assert main(["align", "replay", str(tmp_path), "--algorithm", "line"]) == 0
+    assert "another move" in capsys.readouterr().out
+
+
+def test_wrong_wishes_are_refused_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["align", "rehearse", "--algorithm", "magic"]) == 1
+    assert "no alignment algorithm 'magic'" in capsys.readouterr().err
+    assert main(["align", "replay", str(tmp_path)]) == 1
+    assert "there are no decisions" in capsys.readouterr().err
+    assert main(["tune", "pump", "alice-bob", "--apply"]) == 1
+    assert "only a window can be applied" in capsys.readouterr().err
+
+
+def _link(**changes: object) -> LinkView:
+    fields: dict[str, object] = {
+        "name": "alice-bob",
+        "alice": "alice",
+        "bob": "bob",
+        "protocol": "bbm92",
+        "phase": LinkPhase.GENERATING,
+        "stage": BlockStage.COLLECTING,
+        "window_ps": 10_000,
+        "qber_limit": 0.08,
+        "coincidence_rate_cps": 30_000.0,
+        "accidental_rate_cps": 3_000.0,
+        "qber": Estimate(value=0.065),
+        "histogram": Histogram(start_ps=0, bin_ps=1, counts=(), fwhm_ps=500.0),
+    }
+    return LinkView(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_window_that_is_far_too_wide_is_narrowed() -> None:
+    advice = _window(_link(), 30.0)
+
+    assert 500 < advice.best < 2000
+    assert advice.gain > 0.1
+
+
+def test_a_link_without_numbers_cannot_be_tuned() -> None:
+    with pytest.raises(QnxError, match="let it make a block"):
+        _window(_link(accidental_rate_cps=None), 30.0)
+    with pytest.raises(QnxError, match="ask Alice's node"):
+        _window(_link(histogram=None), 30.0)
