@@ -96,6 +96,8 @@ class StationSection(Section, frozen=True, kw_only=True):
     channels: ChannelMap = ChannelMap(H=1, V=2, D=3, A=4)
     detectors: Name | None = None
     polarization: Name | None = None
+    relatch: bool = False
+    """Take the bias of a silent detector away and give it back; detector N is on tagger input N."""
 
 
 class SecuritySection(Section, frozen=True, kw_only=True):

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from qnx_hw.api.loops import LoopState, LoopView
+from qnx_hw.api.loops import LoopState
 from qnx_hw.api.schema import Level
 from qnx_hw.config.alignment import AlignmentSection
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Loop, Title
-from qnx_hw.errors import InstrumentError, QnxError, Unsupported
+from qnx_hw.errors import InstrumentError, QnxError
 from qnx_hw.instruments.families import Instrument, PolarizationController
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.station import Judged
 from qnx_hw.node.tellers import Teller
-from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
 
 if TYPE_CHECKING:
@@ -50,23 +50,20 @@ class Alignment:
     def __init__(
         self, title: Title, role: Role, section: AlignmentSection, folder: Path, tell: Teller
     ) -> None:
-        self._title = title
+        self.seat = LoopSeat(
+            title,
+            algorithm=section.algorithm,
+            target=section.target,
+            is_held=section.starts_held,
+        )
         self._role = role
         self._section = section
         self._folder = folder
         self._tell = tell
-        self._loop: Loop[Measurement] | None = None
-        self._is_held = section.starts_held
         self._newest: Judged | None = None
         self._bell = asyncio.Event()
-        self._worker = Worker(f"align {title.link}")
         self._rested_s = time.monotonic()
         self._told: LoopState | None = None
-
-    @property
-    def name(self) -> str:
-        """The loop's name."""
-        return self._title.name
 
     def judged(self, judged: Judged) -> None:
         """Take what a block disclosed; returns at once."""
@@ -76,63 +73,20 @@ class Alignment:
     async def run(self, mounted: Mounted) -> None:
         """Keep the link aligned by a controller until cancelled."""
         try:
-            self._loop = await self._worker.call(self._open, mounted)
+            loop = await self.seat.worker.call(self._open, mounted)
         except QnxError as error:
-            self._tell(Level.ALARM, self.name, str(error))
+            self._tell(Level.ALARM, self.seat.name, str(error))
             return
-        if self._is_held:
-            self._loop.hold()
+        self.seat.loop = loop
+        if self._section.starts_held:
+            loop.hold()
         try:
             while True:
                 await self._bell.wait()
                 self._bell.clear()
-                await self._look(self._loop)
+                await self._look(loop)
         finally:
-            # The worker ends what it is doing and then this; nobody waits for it here.
-            self._worker.post(self._loop.close)
-            self._worker.close()
-
-    def view(self) -> LoopView:
-        """Return how the loop is."""
-        if self._loop is not None:
-            return self._loop.view
-        return LoopView(
-            name=self.name,
-            node=self._title.node,
-            link=self._title.link,
-            kind=self._title.kind,
-            instrument=self._title.instrument,
-            unit=self._title.unit,
-            state=LoopState.HOLDING if self._is_held else LoopState.IDLE,
-            algorithm=self._section.algorithm,
-            target=self._section.target,
-        )
-
-    async def hold(self) -> LoopView:
-        """Leave the controller alone after the move that is under way."""
-        await self._worker.call(self._opened.hold)
-        return self.view()
-
-    async def resume(self) -> LoopView:
-        """Go on."""
-        await self._worker.call(self._opened.resume)
-        return self.view()
-
-    async def relock(self) -> LoopView:
-        """Search anew."""
-        await self._worker.call(self._opened.relock)
-        return self.view()
-
-    async def choose(self, algorithm: str | None, target: float | None) -> LoopView:
-        """Change algorithm or target."""
-        await self._worker.call(self._opened.choose, algorithm=algorithm, target=target)
-        return self.view()
-
-    @property
-    def _opened(self) -> Loop[Measurement]:
-        if self._loop is None:
-            raise Unsupported(f"loop '{self.name}' waits for its instrument to connect")
-        return self._loop
+            self.seat.leave()
 
     async def _look(self, loop: Loop[Measurement]) -> None:
         judged, self._newest = self._newest, None
@@ -140,12 +94,12 @@ class Alignment:
             return
         if np.shape(judged.metrics.matrix) != (4, 4):
             return
-        moved = await self._worker.call(loop.observe, lambda values: self._see(judged, values))
+        moved = await self.seat.worker.call(loop.observe, lambda values: self._see(judged, values))
         if moved:
             self._rested_s = time.monotonic()
         view = loop.view
         if view.state is not self._told and view.state in STATES_TOLD:
-            self._tell(STATES_TOLD[view.state], self.name, f"{view.state}: {view.message}")
+            self._tell(STATES_TOLD[view.state], self.seat.name, f"{view.state}: {view.message}")
             self._told = view.state
 
     def _see(self, judged: Judged, values: tuple[float, ...]) -> Measurement:
@@ -179,7 +133,7 @@ class Alignment:
         )
         first = self._section.algorithm
         return Loop(
-            self._title,
+            self.seat.title,
             actuation,
             lambda algorithm, target: make(algorithm, actuator, target=target),
             algorithms=(first, *(each for each in ALGORITHMS if each != first)),

@@ -31,7 +31,6 @@ from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError, Conflict, QnxError
 from qnx_hw.node.access import Access
-from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.api import (
     Api,
     Commands,
@@ -47,6 +46,7 @@ from qnx_hw.node.console import console_folder
 from qnx_hw.node.exposure import exposure
 from qnx_hw.node.guard import is_loopback
 from qnx_hw.node.history import KINDS_KEPT, History
+from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.node import MakeInstruments, Node
 from qnx_hw.node.recorder import Description, Recorder, versions
@@ -134,21 +134,21 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
 
     async def hold_loop(self, name: str) -> LoopView:
         """Have a loop leave its actuator alone."""
-        return self._show_loop(await self._alignment(name).hold())
+        return self._show_loop(await self._loop(name).hold())
 
     async def resume_loop(self, name: str) -> LoopView:
         """Have a held loop go on."""
-        return self._show_loop(await self._alignment(name).resume())
+        return self._show_loop(await self._loop(name).resume())
 
     async def relock_loop(self, name: str) -> LoopView:
         """Have a loop search anew from where it stands."""
-        return self._show_loop(await self._alignment(name).relock())
+        return self._show_loop(await self._loop(name).relock())
 
     async def set_loop(
         self, name: str, *, algorithm: str | None = None, target: float | None = None
     ) -> LoopView:
         """Change what is given; all of it, or nothing."""
-        return self._show_loop(await self._alignment(name).choose(algorithm, target))
+        return self._show_loop(await self._loop(name).choose(algorithm, target))
 
     @property
     def recordings_folder(self) -> Path:
@@ -248,8 +248,8 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             if node.site is not None:
                 for shown in node.site.views():
                     self.hub.set(shown)
-            for alignment in node.alignments:
-                self.hub.set(alignment.view())
+            for seat in node.loops:
+                self.hub.set(seat.view())
         for name in self._network.nodes:
             if name not in self.nodes:
                 self.hub.set(self._elsewhere(name))
@@ -259,11 +259,11 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             if (view := self._link(name)) is not None:
                 self.hub.set(view)
 
-    def _alignment(self, name: str) -> Alignment:
+    def _loop(self, name: str) -> LoopSeat:
         for node in self.nodes.values():
-            for alignment in node.alignments:
-                if alignment.name == name:
-                    return alignment
+            for seat in node.loops:
+                if seat.name == name:
+                    return seat
         raise KeyError(name)
 
     def _show_loop(self, view: LoopView) -> LoopView:

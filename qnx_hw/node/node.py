@@ -24,8 +24,10 @@ from qnx_hw.node.ends import ends_of, key_ends
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
+from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.pools import Pools
+from qnx_hw.node.relatch import Relatch
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
@@ -91,7 +93,12 @@ class Node:
         self.site: Site | None = None
         """The node's edge; None where it carries no user traffic."""
         self._bank = instruments(network, name, self.feeds, tell)
-        self.alignments = self._make_alignments(network, tell)
+        self._alignments = self._make_alignments(network, tell)
+        self._relatching = self._make_relatching(network, tell)
+        self.loops: list[LoopSeat] = [
+            *(each.seat for each in self._alignments),
+            *(each.seat for each in self._relatching),
+        ]
 
     @classmethod
     @asynccontextmanager
@@ -131,7 +138,7 @@ class Node:
                     tasks.create_task(node.pools.run()),
                     *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
-                    *node._start_alignments(tasks),
+                    *node._start_loops(tasks),
                 ]
                 try:
                     yield node
@@ -186,13 +193,26 @@ class Node:
             made.append(alignment)
         return made
 
-    def _start_alignments(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+    def _make_relatching(self, network: NetworkFile, tell: Teller) -> list[Relatch]:
+        made = []
+        for link, role in ends_of(network, self.name):
+            section = getattr(network.links[link], role.value)
+            if not section.relatch or section.detectors is None:
+                continue
+            title = Title(f"{link} {role} bias", self.name, link, "bias", section.detectors)
+            folder = network.folder_of(self.name) / "loops" / f"{link}-{role}-bias"
+            feed = self.feeds[section.tagger]
+            made.append(Relatch(title, section.channels.inputs, feed.rates_cps, folder, tell))
+        return made
+
+    def _start_loops(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run the loops whose instruments are here; a recording's cannot be moved."""
         started = []
-        for alignment in self.alignments:
+        every: list[Alignment | Relatch] = [*self._alignments, *self._relatching]
+        for each in every:
             with suppress(Unsupported):
-                mounted = self._bank.mounted(alignment.view().instrument)
-                started.append(tasks.create_task(alignment.run(mounted)))
+                mounted = self._bank.mounted(each.seat.title.instrument)
+                started.append(tasks.create_task(each.run(mounted)))
         return started
 
     def origin(self, instrument: str) -> Origin:

@@ -45,7 +45,7 @@ class RotatingPlate(Element):
     """A wave plate, or a fibre paddle, at a set angle in degrees."""
 
     retardance_rad: float
-    sigmas: tuple[float, float] = (np.deg2rad(5.0), np.deg2rad(2.0))
+    sigmas: tuple[float, float] = (np.deg2rad(2.5), np.deg2rad(1.0))
 
     def vectors(self, values: Real, errors: Real) -> Real:
         """Return rotation vectors; the zero's error is the doubled angle."""
@@ -65,7 +65,7 @@ class DrivenRetarder(Element):
     angle_deg: float
     curve: tuple[tuple[float, float], ...]
     """Voltage and retardance in rad, rising in voltage; straight lines between."""
-    sigmas: tuple[float, float] = (0.03, 0.1)
+    sigmas: tuple[float, float] = (0.02, 0.05)
 
     def vectors(self, values: Real, errors: Real) -> Real:
         """Return rotation vectors."""

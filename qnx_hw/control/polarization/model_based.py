@@ -34,7 +34,7 @@ LONGEST_MEMORY = 8
 MISFIT = 12.0
 """Deviance for each setting, 4 on average, beyond which the oldest settings are wrong."""
 HORIZON_SHARE = 0.3
-SEARCH_HORIZON, LONGEST_HORIZON = 4.0, 30.0
+SEARCH_HORIZON, LONGEST_HORIZON = 4.0, 12.0
 """What an excursion tells is of use until the drift has made it old; in settings at most."""
 LOCKED_EXCESS = 0.005
 SURE = 0.95
@@ -48,7 +48,7 @@ CALM = 4.2
 DRIFT_MEMORY = 0.97
 FASTEST_DRIFT_RAD = 0.3
 SLOWEST_DRIFT_RAD = 2e-4
-LARGEST_DITHER_RAD = 0.25
+LARGEST_DITHER_RAD = 0.12
 MIN_COINCIDENCES = 20.0
 
 
