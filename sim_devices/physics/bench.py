@@ -73,8 +73,8 @@ class Bench:
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The names of the links that join two stations of the bench."""
-        return tuple(self._laboratory.links)
+        """The names of the links that join two stations, or a transmitter and a station."""
+        return (*self._laboratory.links, *self._laboratory.pulsed)
 
     @property
     def now_s(self) -> float:

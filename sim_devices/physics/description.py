@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -98,6 +98,18 @@ class LinkEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class PulsedLink:
+    """A link from a transmitter to a station, and what is sent."""
+
+    bob: str
+    pulse_rate_hz: float
+    intensities: tuple[float, ...]
+    shares: tuple[float, ...]
+    z_probability: float
+    gate_ps: float
+
+
+@dataclass(frozen=True, slots=True)
 class Laboratory:
     """Everything that is said about the bench."""
 
@@ -107,6 +119,7 @@ class Laboratory:
     links: dict[str, LinkEnds]
     eavesdropper: Eavesdropper | None = None
     transmitters: tuple[TransmitterSetup, ...] = ()
+    pulsed: dict[str, PulsedLink] = field(default_factory=dict)
 
 
 def read(raw: Mapping[str, object]) -> Laboratory:
@@ -133,7 +146,8 @@ def read(raw: Mapping[str, object]) -> Laboratory:
         _known(eavesdropper.station, stations, "bench.eavesdropper.station")
     bench.finish()
     links = _links(raw, stations)
-    return Laboratory(seed, sources, stations, links, eavesdropper, transmitters)
+    pulsed = _pulsed(raw, stations, transmitters)
+    return Laboratory(seed, sources, stations, links, eavesdropper, transmitters, pulsed)
 
 
 def _known(name: str, stations: Mapping[str, object], place: str) -> None:
@@ -279,6 +293,30 @@ def _links(raw: Mapping[str, object], stations: Mapping[str, StationSetup]) -> d
         window_ps = table.number("coincidence_window_ps", 2000.0, 1.0, 1e9)
         slots = _resolution(nodes, alice), _resolution(nodes, bob)
         links[name] = LinkEnds(name, ends[0], ends[1], window_ps, slots)
+    return links
+
+
+def _pulsed(
+    raw: Mapping[str, object],
+    stations: Mapping[str, StationSetup],
+    transmitters: tuple[TransmitterSetup, ...],
+) -> dict[str, PulsedLink]:
+    """Return the links whose light comes from a transmitter of the bench."""
+    lit = {stations[each.arm].node: each.arm for each in transmitters}
+    tables = Table(Table(raw, "file").anything("links", {}), "links")
+    links = {}
+    for name in tables.names():
+        table = tables.table(name)
+        bob, pulses = table.table("bob").text("node", ""), table.table("pulses")
+        if bob in lit and pulses.names():
+            links[name] = PulsedLink(
+                lit[bob],
+                pulses.number("rate_hz", None, 1.0),
+                pulses.numbers("intensities", ()),
+                pulses.numbers("shares", ()),
+                pulses.number("z_probability", 0.9, 0.0, 1.0),
+                table.number("coincidence_window_ps", 2000.0, 1.0, 1e9),
+            )
     return links
 
 

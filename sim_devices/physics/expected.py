@@ -13,9 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from sim_devices.physics.description import Laboratory, LinkEnds, Source, StationSetup
+from sim_devices.physics.description import (
+    Laboratory,
+    LinkEnds,
+    PulsedLink,
+    Source,
+    StationSetup,
+)
 from sim_devices.physics.detection import FWHM_PER_SIGMA
 from sim_devices.physics.polarization import Real, analyser, click_probabilities, directions
+from sim_devices.physics.transmitter import STOKES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +30,13 @@ class Expected:
     """A link's rates (per second) and correlations with the fibres as identity, paddles at 0.
 
     A bit is wrong where Alice's and Bob's outcomes differ, as for Φ+. `chsh_s` is √2 (E_ZZ + E_XX),
-    or the S of its own settings where Bob has them.
+    or the S of its own settings where Bob has them; none where a transmitter sends pulses.
     """
 
     qber: float
     qber_z: float
     qber_x: float
-    chsh_s: float
+    chsh_s: float | None
     singles_alice_cps: tuple[float, ...]
     singles_bob_cps: tuple[float, ...]
     coincidences_cps: float
@@ -42,7 +49,9 @@ class Expected:
 
 
 def expect(laboratory: Laboratory, link: str) -> Expected:
-    """Return what a link shows; KeyError for one that does not join two stations of the bench."""
+    """Return what a link shows; KeyError for one that the bench knows nothing of."""
+    if link in laboratory.pulsed:
+        return _expect_pulsed(laboratory, laboratory.pulsed[link])
     ends = laboratory.links[link]
     alice, bob = laboratory.stations[ends.alice], laboratory.stations[ends.bob]
     pairs_hz = np.zeros((alice.n_detectors, bob.n_detectors))
@@ -60,6 +69,37 @@ def expect(laboratory: Laboratory, link: str) -> Expected:
     alone_a, alone_b = seen_a - true_hz.sum(axis=1), seen_b - true_hz.sum(axis=0)
     accidental_hz = np.outer(alone_a, alone_b) * ends.window_ps * 1e-12
     return _summary(true_hz * caught, accidental_hz, (seen_a, seen_b), caught)
+
+
+def _expect_pulsed(laboratory: Laboratory, link: PulsedLink) -> Expected:
+    """Return what pulses show: 1 − exp(−μη − dark) of each detector, lowered by its dead time."""
+    bob = laboratory.stations[link.bob]
+    effects, z = _effects(bob)[:-1], link.z_probability
+    seen = np.clip(STOKES @ effects.T, 0.0, None)
+    means = seen[:, None, :] * np.array(link.intensities)[None, :, None]
+    darks = _noise(bob) * link.gate_ps * 1e-12
+    states = np.array([z / 2, z / 2, (1 - z) / 2, (1 - z) / 2])
+    weights = states[:, None] * np.array(link.shares)[None, :] * link.pulse_rate_hz
+    every = np.einsum("sk,skd->d", weights, 1.0 - np.exp(-means)) + _noise(bob)
+    live = _live(every, bob)
+    sigma = bob.response.jitter_ps / FWHM_PER_SIGMA
+    caught = window_fraction(link.gate_ps, sigma, (0.0, 0.0))
+    rates = np.einsum("sk,skd->sd", weights, 1.0 - np.exp(-means * caught - darks)) * live
+    wrong = [rates[0, 1] + rates[1, 0], rates[2, 3] + rates[3, 2]]
+    sifted = [rates[:2, :2].sum(), rates[2:, 2:4].sum()]
+    return Expected(
+        qber=_ratio(sum(wrong), sum(sifted)),
+        qber_z=_ratio(wrong[0], sifted[0]),
+        qber_x=_ratio(wrong[1], sifted[1]),
+        chsh_s=None,
+        singles_alice_cps=(),
+        singles_bob_cps=tuple((every * live).tolist()),
+        coincidences_cps=float(rates.sum()),
+        accidentals_cps=float((darks * live).sum() * link.pulse_rate_hz),
+        sifted_cps=float(sum(sifted)),
+        sifted_fraction=_ratio(sum(sifted), rates.sum()),
+        window_fraction=caught,
+    )
 
 
 def _summary(

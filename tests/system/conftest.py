@@ -29,6 +29,12 @@ def _e91_file(tmp_path: Path) -> Path:
     return _moved(tmp_path, "e91.toml", 15_000)
 
 
+@pytest.fixture(name="decoy_file")
+def _decoy_file(tmp_path: Path) -> Path:
+    """Return the example of decoy BB84 in the same way."""
+    return _moved(tmp_path, "decoy-bb84.toml", 400_000)
+
+
 def _moved(tmp_path: Path, name: str, block_bits: int) -> Path:
     table = tomllib.loads((EXAMPLES / name).read_text())
     taken = sorted(local_ports(table))

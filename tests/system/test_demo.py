@@ -57,6 +57,15 @@ def test_e91_is_demonstrated_like_the_first_example(start: Start, e91_file: Path
     assert made["qber"] == pytest.approx(made["qber_expected"], abs=0.01)
 
 
+def test_decoy_bb84_is_demonstrated_like_the_first_example(start: Start, decoy_file: Path) -> None:
+    made = demo(start, decoy_file, "--blocks", "1")
+
+    assert made["keys_equal"]
+    assert made["secret_bits"] > 1000
+    assert made["qber"] == pytest.approx(made["qber_expected"], abs=0.004)
+    assert made["chsh_s_expected"] is None
+
+
 def test_ctrl_c_ends_everything(start: Start, file: Path) -> None:
     process = start("demo", str(file), "--headless")
     assert process.stdout is not None
