@@ -77,6 +77,10 @@ class KeyExhausted(QnxError):
     """A pool holds fewer secret bits than were asked for."""
 
 
+class StoreFailed(QnxError, OSError):
+    """The disk below a key store failed; nothing of what was to be written is kept."""
+
+
 class KeyNotFound(QnxError, LookupError):
     """A key's name is unknown here: never issued, fetched before, or expired."""
 

@@ -63,16 +63,16 @@ class BlockKeys:
         """Open what `seal` sealed."""
         return self.of(execute, link, block).open_bytes(sealed, context)
 
-    def open_chunk(
-        self, execute: Execute, link: str, block: int, sealed: bytes, context: str
-    ) -> bytes:
-        """Open what will be opened again soon."""
-        mark = sealed[:12] + sealed[-16:] + context.encode()  # nonce and tag name a sealing
-        if mark not in self._opened:
-            if len(self._opened) >= MOST_OPENED:
-                self._opened.pop(next(iter(self._opened))).wipe()
-            self._opened[mark] = Secret(self.open(execute, link, block, sealed, context))
-        return self._opened[mark].reveal()
+    def opened(self, nonce: bytes) -> bytes | None:
+        """Return what was kept open; a nonce names a sealing, whatever became of its row."""
+        kept = self._opened.get(nonce)
+        return None if kept is None else kept.reveal()
+
+    def keep_open(self, nonce: bytes, octets: bytes) -> None:
+        """Keep what will be opened again soon, and wipe what was kept longest."""
+        if len(self._opened) >= MOST_OPENED:
+            self._opened.pop(next(iter(self._opened))).wipe()
+        self._opened[nonce] = Secret(octets)
 
     def shred(self, execute: Execute, link: str, blocks: Iterable[int]) -> None:
         """Destroy the keys of those blocks of which nothing is left."""

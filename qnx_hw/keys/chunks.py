@@ -12,6 +12,7 @@ from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.database import Execute
 from qnx_hw.keys.ledger import BLOCK_SHIFT, Run
+from qnx_hw.keys.vault import NONCE_BYTES
 from qnx_hw.secret import Secret
 
 END = (1 << 63) - 1
@@ -21,7 +22,7 @@ CREATE TABLE IF NOT EXISTS cursor(
     link TEXT, purpose TEXT, address INTEGER NOT NULL, PRIMARY KEY (link, purpose)) STRICT;
 CREATE TABLE IF NOT EXISTS chunk(
     link TEXT, purpose TEXT, start INTEGER, size INTEGER NOT NULL, block INTEGER NOT NULL,
-    sealed BLOB NOT NULL, PRIMARY KEY (link, purpose, start)) STRICT;
+    nonce BLOB NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (link, purpose, start)) STRICT;
 CREATE INDEX IF NOT EXISTS chunk_block ON chunk(link, block);
 CREATE TABLE IF NOT EXISTS spent(
     link TEXT, purpose TEXT, start INTEGER, size INTEGER NOT NULL,
@@ -58,9 +59,9 @@ class Chunks:
         here = (self._link, self._purpose, address)
         self._execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", *here)
         emptied = self._execute(
-            "DELETE FROM chunk WHERE link = ? AND purpose = ? AND start + size <= ?"
-            " RETURNING block",
-            *here,
+            "DELETE FROM chunk WHERE link = ? AND purpose = ? AND start < ?"  # by the index
+            " AND start + size <= ? RETURNING block",
+            *(*here, address),
         ).fetchall()
         if emptied:
             self._keys.shred(self._execute, self._link, (block for (block,) in emptied))
@@ -81,8 +82,8 @@ class Chunks:
         context = self._context(start, size)
         sealed = self._keys.seal(self._execute, self._link, block, secret, context)
         self._execute(
-            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?)",
-            *(self._link, self._purpose, start, size, block, sealed),
+            "INSERT INTO chunk VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *(self._link, self._purpose, start, size, block, sealed[:NONCE_BYTES], sealed),
         )
 
     def stock_bytes(self, end: int = END) -> int:
@@ -106,11 +107,11 @@ class Chunks:
         What is left of a chunk and too short for a key is given up. All or nothing.
         """
         found: list[tuple[Run, Secret]] = []
-        for start, size, block, sealed in self._from(cursor := self.cursor()):
+        for start, size, block, nonce in self._from(cursor := self.cursor()):
             address = max(start, cursor)
             fitting = min(count, (start + size - address) // n_bytes)
             if fitting > 0:
-                octets = self._open(start, size, block, sealed)[address - start :][
+                octets = self._open(start, size, block, nonce)[address - start :][
                     : fitting * n_bytes
                 ]
                 found.append((Run(address, fitting), Secret(octets)))
@@ -129,9 +130,9 @@ class Chunks:
     def take_whole(self, n_bytes: int) -> list[tuple[int, Secret]]:
         """Hand out the next `n_bytes`, in as many pieces as chunks they lie in. All or nothing."""
         found: list[tuple[int, Secret]] = []
-        for start, size, block, sealed in self._from(cursor := self.cursor()):
+        for start, size, block, nonce in self._from(cursor := self.cursor()):
             address = max(start, cursor)
-            octets = self._open(start, size, block, sealed)[address - start :][:n_bytes]
+            octets = self._open(start, size, block, nonce)[address - start :][:n_bytes]
             found.append((address, Secret(octets)))
             n_bytes -= len(octets)
             if n_bytes == 0:
@@ -141,7 +142,7 @@ class Chunks:
 
     def take_at(self, address: int, n_bytes: int, *, skip_limit_bytes: int | None = None) -> Secret:
         """Hand out the bytes at `address`, which lie in one chunk; all before is given up."""
-        if not 0 <= address <= END - n_bytes:  # may come from a forger
+        if n_bytes < 1 or not 0 <= address <= END - n_bytes:  # may come from a forger
             raise KeyExhausted(f"link {self._link}: there is no address {address}")
         if address < self.cursor():
             raise Conflict(f"link {self._link}: these bytes for {self._purpose} were used before")
@@ -149,7 +150,7 @@ class Chunks:
         if skip_limit_bytes is not None and skipped > skip_limit_bytes:
             raise Conflict(f"link {self._link}: the peer skips {skipped} bytes for {self._purpose}")
         row = self._execute(
-            "SELECT start, size, block, sealed FROM chunk WHERE link = ? AND purpose = ?"
+            "SELECT start, size, block, nonce FROM chunk WHERE link = ? AND purpose = ?"
             " AND start <= ? AND start + size >= ?",
             *(self._link, self._purpose, address, address + n_bytes),
         ).fetchone()
@@ -175,11 +176,8 @@ class Chunks:
         Bytes more than `window_bytes` behind the newest are given up.
         """
         cursor = self.cursor()
-        if (
-            not 0 <= address <= END - n_bytes
-            or address < cursor
-            or self._is_spent(address, n_bytes)
-        ):
+        is_there = n_bytes > 0 and cursor <= address <= END - n_bytes
+        if not is_there or self._is_spent(address, n_bytes):
             raise Conflict(f"link {self._link}: these bytes for {self._purpose} were used before")
         octets = self._read(address, n_bytes)
         self._execute(
@@ -191,23 +189,23 @@ class Chunks:
     def all(self) -> Iterator[tuple[int, Secret]]:
         """Yield what is left, chunk by chunk, without taking it."""
         cursor = self.cursor()
-        for start, size, block, sealed in self._from(cursor):
+        for start, size, block, nonce in self._from(cursor):
             if start >= cursor:
-                yield start, Secret(self._open(start, size, block, sealed))
+                yield start, Secret(self._open(start, size, block, nonce))
 
     def _from(self, address: int) -> Iterator[tuple[int, int, int, bytes]]:
         return self._execute(
-            "SELECT start, size, block, sealed FROM chunk WHERE link = ? AND purpose = ?"
+            "SELECT start, size, block, nonce FROM chunk WHERE link = ? AND purpose = ?"
             " AND start + size > ? ORDER BY start",
             *(self._link, self._purpose, address),
         )
 
     def _read(self, address: int, n_bytes: int) -> bytes:
         pieces, at = [], address
-        for start, size, block, sealed in self._from(address):
+        for start, size, block, nonce in self._from(address):
             if start > at or at == address + n_bytes:
                 break
-            piece = self._open(start, size, block, sealed)[at - start :][: address + n_bytes - at]
+            piece = self._open(start, size, block, nonce)[at - start :][: address + n_bytes - at]
             pieces.append(piece)
             at += len(piece)
         if at < address + n_bytes:
@@ -238,9 +236,17 @@ class Chunks:
             cursor = max(cursor, start + size)
         self.move(cursor)
 
-    def _open(self, start: int, size: int, block: int, sealed: bytes) -> bytes:
+    def _open(self, start: int, size: int, block: int, nonce: bytes) -> bytes:
+        if (octets := self._keys.opened(nonce)) is not None:
+            return octets
+        (sealed,) = self._execute(
+            "SELECT sealed FROM chunk WHERE link = ? AND purpose = ? AND start = ?",
+            *(self._link, self._purpose, start),
+        ).fetchone()
         context = self._context(start, size)
-        return self._keys.open_chunk(self._execute, self._link, block, sealed, context)
+        octets = self._keys.open(self._execute, self._link, block, sealed, context)
+        self._keys.keep_open(nonce, octets)
+        return octets
 
     def _context(self, start: int, size: int) -> str:
         return f"{self._link} {self._purpose} {start}+{size}"

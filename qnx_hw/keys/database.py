@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import ConfigError, Conflict, StoreFailed
 
-VERSION = 4
+VERSION = 5
 """Of the tables."""
 MOST_TOGETHER = 256
 """Writes that share a commit at most, so that the first of them does not wait for long."""
@@ -117,8 +117,9 @@ class Database:
                 for write in batch:
                     write.run(execute)
         except sqlite3.Error as error:  # the disk: nothing of the batch is kept
+            failure = StoreFailed(f"the key store could not write: {error}")
             for write in batch:
-                write.fail(error)
+                write.fail(failure)
         loops = {write.loop for write in batch}
         for loop in loops:
             settled = [write.settle for write in batch if write.loop is loop]
@@ -146,6 +147,9 @@ class _Write:
         execute("SAVEPOINT one")
         try:
             self._result = self._work(execute)
+        except sqlite3.IntegrityError:
+            execute("ROLLBACK TO one")
+            self._error = Conflict("the key store holds an entry of this name already")
         except sqlite3.Error:
             raise
         except BaseException as error:  # handed over to who waits, never swallowed
@@ -162,7 +166,11 @@ class _Write:
         if self._future.cancelled():
             return
         if self._error is not None:
-            self._future.set_exception(self._error)
+            # A future refuses StopIteration, and who waits would wait for ever.
+            wrapped = RuntimeError("a write ended early")
+            wrapped.__cause__ = self._error
+            is_stop = isinstance(self._error, StopIteration)
+            self._future.set_exception(wrapped if is_stop else self._error)
         else:
             self._future.set_result(self._result)
 

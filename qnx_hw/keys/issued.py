@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -36,6 +34,7 @@ from qnx_hw.keys.ledger import (
     Stock,
     Wish,
 )
+from qnx_hw.keys.storage import Storage
 from qnx_hw.secret import Secret
 
 PAD_WINDOW_BYTES = 16 << 20
@@ -50,47 +49,10 @@ CREATE TABLE IF NOT EXISTS issued(
 CREATE INDEX IF NOT EXISTS issued_block ON issued(link, block);
 CREATE TABLE IF NOT EXISTS usage(
     master TEXT, day INTEGER, bits INTEGER NOT NULL, PRIMARY KEY (master, day)) STRICT;
-CREATE INDEX IF NOT EXISTS issued_expiry ON issued(expires_s);
 """
 
 
-class KeyStorage(Protocol):
-    """What a key manager needs of a store; every change is durable before it returns."""
-
-    @abstractmethod
-    async def reserve(self, link: str, purpose: Purpose, wish: Wish) -> Allotment:
-        """Cut new keys from this node's own direction of a link."""
-
-    @abstractmethod
-    async def accept(self, link: str, purpose: Purpose, order: Order) -> None:
-        """Cut the keys that the peer reserved from its direction, and keep them for holders."""
-
-    @abstractmethod
-    async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
-        """Hand out keys to one of their holders, all or none, once."""
-
-    @abstractmethod
-    async def expire(self) -> int:
-        """Delete the keys that nobody fetched in time; how many."""
-
-    @abstractmethod
-    async def stats(self, link: str) -> Stock:
-        """Return how much a link holds."""
-
-    @abstractmethod
-    async def marks(self, link: str) -> dict[str, int]:
-        """Return how far each ledger of a link was used, for the peer to remember."""
-
-    @abstractmethod
-    async def meet(self, link: str, own: Sequence[str], theirs: Mapping[str, int]) -> bool:
-        """Go beyond all the peer remembers; whether this store had forgotten some of it.
-
-        `own` names the ledgers that move here first: where the peer is ahead in one of them, this
-        store is an old copy, and the keys that wait in it may have been fetched before.
-        """
-
-
-class IssuedKeys(KeyStorage):
+class IssuedKeys(Storage):
     """The named keys of one node's store."""
 
     def __init__(
@@ -138,8 +100,6 @@ class IssuedKeys(KeyStorage):
     async def void(
         self, link: str, master: str, key_ids: Sequence[uuid.UUID]
     ) -> frozenset[uuid.UUID]:
-        """Delete keys that wait here; which were there."""
-
         def work(execute: Execute) -> frozenset[uuid.UUID]:
             statement = "DELETE FROM issued WHERE key_id = ? AND link = ? AND master = ?"
             return frozenset(
@@ -187,11 +147,6 @@ class IssuedKeys(KeyStorage):
     async def set_aside(
         self, link: str, source: Purpose, pads: Purpose, n_bytes: int
     ) -> tuple[int, tuple[Run, ...]]:
-        """Move the next bytes of this node's keys to its pads; return to which offset, and which.
-
-        The pads' offsets only grow, also over what the peer never confirmed.
-        """
-
         def work(execute: Execute) -> tuple[int, tuple[Run, ...]]:
             keys, stream = self._ledger(execute, link, source), self._ledger(execute, link, pads)
             first = at = stream.end()
@@ -207,8 +162,6 @@ class IssuedKeys(KeyStorage):
     async def accept_pads(
         self, link: str, source: Purpose, offset: int, runs: Sequence[Run]
     ) -> None:
-        """Move the bytes that the peer set aside from its keys to its pads."""
-
         def work(execute: Execute) -> None:
             keys = self._ledger(execute, link, source)
             stream = self._ledger(execute, link, PADS[KEYS.index(source)])
@@ -223,19 +176,16 @@ class IssuedKeys(KeyStorage):
         await self._database.write(work)
 
     async def remember_fetched(self, link: str, side: int, count: int) -> None:
-        """Remember how many keys were fetched at the other end."""
         await self._database.write(
             lambda execute: self._ledger(execute, link, TAKEN[side]).advance(count)
         )
 
     async def take_pad(self, link: str, pads: Purpose, n_bytes: int) -> tuple[int, Secret]:
-        """Hand out the next bytes of this node's pads."""
         return await self._database.write(
             lambda execute: self._ledger(execute, link, pads).take_stream(n_bytes)
         )
 
     async def take_pad_at(self, link: str, pads: Purpose, offset: int, n_bytes: int) -> Secret:
-        """Hand out the bytes that the peer took at `offset`, once, in any order."""
         return await self._database.write(
             lambda execute: self._ledger(execute, link, pads).take_stream_at(
                 offset, n_bytes, PAD_WINDOW_BYTES
@@ -243,8 +193,6 @@ class IssuedKeys(KeyStorage):
         )
 
     async def burn_pads(self, link: str, pads: Purpose) -> None:
-        """Give up all pads of one direction that wait."""
-
         def work(execute: Execute) -> None:
             stream = self._ledger(execute, link, pads)
             stream.advance(stream.end())
@@ -253,7 +201,8 @@ class IssuedKeys(KeyStorage):
 
     def _accept(self, execute: Execute, link: str, purpose: Purpose, order: Order) -> None:
         n_bytes = order.n_bits // 8
-        if n_bytes < 1 or sum(run.count for run in order.runs) != len(order.key_ids):
+        counts = [run.count for run in order.runs]
+        if n_bytes < 1 or min(counts, default=0) < 1 or sum(counts) != len(order.key_ids):
             raise Conflict(f"link {link}: the peer's order does not add up")
         self._check_origin(execute, link, order.runs, order.may_be_simulated)
         ledger = self._ledger(execute, link, purpose)

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qnx_hw.errors import ChannelError, Conflict, KeyExhausted, KeyNotFound
-from qnx_hw.keys.issued import IssuedKeys
 from qnx_hw.keys.ledger import KEYS, PADS, TAGS, TAKEN, Allotment, NamedKey, Order, Stock, Wish
 from qnx_hw.keys.messages import (
     MOST_KEYS,
@@ -34,6 +33,7 @@ from qnx_hw.keys.messages import (
     Reserve,
     SetAside,
 )
+from qnx_hw.keys.storage import Storage
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Kme:
     def __init__(
         self,
         node: str,
-        storage: IssuedKeys,
+        storage: Storage,
         ends: Mapping[str, LinkEnd],
         now: Callable[[], float] = time.time,
     ) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
+
+import msgspec
 
 from qnx_hw.secret import Secret
 
@@ -29,6 +32,10 @@ class Purpose(StrEnum):
     own, addressed by offset."""
     PAD_FROM_BOB = "pad-from-bob"
 
+
+Place = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+"""An address or offset as a peer may name it; checked where its message is read."""
+Count = Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
 
 KEYS = (Purpose.KEY_FROM_ALICE, Purpose.KEY_FROM_BOB)
 TAGS = (Purpose.TAG_FROM_ALICE, Purpose.TAG_FROM_BOB)
@@ -87,8 +94,8 @@ class Memory:
 class Run:
     """Keys of one size that lie side by side in a ledger; of one byte where no size is said."""
 
-    address: int
-    count: int
+    address: Place
+    count: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +141,7 @@ class Order:
 
     key_ids: tuple[UUID, ...]
     runs: tuple[Run, ...]
-    n_bits: int
+    n_bits: Count
     master: str
     holders: tuple[str, ...]
     expires_s: float

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from qnx_hw.errors import ChannelError
-from qnx_hw.keys.ledger import Order, Run
+from qnx_hw.keys.ledger import Order, Place, Run
 
 MOST_REQUESTS = 64
 """Requests in one message; each reserves at most `MOST_KEYS`."""
@@ -20,7 +20,7 @@ class Meet(msgspec.Struct, frozen=True, tag=True):
     """How far the sender has seen each ledger of a link used; asked first on each connection."""
 
     link: str
-    marks: dict[str, int]
+    marks: dict[str, Place]
 
 
 class Reserve(msgspec.Struct, frozen=True, tag=True):
@@ -34,7 +34,7 @@ class SetAside(msgspec.Struct, frozen=True, tag=True):
     """Bytes that the sender moved from its keys to its pads, where they begin at `offset`."""
 
     link: str
-    offset: int
+    offset: Place
     runs: tuple[Run, ...]
 
 
@@ -42,7 +42,7 @@ class Fetched(msgspec.Struct, frozen=True, tag=True):
     """How many keys of a link were fetched at the sender, for the receiver to remember."""
 
     link: str
-    count: int
+    count: Place
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

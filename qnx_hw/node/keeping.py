@@ -14,6 +14,7 @@ import msgspec
 from qnx_hw.config import LinkSection, SecuritySection, StationSection
 from qnx_hw.errors import AuthenticationError, ConfigError, KeyExhausted
 from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance, Purpose
+from qnx_hw.keys.ledger import Place
 from qnx_hw.keys.split import split
 from qnx_hw.node.pads import LEDGERS, LedgerPads
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
@@ -88,7 +89,7 @@ class Keeper:
             raise AuthenticationError(
                 f"link '{self._name}': who connected does not hold the link's initial secret"
             )
-        marks = msgspec.json.decode(text, type=dict[Purpose, int])
+        marks = msgspec.json.decode(text, type=dict[Purpose, Place])
         return self._store.meet(self._name, LEDGERS[self._role], marks)
 
     def open_session(self) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from key_pairs import LINK, joined
 from qnx_hw.errors import ChannelError, Conflict, KeyExhausted, KeyNotFound, NotEntitled
 from qnx_hw.keys import KEYS, PADS, KeyStore
 from qnx_hw.keys.kme import consumer_at
-from qnx_hw.keys.ledger import Wish
+from qnx_hw.keys.ledger import Order, Run, Wish, address_of
+from qnx_hw.keys.messages import Done, Refused, Reserve, decode_requests
 
 
 def test_both_ends_get_the_same_keys_by_name_once(tmp_path: Path) -> None:
@@ -229,3 +231,51 @@ def test_keys_nobody_fetched_expire(tmp_path: Path) -> None:
             assert await pair.stores["bob"].issued.expire() == 1
 
     asyncio.run(scenario())
+
+
+def test_an_order_that_comes_again_or_does_not_add_up_changes_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with joined(tmp_path) as pair:
+            bits = await pair.bob.stock("alice")
+            run = Run(address_of(2), 2)
+            names = (uuid.uuid4(), uuid.uuid4())
+            order = Order(names, (run,), 256, "sae-a", ("sae-b",), 1e12)
+            wrong = [
+                replace(order, key_ids=names[:1]),
+                replace(order, n_bits=0),
+                replace(order, runs=(Run(address_of(9), 2),)),
+                replace(order, runs=(Run(-1, 2),)),
+                replace(order, runs=(Run(address_of(2), 1 << 40),)),
+                replace(order, runs=(Run(address_of(2), 3), Run(address_of(2), -1))),
+                replace(order, key_ids=(names[0], names[0])),
+            ]
+            for each in wrong:
+                (reply,) = await pair.bob.answer("alice", [Reserve(LINK, each)])
+                assert isinstance(reply, Refused)
+            assert await pair.bob.stock("alice") == bits
+            good, again = await pair.bob.answer("alice", [Reserve(LINK, order)] * 2)
+            (other,) = await pair.bob.answer("alice", [Reserve("other", order)])
+
+            assert isinstance(good, Done)
+            assert isinstance(again, Refused)
+            assert isinstance(other, Refused)
+            assert len(await pair.bob.take("sae-b", "sae-a", [str(name) for name in names])) == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type":"Meet","link":"l","marks":{"key-from-alice":9223372036854775808}}',
+        '{"type":"Meet","link":"l","marks":{"key-from-alice":-1}}',
+        '{"type":"SetAside","link":"l","offset":-1,"runs":[]}',
+        '{"type":"SetAside","link":"l","offset":0,"runs":[{"address":0,"count":0}]}',
+        '{"type":"Fetched","link":"l","count":1e3}',
+        '{"type":"Unknown"}',
+        "{",
+    ],
+)
+def test_messages_out_of_range_are_not_read(message: str) -> None:
+    with pytest.raises(ChannelError):
+        decode_requests(f"[{message}]".encode())

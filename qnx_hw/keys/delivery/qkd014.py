@@ -18,6 +18,7 @@ from qnx_hw.errors import (
     KeyNotFound,
     NotEntitled,
     RequestRefused,
+    StoreFailed,
 )
 from qnx_hw.keys.delivery import values014 as values
 from qnx_hw.keys.delivery.http import Request, Response
@@ -68,7 +69,7 @@ class Delivery:
             return refuse(401, str(error))
         except KeyNotFound:
             return refuse(400, values.NOT_FOUND)
-        except (KeyExhausted, ChannelError) as error:
+        except (KeyExhausted, ChannelError, StoreFailed) as error:
             return refuse(503, str(error))
         return Response(200, body)
 

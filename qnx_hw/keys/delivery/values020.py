@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from qnx_hw.errors import RequestRefused
-from qnx_hw.keys.ledger import Order, Run
+from qnx_hw.keys.ledger import Count, Order, Run
 from qnx_hw.keys.messages import Reserve
 
 ORDERS = "E32473_qnx_orders"
@@ -35,7 +35,7 @@ class PartOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Where the next keys of a transfer lie; ours."""
 
     runs: tuple[Run, ...]
-    n_bits: int
+    n_bits: Count
     expires_s: float
     may_be_simulated: bool
 
