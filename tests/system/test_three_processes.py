@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from leaks import found
 
 from qnx_hw import config
 from qnx_hw.api.client import NodeClient
@@ -39,8 +43,11 @@ def finish(process: subprocess.Popen[str]) -> str:
     return printed
 
 
-def test_two_nodes_and_a_laboratory_make_the_same_key(start: Start, file: Path) -> None:
+def test_two_nodes_and_a_laboratory_make_the_same_key(
+    start: Start, file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main(["keys", "init", str(file)]) == 0
+    assert main(["pki", "init", str(file)]) == 0
     laboratory = start("sim", str(file))
     line_with(laboratory, "endpoints")
     nodes = [
@@ -53,12 +60,32 @@ def test_two_nodes_and_a_laboratory_make_the_same_key(start: Start, file: Path) 
     link = NodeClient(urls[0]).state().links[0]
     assert link.phase is LinkPhase.GENERATING
     assert link.secret_bits > 0
+    keys = fetch_a_key(file, tmp_path)
+    outputs = [httpx.get(url + path).content for url in urls for path in ("/", "/api/v1/state")]
     assert NodeClient(urls[1]).stop_link("alice-bob").name == "alice-bob"
     for node in nodes:
         printed = finish(node)
         assert "Traceback" not in printed
+        outputs.append(printed.encode())
 
     assert_same_key(file, at_least=1)
+    shown = capfd.readouterr()
+    assert found(keys, [*outputs, shown.out.encode(), shown.err.encode()]) == []
+
+
+def fetch_a_key(file: Path, folder: Path) -> list[bytes]:
+    """Get a key at one node and fetch it at the other, as applications do; return it."""
+    saes = ("sae-bob", "sae-alice")  # the first block is Bob's to allocate, the second Alice's
+    for master, slave in (saes, saes[::-1]):
+        given, fetched = folder / f"{master}.json", folder / f"{slave}.json"
+        get = ["keys", "get", str(file), "--as", master, "--with", slave, "--out", str(given)]
+        if main(get) == 0:
+            (entry,) = json.loads(given.read_text())["keys"]
+            dec = ["keys", "dec", str(file), "--as", slave, "--with", master]
+            assert main([*dec, entry["key_ID"], "--out", str(fetched)]) == 0
+            assert given.read_text() == fetched.read_text()
+            return [base64.b64decode(entry["key"])]
+    pytest.fail("neither node has a key to give")
 
 
 def assert_same_key(file: Path, *, at_least: int) -> None:
