@@ -123,7 +123,7 @@ def _from_record(arguments: argparse.Namespace, question: WhatIf) -> PlanView:
     decision = Policy(topology, objective=objective).suppose(
         situation, factor=question.demand_factor
     )
-    return plan_view(decision, revision=0, time_s=0.0, acks={})
+    return plan_view(decision, revision=0, time_s=0.0)
 
 
 def _show(plan: PlanView) -> None:

@@ -69,6 +69,7 @@ class Knowledge:
         heard = self._heard.get(sample.node)
         if heard is None or not math.isfinite(sample.time_s):
             return False
+        self.doubts.pop(sample.node, None)
         time_s = self._right(sample, heard, received_s)
         if not self._is_new(sample, heard, received_s):
             return False

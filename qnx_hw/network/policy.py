@@ -7,6 +7,7 @@ when it is better by more than a change costs. All else would only stir up traff
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Decision:
     """Whether it differs from the decision before and is to be pushed."""
     reason: str
 
-    @property
+    @cached_property
     def loads(self) -> Floats:
         """Return the utilisation `(E,)` that is expected."""
         return utilisation(self.paths, self.splits, np.minimum(self.expected, self.rates))

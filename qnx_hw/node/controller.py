@@ -36,7 +36,7 @@ from qnx_hw.network.tables import route_tables
 from qnx_hw.network.topology import Topology
 from qnx_hw.node.api import RoutingCommands
 from qnx_hw.node.expectations import Expectations
-from qnx_hw.node.plan_views import plan_view
+from qnx_hw.node.plan_views import answered, plan_view
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.traffic_store import TrafficStore
 from qnx_hw.node.worker import Worker
@@ -140,7 +140,7 @@ class Controller(RoutingCommands):
                 text = f"{node} refuses the routes of revision {ack.revision}: {ack.reason}"
                 self._tell(Level.WARNING, "controller", text)
             self._acks[node] = ack
-            self._publish_view()
+            self._publish()
 
     async def step(self) -> Decision:
         """Decide once for now, and push what is new; one at a time."""
@@ -160,7 +160,8 @@ class Controller(RoutingCommands):
             decision = await self._deciding.call(self._policy.decide, self._situation)
             if decision.is_new:
                 await self._push(decision, now_s)
-            self._publish_view(decision)
+            self._view = await self._viewed(decision, now_s)
+            self._publish()
             return decision
 
     async def set_objective(self, objective: str) -> PlanView:
@@ -183,7 +184,7 @@ class Controller(RoutingCommands):
             decision = await self._deciding.call(
                 self._policy.suppose, situation, objective, question.demand_factor
             )
-        return plan_view(decision, revision=self._revision, time_s=self._now(), acks={})
+            return await self._viewed(decision, self._now())
 
     async def forecasts(self) -> tuple[Forecast, ...]:
         """Return what was expected of each quantity, and what came."""
@@ -276,7 +277,7 @@ class Controller(RoutingCommands):
         self._tell(
             Level.INFO, "controller", f"routes of revision {self._revision}: {decision.reason}"
         )
-        view = plan_view(decision, revision=self._revision, time_s=now_s, acks={})
+        view = await self._viewed(decision, now_s)
         await self._deciding.call(self._store.add_plan, view)
 
     async def _newest_revision(self) -> int:
@@ -289,19 +290,19 @@ class Controller(RoutingCommands):
                     newest = max(newest, msgspec.json.decode(entry.value, type=RouteTable).revision)
         return newest
 
-    def _publish_view(self, decision: Decision | None = None) -> None:
-        decision = decision or self._policy.current
-        if decision is None:
-            return
-        self._view = plan_view(
+    async def _viewed(self, decision: Decision, time_s: float) -> PlanView:
+        return await self._deciding.call(
+            plan_view,
             decision,
             revision=self._revision,
-            time_s=self._now(),
-            acks=self._acks,
-            measured=self.measured_utilisation(),
-            doubts=self.knowledge.doubts,
+            time_s=time_s,
+            doubts=dict(self.knowledge.doubts),
         )
-        self._show(self._view)
+
+    def _publish(self) -> None:
+        if self._view is not None:
+            self._view = answered(self._view, self._acks, self.measured_utilisation())
+            self._show(self._view)
 
     def _restore(self) -> None:
         """Begin with what was learnt before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 
 from qnx_hw.api.traffic import PlanView, Route
@@ -20,11 +21,9 @@ def plan_view(
     *,
     revision: int,
     time_s: float,
-    acks: Mapping[str, RouteAck],
-    measured: float | None = None,
     doubts: Mapping[str, str] | None = None,
 ) -> PlanView:
-    """Return the view of a decision and of what nodes answered to it."""
+    """Return the view of a decision, before any node answered; takes a while in large networks."""
     topology = decision.paths.topology
     order = np.argsort(-decision.expected, kind="stable")[:MOST_ROUTES]
     routes = []
@@ -50,14 +49,23 @@ def plan_view(
         experts=decision.experts,
         shares=decision.shares,
         expected_utilisation=float(decision.loads.max(initial=0.0)),
-        measured_utilisation=measured,
         routes=tuple(routes),
+    )
+
+
+def answered(view: PlanView, acks: Mapping[str, RouteAck], measured: float | None) -> PlanView:
+    """Return the view with what nodes answered to it and what they measure."""
+    return msgspec.structs.replace(
+        view,
+        measured_utilisation=measured,
         acknowledged=tuple(
-            sorted(n for n, ack in acks.items() if ack.accepted and ack.revision == revision)
+            sorted(
+                node for node, ack in acks.items() if ack.accepted and ack.revision == view.revision
+            )
         ),
         refused=tuple(
             f"{node}: {ack.reason}"
             for node, ack in sorted(acks.items())
-            if not ack.accepted and ack.revision == revision
+            if not ack.accepted and ack.revision == view.revision
         ),
     )

@@ -91,6 +91,9 @@ def test_a_lying_node_is_bounded_by_its_links_and_named() -> None:
     assert knowledge.matrices(10.0)[0, 0, 1] == pytest.approx(400.0)
     assert "more demand than its links" in knowledge.doubts["a"]
 
+    knowledge.take(sample(2, 2.0, mbps=10.0), 2.0)
+    assert knowledge.doubts == {}
+
 
 def test_down_links_and_silent_nodes_are_closed() -> None:
     knowledge = Knowledge(TOPOLOGY, interval_s=10.0)
