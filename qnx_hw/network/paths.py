@@ -108,6 +108,8 @@ def candidates(
     weights. Pairs that nothing joins have none.
     """
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
+    if not topology.link_count:
+        return _pack(topology, found)
     most = max(2, min(most, _MOST_PATHS // max(1, len(found))))
     base = topology.weights / topology.weights.mean()
     hops = np.ones(topology.link_count) + 1e-3 * base

@@ -163,7 +163,7 @@ class Planner:
         if previous is None:
             return (0.0,) * len(self._experts)
         reached = [
-            utilisation(self.paths, first_order.shares(self.paths, own), past[-1]).max()
+            utilisation(self.paths, first_order.shares(self.paths, own), past[-1]).max(initial=0.0)
             for own in previous.logits
         ]
         best = max(min(reached), 1e-12)
@@ -178,7 +178,7 @@ class Planner:
             start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
         else:
             start, iterations = previous.logits[number], self._iterations
-        deepest = max(2, min(expert.horizon, _MOST_NUMBERS // past.shape[1]))
+        deepest = max(2, min(expert.horizon, _MOST_NUMBERS // max(1, past.shape[1])))
         scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :])
         return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
 

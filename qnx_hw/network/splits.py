@@ -40,6 +40,8 @@ def search(
     The first scenario counts in every round; of the others each round looks at one part in turn.
     """
     logits = start.copy()
+    if not logits.size:
+        return logits
     slots, offsets, links = paths.supports
     size = max(_LEAST_PART, min(_PART_SIZE, _ROUND_WORK // max(1, links.size)))
     demands, shares_of_cases = _deal(scenarios, weights, size)

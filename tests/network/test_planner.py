@@ -73,6 +73,17 @@ def test_pairs_that_nothing_joins_have_no_path_and_stop_nobody() -> None:
     np.testing.assert_allclose(plan.splits, 1.0)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_network_without_links_has_an_empty_plan(count: int) -> None:
+    nothing = np.empty(0, dtype=np.int64)
+    names = tuple("abc"[:count])
+    planner = Planner(Topology(names, nothing, nothing, np.empty(0), np.empty(0)))
+
+    plan = planner.decide(np.ones((5, count, count)), planner.decide(np.ones((4, count, count))))
+
+    assert plan.splits.size == 0
+
+
 def test_links_one_way_and_nodes_without_demand_are_planned_for() -> None:
     ends = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [0, 2]])
     topology = Topology(("a", "b", "c", "d"), ends[:, 0], ends[:, 1], np.full(5, 10.0), np.ones(5))
