@@ -78,6 +78,17 @@ class ChannelMap(Section, frozen=True, kw_only=True):
     deg_112_5: Input | None = msgspec.field(name="112.5", default=None)
     deg_67_5: Input | None = msgspec.field(name="67.5", default=None)
     deg_157_5: Input | None = msgspec.field(name="157.5", default=None)
+    swapped: Input | None = None
+    """A switch swaps the two detectors of each basis from a tag of this input on."""
+    straight: Input | None = None
+    """And sets them right again from a tag of this one on."""
+
+    @property
+    def switch(self) -> tuple[int, int] | None:
+        """The inputs of the switch, where there is one."""
+        if self.swapped is None or self.straight is None:
+            return None
+        return self.swapped, self.straight
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -241,7 +252,10 @@ def _check_station(network: NetworkFile, station: StationSection, place: str) ->
                 f"{place}.{kind}: node '{station.node}' has no instrument '{name}'; "
                 f"it has {', '.join(sorted(node.instruments)) or 'none'}"
             )
-    inputs = station.channels.inputs
+    channels = station.channels
+    if (channels.swapped is None) != (channels.straight is None):
+        raise ConfigError(f"{place}.channels: a switch has two inputs, 'swapped' and 'straight'")
+    inputs = (*channels.inputs, *(channels.switch or ()))
     if len(set(inputs)) != len(inputs):
         raise ConfigError(f"{place}.channels: two polarizations share one tagger input")
 

@@ -228,4 +228,5 @@ def _session_parameters(
 
 def station_inputs(station: StationSection) -> StationInputs:
     """Return which tagger input sees which polarization."""
-    return StationInputs(channels=station.channels.inputs)
+    channels = station.channels
+    return StationInputs(channels=channels.inputs, swap_channels=channels.switch)

@@ -110,12 +110,18 @@ class StationInputs(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[int, ...] = (1, 2, 3, 4)
     delays_ps: tuple[int, ...] = ()
     """None given: no delay is known."""
+    swap_channels: tuple[int, int] | None = None
+    """Inputs of a switch that swaps the detectors of each basis: from a tag of the first on they
+    are swapped, from one of the second on they are not."""
 
     def __post_init__(self) -> None:
         if len(set(self.channels)) != len(self.channels) or min(self.channels) < 1:
             raise ValueError(f"different inputs counted from 1 are needed: {self.channels}")
         if len(self.channels) not in (4, 8) or len(self.delays_ps) not in (0, len(self.channels)):
             raise ValueError(f"a station has 4 or 8 detectors, each with a delay: {self.channels}")
+        every = (*self.channels, *(self.swap_channels or ()))
+        if len(set(every)) != len(every):
+            raise ValueError(f"the switch needs two inputs of its own: {self.swap_channels}")
         if max(self.channels) > 255:
             raise ValueError(f"a tagger input is at most 255: {self.channels}")
 

@@ -9,6 +9,8 @@ from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.qkd.parameters import StationInputs
 from qnx_hw.qkd.sifting import (
     RANDOM,
+    SWAP_GUARD_PS,
+    Bits,
     EventFinder,
     Events,
     choose_test,
@@ -200,3 +202,49 @@ def test_every_round_is_tested_equally_often() -> None:
 
     # 1000 +- 27 each; five deviations are seen once in two million.
     assert np.abs(counts - 1000).max() < 140
+
+
+def swapping(efficiencies: tuple[float, float], seed: int = 3) -> tuple[TagBlock, Bits]:
+    """Return tags of unequal H and V detectors behind a random switch, and the true outcomes."""
+    random = np.random.default_rng(seed)
+    times = np.sort(random.choice(100_000, 40_000, replace=False)).astype(np.int64) * 10_000_000
+    starts = np.arange(0, 10**12, 10**10)
+    states = random.integers(0, 2, starts.size).astype(np.uint8)
+    swapped = states[np.searchsorted(starts, times, side="right") - 1]
+    outcomes = random.integers(0, 2, times.size).astype(np.uint8)
+    detectors = outcomes ^ swapped
+    seen = random.random(times.size) < np.array(efficiencies)[detectors]
+    seen &= (times % 10**10 > SWAP_GUARD_PS) & (times % 10**10 < 10**10 - SWAP_GUARD_PS)
+    tags = np.concatenate((starts, times[seen]))
+    channels = np.concatenate((np.where(states, 9, 10), 1 + detectors[seen])).astype(np.uint8)
+    order = np.argsort(tags, kind="stable")
+    return TagBlock(tags[order], channels[order], 0, 10**12), outcomes[seen]
+
+
+def test_swapped_detectors_give_the_true_outcomes_and_their_differences_cancel() -> None:
+    inputs = StationInputs(swap_channels=(9, 10))
+    tags, outcomes = swapping((0.9, 0.45))
+
+    events = finder(inputs=inputs).find(tags)
+
+    # What ends the block may still be joined by a later click.
+    assert events.outcomes.tolist() == outcomes[: len(events)].tolist()
+    assert len(events) >= outcomes.size - 1
+    assert abs(outcomes.mean() - 0.5) < 0.02
+    plus, minus = events.clicks[:2]
+    assert plus > 1.8 * minus
+
+
+def test_without_a_mark_nobody_knows_which_detector_is_which() -> None:
+    inputs = StationInputs(swap_channels=(9, 10))
+    marked, _ = swapping((0.9, 0.9))
+    clicks = marked.channels < 9
+    times, channels, span = marked.times_ps[clicks], marked.channels[clicks], 10**12
+    find = finder(inputs=inputs)
+
+    assert len(find.find(TagBlock(times, channels, 0, span))) == 0
+    known = TagBlock(marked.times_ps + span, marked.channels, span, 2 * span)
+    assert len(find.find(known)) > 1000
+    lost = TagBlock(times[:0], channels[:0], 2 * span, 3 * span, lost=1)
+    assert len(find.find(lost)) == 0
+    assert len(find.find(TagBlock(times + 3 * span, channels, 3 * span, 4 * span))) == 0
