@@ -199,7 +199,9 @@ class _Connection(asyncio.Protocol):
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _TooLarge(431, f"a header has {MAX_HEADER_BYTES} bytes at most")
-        if name.lower() == b"content-length" and int(value) > self._service.max_body_bytes:
+        # What is no number is llhttp's to refuse.
+        is_length = name.lower() == b"content-length" and value.isdigit()
+        if is_length and int(value[:20]) > self._service.max_body_bytes:
             raise _TooLarge(413, f"a body has {self._service.max_body_bytes} bytes at most")
         if name.lower() == b"expect" and value.lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -235,6 +235,8 @@ WORDS = {
     "upgrade": Said(request(b"GET /x", b"Connection: upgrade", b"Upgrade: h2c"), [404]),
     "HTTP/2": Said(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400]),
     "noise": Said(bytes(range(256)), [400]),
+    "length in words": Said(request(ENC, b"Content-Length: two", body=b"{}"), [400]),
+    "length beyond numbers": Said(request(ENC, b"Content-Length: " + b"9" * 5000), [400]),
     "huge body announced": Said(request(ENC, b"Content-Length: 9999999999"), [413]),
     "huge chunked body": Said(
         request(ENC, b"Transfer-Encoding: chunked", body=b"11000\r\n" + bytes(0x11000)), [413]
