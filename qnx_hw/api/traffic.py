@@ -64,6 +64,8 @@ class TunnelView(Value, frozen=True, kw_only=True):
     bytes_out: int = 0
     saved_bytes: int = 0
     """What local processing took away before encryption."""
+    added_delay_s: float | None = None
+    """How long local processing kept a record, on average."""
     rate_bps: float = 0.0
     frames: int = 0
     failures: int = 0

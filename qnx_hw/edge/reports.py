@@ -189,13 +189,15 @@ class Reporter:
             bytes_in=totals.bytes_in,
             bytes_out=totals.bytes_out,
             saved_bytes=line.saved_bytes,
+            added_delay_s=line.added_delay_s,
             rate_bps=8 * (since.bytes_in + since.bytes_out) / span_s,
             frames=totals.records,
             failures=totals.failures,
             epoch=line.keys.newest.number if line.keys.newest is not None else 0,
             key_draw_bps=drawn / span_s,
-            queue_bytes=sum(each.unacknowledged_bytes for each in tuple(line.sessions)),
-            queue_age_s=None if oldest is None else time.monotonic() - oldest,
+            queue_bytes=line.waiting_bytes
+            + sum(each.unacknowledged_bytes for each in tuple(line.sessions)),
+            queue_age_s=line.waiting_age_s if oldest is None else time.monotonic() - oldest,
             rtt_s=line.rtt_s(),
         )
 

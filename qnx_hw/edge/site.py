@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,13 @@ from qnx_hw.edge.edge import Edge, Teller
 from qnx_hw.edge.forwarding import Forwarder, decode_table
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.keysource import KeySource
+from qnx_hw.edge.local import Door
+from qnx_hw.edge.parcels import PostOffice, traffic_between
 from qnx_hw.edge.reports import Reporter
+from qnx_hw.edge.sealed_file import Sealer
+from qnx_hw.edge.session import Session
+from qnx_hw.edge.streams import SERVICE as STREAM
+from qnx_hw.edge.streams import StreamSink, StreamSource
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError, QnxError
 
@@ -33,24 +40,53 @@ TABLE = "routes.json"
 TUNNEL = "tunnel"
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a site is given by its node."""
+
+    source: KeySource
+    bus: Bus
+    folder: Path
+    """For what must outlive the process: the last routes, files on their way."""
+    sealer: Sealer
+    tell: Teller
+
+
 class Site:
     """One node's edge and what it does for users; `open_site` makes one."""
 
-    def __init__(self, network: NetworkFile, node: str, edge: Edge, bus: Bus, folder: Path) -> None:
+    def __init__(self, network: NetworkFile, edge: Edge, around: Surroundings) -> None:
+        node = edge.node
+        section = network.nodes[node].edge
+        assert section is not None
         self.node = node
         self.edge = edge
         self.address = ""
         """Where neighbours reach it; port 0 in the file becomes a free one."""
         self.tunnel_addresses: dict[str, str] = {}
-        self.reporter = Reporter(edge, bus)
+        self.reporter = Reporter(edge, around.bus)
         self._network = network
-        self._bus = bus
-        self._folder = folder
+        self._bus = around.bus
+        self._folder = around.folder
         self._recalled = -1
         """The revision that was followed before this start."""
         edge.services[TUNNEL] = self._to_target
-        for name, section in network.tunnels.items():
-            edge.know(Traffic.of(name, TUNNEL, section))
+        for name, tunnel in network.tunnels.items():
+            edge.know(Traffic.of(name, TUNNEL, tunnel))
+        self.post_office = PostOffice(edge, around.folder, around.sealer, section.queue_bytes)
+        for peer, other in network.nodes.items():
+            if peer != node and other.edge is not None:
+                edge.know(traffic_between(peer, node))
+        self.sources: dict[str, StreamSource] = {}
+        self.sinks: dict[str, StreamSink] = {}
+        for name, stream in network.streams.items():
+            edge.know(Traffic.of(name, STREAM, stream))
+            if stream.source == node:
+                self.sources[name] = StreamSource(edge, name, stream, section.queue_bytes)
+            elif stream.destination == node:
+                self.sinks[name] = StreamSink(edge, stream.steps)
+        edge.services[STREAM] = self._to_sink
+        self.door = Door(self, around.folder)
 
     def views(self) -> tuple[TunnelView | HopView, ...]:
         """Return what screens see, as of the newest report."""
@@ -69,6 +105,9 @@ class Site:
                 users.enter_context(accepting(listener, partial(self._take_user, traffic)))
         self.edge.start(self._follow_routes())
         self.edge.start(self.reporter.run())
+        for source in self.sources.values():
+            self.edge.start(source.run())
+        self.post_office.resume()
 
     def _take_user(self, traffic: Traffic, user: socket.socket) -> None:
         self.edge.hold(user, self._carry(user, traffic))
@@ -91,6 +130,9 @@ class Site:
         async with connecting(split_address(traffic.target)) as user:
             user.setblocking(True)
             return user
+
+    async def _to_sink(self, traffic: Traffic) -> socket.socket:
+        return await self.sinks[traffic.name].accept(traffic)
 
     async def _follow_routes(self) -> None:
         async with self._bus.bucket(BUCKET).watch(self.node) as tables:
@@ -127,6 +169,16 @@ class Site:
             if self.edge.forwarder.apply(table).accepted:
                 self._recalled = table.revision
 
+    async def through(self, name: str) -> Session:
+        """Open a session of a tunnel for a local user; `QnxError` where it does not begin here."""
+        tunnel = self._network.tunnels.get(name)
+        if tunnel is None or tunnel.source != self.node:
+            known = [each for each, at in self._network.tunnels.items() if at.source == self.node]
+            raise ChannelError(
+                f"no tunnel '{name}' begins at '{self.node}'; there is {', '.join(known) or 'none'}"
+            )
+        return await self.edge.open(Traffic.of(name, TUNNEL, tunnel))
+
 
 def neighbours_of(network: NetworkFile, node: str) -> list[str]:
     """Return the nodes to which a node's edge has a way."""
@@ -144,15 +196,7 @@ def neighbours_of(network: NetworkFile, node: str) -> list[str]:
 
 
 @asynccontextmanager
-async def open_site(
-    network: NetworkFile,
-    node: str,
-    *,
-    source: KeySource,
-    bus: Bus,
-    folder: Path,
-    tell: Teller,
-) -> AsyncIterator[Site]:
+async def open_site(network: NetworkFile, node: str, around: Surroundings) -> AsyncIterator[Site]:
     """Run a node's edge while the context lasts."""
     section = network.nodes[node].edge
     if section is None:
@@ -162,16 +206,17 @@ async def open_site(
         node,
         hops={peer: _hop(network, node, peer) for peer in graph[node]},
         forwarder=Forwarder(node, graph, random.SystemRandom()),
-        source=source,
-        tell=tell,
+        source=around.source,
+        tell=around.tell,
         spans=section.spans,
     )
-    site = Site(network, node, edge, bus, folder)
+    site = Site(network, edge, around)
     async with edge.running(section.listen) as address:
         site.address = address
         with ExitStack() as users:
             site.start(users)
-            yield site
+            async with site.door.listening():
+                yield site
 
 
 def _hop(network: NetworkFile, node: str, peer: str) -> Hop:

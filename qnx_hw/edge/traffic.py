@@ -81,6 +81,12 @@ class Line:
     message: str = ""
     """Why the newest session could not be opened; empty after one that could."""
     saved_bytes: int = 0
+    """What local processing took away."""
+    added_delay_s: float | None = None
+    """How long local processing kept a record, on average."""
+    waiting_bytes: int = 0
+    """In a queue before the sessions."""
+    waiting_age_s: float | None = None
     last_path: tuple[str, ...] = ()
 
     def totals(self) -> Totals:

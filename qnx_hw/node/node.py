@@ -13,9 +13,10 @@ from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
 from qnx_hw.control.loop import Title
-from qnx_hw.edge.site import Site, open_site
+from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
+from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
@@ -154,9 +155,9 @@ class Node:
             return
         source = KmeSource(self.kme, POOL_CAPACITY_BITS)
         folder = network.folder_of(self.name) / "edge"
-        async with open_site(
-            network, self.name, source=source, bus=bus, folder=folder, tell=tell
-        ) as site:
+        vault = open_vault(folder / "edge.key", may_create=True)
+        around = Surroundings(source=source, bus=bus, folder=folder, sealer=vault, tell=tell)
+        async with open_site(network, self.name, around) as site:
             site.edge.start(source.run())
             yield site
 

@@ -1,24 +1,19 @@
 """Edges run from a network file: tunnels, routes and what they report."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
-from common_keys import CommonKeys
-from edge_net import free_port, until
+from edge_net import until
+from edge_sites import running
 
 from qnx_hw.api.traffic import TunnelState
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.routes import NextHop, RouteAck, RouteEntry, RouteTable
 from qnx_hw.bus.telemetry import NodeSample
-from qnx_hw.config import NetworkFile, parse
-from qnx_hw.edge.site import Site, open_site
 
 DEADLINE_S = 60.0
-DIAMOND = {"alice": ["carol", "dora"], "carol": ["alice", "bob"], "dora": ["alice", "bob"]}
-DIAMOND["bob"] = ["carol", "dora"]
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:
@@ -27,64 +22,6 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
             await scene()
 
     asyncio.run(limited())
-
-
-def network_of(target: int, neighbours: dict[str, list[str]]) -> NetworkFile:
-    text = '[network]\nname = "test"\n'
-    for node, peers in neighbours.items():
-        text += f'[nodes.{node}]\nlisten = "127.0.0.1:1"\n'
-        text += f'[nodes.{node}.edge]\nlisten = "127.0.0.1:{free_port()}"\n'
-        text += "".join(f"[nodes.{node}.edge.hops.{peer}]\n" for peer in peers)
-    text += '[tunnels.web]\nsource = "alice"\ndestination = "bob"\nlisten = "127.0.0.1:0"\n'
-    return parse(text + f'target = "127.0.0.1:{target}"\n')
-
-
-class Running:
-    """Sites of one network in one process."""
-
-    def __init__(self, sites: dict[str, Site], bus: InProcessBus, keys: CommonKeys) -> None:
-        self.sites = sites
-        self.bus = bus
-        self.keys = keys
-
-    async def ask(self, octets: bytes) -> bytes:
-        """Ask through the tunnel; the user at the other end answers in capitals."""
-        host, port = self.sites["alice"].tunnel_addresses["web"].split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(octets)
-        writer.write_eof()
-        answer = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        return answer
-
-
-async def capitals(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write((await reader.read()).upper())
-    writer.close()
-
-
-@asynccontextmanager
-async def running(
-    folder: Path, neighbours: dict[str, list[str]] = DIAMOND
-) -> AsyncIterator[Running]:
-    target = await asyncio.start_server(capitals, "127.0.0.1", 0)
-    network = network_of(target.sockets[0].getsockname()[1], neighbours)
-    keys, bus, sites = CommonKeys(), InProcessBus(), {}
-    keys.give("alice", "bob", 10_000)
-    async with AsyncExitStack() as stack:
-        for node in neighbours:
-            opening = open_site(
-                network,
-                node,
-                source=keys.of(node),
-                bus=bus,
-                folder=folder / node,
-                tell=lambda level, source, message: None,
-            )
-            sites[node] = await stack.enter_async_context(opening)
-        yield Running(sites, bus, keys)
-    target.close()
 
 
 def table(node: str, revision: int, hop: str) -> RouteTable:
