@@ -89,7 +89,7 @@ def test_a_site_reports_its_hops_flows_and_tunnels(tmp_path: Path) -> None:
             assert flow.demand_bps > 0
             assert flow.key_draw_bps > 0
             assert {pool.peer for pool in sample.pools} == {"bob", "carol", "dora"}
-            (tunnel,) = alice.reporter.tunnels
+            tunnel = next(each for each in alice.reporter.tunnels if each.name == "web")
             assert (tunnel.bytes_in, tunnel.bytes_out) == (100_000, 100_000)
             assert (tunnel.failures, tunnel.mode, tunnel.route[0]) == (0, "aes-256-gcm", "alice")
 
@@ -102,12 +102,13 @@ def test_a_tunnel_without_key_shows_that_it_is_blocked(tmp_path: Path) -> None:
             net.keys.stock_bytes.clear()
             asking = tasks.create_task(net.ask(b"hello"))
             alice = net.sites["alice"]
-            while not alice.reporter.tunnels or not alice.reporter.tunnels[0].message:
-                await asyncio.sleep(0.01)
-                await alice.reporter.report()
+            line = alice.edge.lines["web", True]
+            await until(lambda: bool(line.message))
+            await alice.reporter.report()
 
-            assert alice.reporter.tunnels[0].state is TunnelState.BLOCKED
-            assert "no key" in alice.reporter.tunnels[0].message
+            tunnel = next(each for each in alice.reporter.tunnels if each.name == "web")
+            assert tunnel.state is TunnelState.BLOCKED
+            assert "no key" in tunnel.message
             net.keys.give("alice", "bob", 10_000)
             assert await asking == b"HELLO"
 
