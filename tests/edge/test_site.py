@@ -43,6 +43,8 @@ async def put(bus: InProcessBus, plan: RouteTable) -> RouteAck:
 def test_a_tunnel_takes_the_way_of_the_newest_sound_table(tmp_path: Path) -> None:
     async def scene() -> None:
         async with running(tmp_path) as net:
+            hops = net.sites["alice"].edge.hops.values()
+            await until(lambda: all(hop.is_up for hop in hops))
             assert await net.ask(b"first") == b"FIRST"
             line = net.sites["alice"].edge.lines["web", True]
             for revision, hop in ((1, "carol"), (2, "dora"), (3, "carol")):
