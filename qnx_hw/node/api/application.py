@@ -32,6 +32,7 @@ from qnx_hw.node.api.state import State
 from qnx_hw.node.api.surface import Journal, routes
 from qnx_hw.node.guard import Guard, JsonResponse, problem
 from qnx_hw.node.history import History
+from qnx_hw.node.metrics import metrics_route
 from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.state import Hub
 
@@ -53,6 +54,7 @@ class Api:
 
     def __init__(self, hub: Hub, history: History, commands: Commands, access: Access) -> None:
         self._access = access
+        self._metrics = metrics_route(hub)
         self._state = State(hub, access.gate.accounts)
         parts = (
             self._state,
@@ -81,7 +83,11 @@ class Api:
         """Return the ASGI application for an address whose `Host` values are `hosts`."""
         gate = self._access.gate
         return Starlette(
-            routes=[*routes(self.operations, _Book(self._access.audit)), *pages],
+            routes=[
+                *routes(self.operations, _Book(self._access.audit)),
+                self._metrics,
+                *pages,
+            ],
             middleware=[Middleware(Guard, hosts=hosts, gate=gate, is_tls=is_tls)],
             exception_handlers={HTTPException: _refused},
         )
