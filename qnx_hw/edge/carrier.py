@@ -15,8 +15,7 @@ class Carrier:
 
     def __init__(self, circuit: socket.socket, on_lost: Callable[[], None]) -> None:
         self._changed = threading.Condition()
-        self._circuit: socket.socket | None = circuit
-        self._generation = 1
+        self._place: tuple[socket.socket | None, int] = circuit, 1
         self._over = ""
         self._on_lost = on_lost
         # A lost socket is shut down at once and closed only when no thread can be inside a call on
@@ -24,23 +23,26 @@ class Carrier:
         self._lost: list[socket.socket] = []
 
     def peek(self) -> tuple[socket.socket | None, int]:
-        """Return the circuit, or None while it is lost."""
-        with self._changed:
-            return self._circuit, self._generation
+        """Return the circuit, or None while it is lost, and how many came before; takes no lock."""
+        return self._place
 
     def current(self, timeout_s: float) -> tuple[socket.socket, int]:
         """Return the circuit; waits for a new one, and raises `SessionOver` where none comes."""
+        circuit, generation = self._place
+        if circuit is not None:
+            return circuit, generation
         with self._changed:
-            if not self._changed.wait_for(lambda: self._circuit or self._over, timeout_s):
+            if not self._changed.wait_for(lambda: self._place[0] or self._over, timeout_s):
                 raise SessionOver(f"no way to the other end for {timeout_s:g} s")
-            if self._circuit is None:
+            circuit, generation = self._place
+            if circuit is None:
                 raise SessionOver(self._over)
-            return self._circuit, self._generation
+            return circuit, generation
 
     def lose(self, generation: int) -> None:
         """Give up a circuit; does nothing where it was replaced already."""
         with self._changed:
-            if generation != self._generation or self._circuit is None:
+            if generation != self._place[1] or self._place[0] is None:
                 return
             self._drop()
         self._on_lost()
@@ -52,8 +54,7 @@ class Carrier:
                 circuit.close()
                 raise SessionOver(self._over)
             self._drop()
-            self._circuit = circuit
-            self._generation += 1
+            self._place = circuit, self._place[1] + 1
             self._changed.notify_all()
 
     def finish(self, reason: str) -> None:
@@ -72,10 +73,11 @@ class Carrier:
             self._lost.clear()
 
     def _drop(self) -> None:
-        if self._circuit is not None:
-            wake(self._circuit)
-            self._lost.append(self._circuit)
-            self._circuit = None
+        circuit, generation = self._place
+        if circuit is not None:
+            wake(circuit)
+            self._lost.append(circuit)
+            self._place = None, generation
 
 
 def wake(circuit: socket.socket) -> None:

@@ -95,13 +95,16 @@ class TunnelKeys:
 
     def is_usable(self) -> bool:
         """Whether the newest key may protect more, by the policy and the hard limits."""
-        if self.newest is None:
+        newest = self.newest
+        if newest is None:
             return False
+        if self.sent_bytes < self.rekey_bytes and self.now() - newest.born_s < self.rekey_s:
+            return True  # what is asked for every record
         if self.mode is Mode.OTP or not self.is_expired():
             return True
         return (
             self.policy in (KeyPolicy.STRETCH, KeyPolicy.HYBRID)
-            and self.now() - self.newest.born_s < LONGEST_S
+            and self.now() - newest.born_s < LONGEST_S
             and self.sent_bytes < LONGEST_BYTES
         )
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from qnx_hw.errors import QnxError
 
@@ -51,13 +51,15 @@ class RecordType(IntEnum):
     PONG = 8
 
 
+_TYPES = {int(kind): kind for kind in RecordType}
+
+
 class BadRecord(QnxError, ValueError):
     """A record that nobody of this session sent, or not in this place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The clear part of a record."""
+class Header(NamedTuple):
+    """The clear part of a record; a tuple, because two are made for every record."""
 
     kind: RecordType
     epoch: int
@@ -86,10 +88,9 @@ def parse_header(octets: bytes | bytearray | memoryview) -> Header:
     version, kind, flags, epoch, number, acknowledged, zero, length = _HEADER.unpack_from(octets)
     if version != VERSION or flags or zero:
         raise BadRecord("not a record of this version")
-    try:
-        known = RecordType(kind)
-    except ValueError as error:
-        raise BadRecord(f"there is no record type {kind}") from error
+    known = _TYPES.get(kind)
+    if known is None:
+        raise BadRecord(f"there is no record type {kind}")
     if not TAG_BYTES <= length <= MAX_BODY_BYTES:
         raise BadRecord(f"a record cannot have {length} bytes")
     return Header(known, epoch, number, acknowledged, length)

@@ -31,6 +31,7 @@ from qnx_hw.edge.records import (
     MAX_PLAIN_BYTES,
     MAX_RECORD_BYTES,
     BadRecord,
+    Header,
     RecordType,
     parse_header,
 )
@@ -41,6 +42,7 @@ RESUME_S = 60.0
 KEY_WAIT_S = 1.0
 """How long a sender waits for key before it looks whether the session is still wanted."""
 ACKNOWLEDGE_BYTES = 1 << 20
+COUNT_BYTES = 128 << 10
 MAX_FAILURES = 8
 """Refused records after which a session ends; each costs a new circuit."""
 MAX_CONTROLS = 64
@@ -96,6 +98,8 @@ class Session:
         self._receive_lock = threading.Lock()
         self._controls: deque[tuple[RecordType, bytes]] = deque()
         self._unacknowledged_in = 0
+        self._uncounted = 0
+        """Sealed bytes that the tunnel's key does not know of yet."""
         self._is_delivering = False
         self._end_number: int | None = None
         self._has_got_end = False
@@ -123,8 +127,7 @@ class Session:
         circuit, _ = self.carrier.current(ENDING_S)
         circuit.settimeout(ENDING_S)
         record = memoryview(bytearray(MAX_RECORD_BYTES))
-        whole = _read_record(circuit, record)
-        header = parse_header(whole)
+        header, whole = _read_record(circuit, record)
         plain = memoryview(bytearray(MAX_PLAIN_BYTES))
         size = self._receiving.open(header, whole, plain)
         if header.kind is not RecordType.START or plain[:size] != self.keys.greetings:
@@ -217,13 +220,16 @@ class Session:
             if not size:
                 break
             self.counters.bytes_in += size
-            self._await_key()
+            if not self.keys.sending.is_usable():  # it may have grown old while the user was silent
+                self._await_key()
             self._put(RecordType.DATA, plain[:size])
         if not self.reason:
             self._put(RecordType.END, EMPTY)
 
     def _await_key(self) -> None:
         """Return when the sender may seal; meanwhile the user is not read: TCP holds him back."""
+        if self.keys.sending.is_usable():
+            return
         while not self.keys.sending.wait_usable(KEY_WAIT_S):
             if self.waits_for_key_since_s is None:
                 self.waits_for_key_since_s = time.monotonic()
@@ -263,7 +269,10 @@ class Session:
         if kind is RecordType.END:
             self._end_number = self._sending.number - 1
         self._transmit(record)
-        self.keys.sending.count(len(plain))
+        self._uncounted += len(plain)
+        if self._uncounted >= COUNT_BYTES:
+            self.keys.sending.count(self._uncounted)
+            self._uncounted = 0
         self.counters.records += 1
         self._unacknowledged_in = 0
 
@@ -282,8 +291,7 @@ class Session:
         while not self._is_finished():
             circuit, generation = self.carrier.current(RESUME_S)
             try:
-                whole = _read_record(circuit, record)
-                header = parse_header(whole)
+                header, whole = _read_record(circuit, record)
                 with self._receive_lock:
                     if self.carrier.peek() != (circuit, generation):
                         continue  # the other end was told what we expect, without this record
@@ -374,11 +382,12 @@ class Session:
                 pass
 
 
-def _read_record(circuit: socket.socket, buffer: memoryview) -> memoryview:
+def _read_record(circuit: socket.socket, buffer: memoryview) -> tuple[Header, memoryview]:
     _read_exactly(circuit, buffer[:HEADER_BYTES])
-    size = HEADER_BYTES + parse_header(buffer).length
+    header = parse_header(buffer)
+    size = HEADER_BYTES + header.length
     _read_exactly(circuit, buffer[HEADER_BYTES:size])
-    return buffer[:size]
+    return header, buffer[:size]
 
 
 def _read_exactly(circuit: socket.socket, view: memoryview) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,6 +51,7 @@ def _families(hub: Hub) -> Iterator[tuple[str, str, str, list[Sample]]]:
 
 
 def _links(links: tuple[LinkView, ...]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    values: Sequence[float | None]
     for name, kind, about, values in (
         ("link_qber", "gauge", "Quantum bit error rate.", [link.qber.value for link in links]),
         (
@@ -71,6 +72,7 @@ def _links(links: tuple[LinkView, ...]) -> Iterator[tuple[str, str, str, list[Sa
 
 def _pools(pools: tuple[PoolView, ...]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     labels = [{"node": pool.node, "peer": pool.peer} for pool in pools]
+    values: Sequence[float | None]
     for name, about, values in (
         ("pool_bits", "Key in stock.", [pool.stock_bits for pool in pools]),
         ("pool_in_bps", "Key made per second.", [pool.in_bps for pool in pools]),
@@ -81,6 +83,7 @@ def _pools(pools: tuple[PoolView, ...]) -> Iterator[tuple[str, str, str, list[Sa
 
 def _hops(hops: tuple[HopView, ...]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     labels = [{"source": hop.source, "target": hop.target} for hop in hops]
+    values: Sequence[float | None]
     for name, about, values in (
         ("hop_up", "Whether the way to the neighbour works.", [float(hop.is_up) for hop in hops]),
         ("hop_load_bps", "User traffic per second.", [hop.load_bps for hop in hops]),
@@ -97,6 +100,7 @@ def _tunnels(tunnels: tuple[TunnelView, ...]) -> Iterator[tuple[str, str, str, l
         {"tunnel": each.name, "source": each.source, "destination": each.destination}
         for each in tunnels
     ]
+    values: Sequence[float | None]
     for name, kind, about, values in (
         ("tunnel_in_bytes_total", "counter", "From users.", [each.bytes_in for each in tunnels]),
         ("tunnel_out_bytes_total", "counter", "To users.", [each.bytes_out for each in tunnels]),
@@ -129,7 +133,7 @@ def _tunnels(tunnels: tuple[TunnelView, ...]) -> Iterator[tuple[str, str, str, l
     yield "tunnel_state", "gauge", "1 for the state that the tunnel is in.", states
 
 
-def _known(labels: list[dict[str, str]], values: list[float | None] | list[float]) -> list[Sample]:
+def _known(labels: Sequence[dict[str, str]], values: Sequence[float | None]) -> list[Sample]:
     return [
         (place, float(value))
         for place, value in zip(labels, values, strict=True)
