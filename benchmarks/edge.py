@@ -207,7 +207,8 @@ def _ours(folder: Path, name: str, target: int) -> Iterator[Tunnel]:
         for node in ("bob", "alice")
     ]
     try:
-        _wait(ports[2])
+        for port in ports:
+            _wait(port)
         yield Tunnel("qnx", ports[2], processes)
     finally:
         _end(processes)

@@ -9,6 +9,7 @@ from common_keys import CommonKeys
 from edge_net import free_port
 
 from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile, parse
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.keys.vault import open_vault
@@ -43,20 +44,25 @@ class Running:
     """Sites of one network in one process."""
 
     def __init__(
-        self, network: NetworkFile, file: Path, bus: InProcessBus, keys: CommonKeys
+        self,
+        network: NetworkFile,
+        file: Path,
+        keys: CommonKeys,
+        buses: dict[str, Bus] | None = None,
     ) -> None:
         self.network = network
         self.file = file
         self.sites: dict[str, Site] = {}
         self._closing: dict[str, AsyncExitStack] = {}
-        self.bus = bus
+        self.bus = InProcessBus()
+        self.buses = buses or {}
         self.keys = keys
 
     async def start(self, node: str) -> None:
         folder = self.network.folder_of(node)
         around = Surroundings(
             source=self.keys.of(node),
-            bus=self.bus,
+            bus=self.buses.get(node, self.bus),
             folder=folder / "edge",
             sealer=open_vault(folder / "edge.key", may_create=True),
             tell=lambda level, source, message: None,
@@ -90,6 +96,7 @@ async def running(
     folder: Path,
     neighbours: dict[str, list[str]] = DIAMOND,
     keys: CommonKeys | None = None,
+    buses: dict[str, Bus] | None = None,
 ) -> AsyncIterator[Running]:
     target = await asyncio.start_server(capitals, "127.0.0.1", 0)
     text = network_of(folder, target.sockets[0].getsockname()[1], neighbours)
@@ -98,7 +105,7 @@ async def running(
     if keys is None:
         keys = CommonKeys()
         keys.give("alice", "bob", 10_000)
-    net = Running(parse(text), file, InProcessBus(), keys)
+    net = Running(parse(text), file, keys, buses)
     try:
         for node in neighbours:
             await net.start(node)
