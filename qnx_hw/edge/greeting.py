@@ -118,6 +118,7 @@ class Opening:
         welcome = _decode(answer, Welcome)
         if welcome.session != self.hello.session:
             raise ChannelError("the other edge answered for another session")
+        _check_epoch(welcome.epoch)
         theirs = await desk.peer_keys.fetch(self._line.peer, self.hello.tunnel, welcome.key_id)
         kem_secret = self._kem.open(welcome.kem_ciphertext) if self.hello.mixes_kem else None
         agreed = _Agreed(
@@ -206,9 +207,15 @@ def read_hello(octets: bytes) -> Hello:
     hello = _decode(octets, Hello)
     if len(hello.session) != SESSION_BYTES:
         raise ChannelError("a session without a name")
+    _check_epoch(hello.epoch)
     if hello.mode is Mode.OTP and hello.mixes_kem:
         raise ChannelError("a one-time pad has nothing to mix")
     return hello
+
+
+def _check_epoch(epoch: int) -> None:
+    if not 0 <= epoch < 1 << 32:  # as the header of records has it
+        raise ChannelError(f"there is no epoch {epoch}")
 
 
 def _decode(octets: bytes, kind: type[_Greeting]) -> _Greeting:

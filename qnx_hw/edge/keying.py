@@ -118,7 +118,7 @@ class SessionKeys:
             named = msgspec.msgpack.decode(body, type=NextKey)
         except msgspec.DecodeError as error:
             raise BadRecord("not the name of a key") from error
-        if named.epoch <= self.peer_epoch:
+        if not self.peer_epoch < named.epoch < 1 << 32:
             raise BadRecord("an epoch does not begin again")
 
         def use(secret: Secret | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 
@@ -14,7 +15,9 @@ from qnx_hw.bus.routes import RouteAck
 from qnx_hw.bus.telemetry import FlowSample, HopSample, NodeSample, PoolSample
 from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.traffic import Line, Totals
-from qnx_hw.errors import BusAway, NobodyAnswered
+from qnx_hw.errors import QnxError
+
+log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 KEPT_SAMPLES = 900
@@ -53,15 +56,15 @@ class Reporter:
             while self._waiting:
                 await self._bus.stream("telemetry").append(self._edge.node, self._waiting[0])
                 self._waiting.popleft()
-        except (BusAway, NobodyAnswered):
-            return
+        except QnxError as error:  # away, or without the right: the edge goes on either way
+            log.debug("%s: a sample waits: %s", self._edge.node, error)
 
     async def acknowledge(self, answer: RouteAck) -> None:
         """Say whether a table is followed; the next table asks again where the bus is away."""
         try:
             await self._bus.stream("ack").append(self._edge.node, msgspec.json.encode(answer))
-        except (BusAway, NobodyAnswered):
-            return
+        except QnxError as error:
+            log.debug("%s: an answer was not sent: %s", self._edge.node, error)
 
     def _measure(self) -> None:
         now_s, cpu_s = time.monotonic(), time.process_time()

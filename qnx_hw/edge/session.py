@@ -191,6 +191,8 @@ class Session:
                     self._flush_controls()
             except KeyExhausted:
                 pass  # the sender finds out as well, and knows what to do
+            except (QnxError, OSError) as error:
+                self.finish(str(error))
             finally:
                 self._send_lock.release()
 

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -203,6 +204,25 @@ def test_unknown_traffic_is_declined() -> None:
             strange = Traffic(name="x", service="echo", source="alice", destination="bob")
             with pytest.raises(ChannelError, match="expects no such 'x'"):
                 await net.edges["alice"].open(strange)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("epoch", [-1, 1 << 32, 1 << 60])
+def test_a_greeting_with_an_epoch_that_no_header_holds_is_refused(epoch: int) -> None:
+    async def scene() -> None:
+        async with edge_net([("alice", "bob")], [ECHO]) as net:
+            alice = net.edges["alice"]
+            line = alice.line(ECHO, is_opener=True)
+            await line.keys.renew()
+            newest = line.keys.newest
+            assert newest is not None
+            line.keys._quantum = replace(newest, number=epoch)
+            with pytest.raises(ChannelError, match="no epoch"):
+                await alice.open(ECHO)
+            line.keys._quantum = newest
+            user, _ = await connect(alice, ECHO)
+            assert await exchange(user, b"still here") == b"still here"
 
     play(scene)
 
