@@ -13,7 +13,8 @@ from qnx_hw.node.access.accounts import Accounts
 from qnx_hw.node.api.operation import Call, Operation
 from qnx_hw.node.state import KINDS, Hub
 
-STREAM_INTERVAL_S = 0.2
+STREAM_INTERVAL_S = 0.04
+"""What changes within it is sent together."""
 KEEP_ALIVE_S = 1.0
 
 
@@ -24,6 +25,7 @@ class State:
         self._hub = hub
         self._accounts = accounts
         self._closing = False
+        self._told: tuple[tuple[int, int], bytes] = ((0, 0), b"")
 
     def operations(self) -> list[Operation]:
         """Return what clients may ask."""
@@ -66,13 +68,19 @@ class State:
             if not await self._hub.changed(number, timeout_s=KEEP_ALIVE_S):
                 yield b"event: alive\ndata: {}\n\n"
                 continue
-            changes = self._hub.since(number)
-            number = changes.number
-            parts = [_event(KINDS[type(view)], number, view) for view in changes.views]
-            parts += [_event("event", number, event) for event in changes.events]
-            yield b"".join(parts)
-            # The rate limit of the stream: what changes meanwhile is sent together afterwards.
+            number, text = self._since(number)
+            yield text
             await asyncio.sleep(STREAM_INTERVAL_S)
+
+    def _since(self, number: int) -> tuple[int, bytes]:
+        """Return what changed; clients that are equally far share one text."""
+        reach = (number, self._hub.number)
+        if reach != self._told[0]:
+            changes = self._hub.since(number)
+            parts = [_event(KINDS[type(view)], reach[1], view) for view in changes.views]
+            parts += [_event("event", reach[1], event) for event in changes.events]
+            self._told = (reach, b"".join(parts))
+        return reach[1], self._told[1]
 
 
 def _event(kind: str, number: int, value: msgspec.Struct) -> bytes:
