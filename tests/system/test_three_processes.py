@@ -18,6 +18,7 @@ from qnx_hw import config
 from qnx_hw.api.client import NodeClient
 from qnx_hw.api.schema import LinkPhase
 from qnx_hw.cli import main
+from qnx_hw.errors import QnxError
 from qnx_hw.keys import KeyStore
 from qnx_hw.secret import Secret
 
@@ -60,6 +61,15 @@ def test_two_nodes_and_a_laboratory_make_the_same_key(
     link = NodeClient(urls[0]).state().links[0]
     assert link.phase is LinkPhase.GENERATING
     assert link.secret_bits > 0
+    alice = NodeClient(urls[0], timeout_s=30.0)
+    held = alice.instrument_settings("alice", "detectors")
+    change = {"threshold_1_v": 0.125}
+    after = alice.configure("alice", "detectors", change, revision=held.revision)
+    assert after.settings == {**held.settings, **change}
+    with pytest.raises(QnxError, match="meanwhile"):
+        alice.configure("alice", "detectors", change, revision=held.revision)
+    with pytest.raises(QnxError, match="another process"):
+        alice.set_window("alice-bob", 8000)
     keys = fetch_a_key(file, tmp_path)
     outputs = [httpx.get(url + path).content for url in urls for path in ("/", "/api/v1/state")]
     assert NodeClient(urls[1]).stop_link("alice-bob").name == "alice-bob"
