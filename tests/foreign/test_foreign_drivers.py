@@ -25,7 +25,7 @@ PROGRAMS = {
 from S15lib.instruments.usb_counter_fpga import TimestampTDC1
 tagger = TimestampTDC1(place)
 tagger.int_time = 0.5
-assert tagger.int_time == 0.5, tagger.int_time
+assert tagger.int_time == 500, tagger.int_time  # set in seconds, read in milliseconds
 counts = tagger.get_counts()
 assert len(counts) == 4 and all(3_000 < count < 15_000 for count in counts), counts
 assert tagger.mode == "singles"
