@@ -2,7 +2,7 @@
 
 A session joins a user's socket and a circuit to the other end. One thread reads the user, seals and
 sends; one receives, opens and writes to the user; both block in the system, which Python does
-faster than any event loop here (measured, see docs/explanation/edge.md). Control records (pings,
+faster than an event loop (docs/explanation/edge.md has what was measured). Control records (pings,
 keys to come) are sent by whichever thread gets at the circuit without blocking.
 
 A lost circuit is not the end: what was not acknowledged is kept and repeated, byte for byte, over
