@@ -1,9 +1,9 @@
 """One user connection through the network, at one of its two ends.
 
 A session joins a user's socket and a circuit to the other end. One thread reads the user, seals and
-sends; one receives, opens and writes to the user; both block in the system, which Python does
-faster than an event loop (docs/explanation/edge.md has what was measured). Control records (pings,
-keys to come) are sent by whichever thread gets at the circuit without blocking.
+sends; one receives, opens and writes to the user; both block in the system, where the cipher and
+the copying release the interpreter. Control records (pings, keys to come) are sent by whichever
+thread gets at the circuit without blocking.
 
 A lost circuit is not the end: what was not acknowledged is kept and repeated, byte for byte, over
 the next one. Acknowledgements ride in every header and never stop the sender: waiting for them in
