@@ -185,7 +185,7 @@ class NetworkFile(Section, frozen=True, kw_only=True):
         """The file written anew, every default in it; `parse` reads it back to an equal value."""
         import tomli_w
 
-        return tomli_w.dumps(_without_none(msgspec.to_builtins(self)))
+        return tomli_w.dumps(_as_set(msgspec.to_builtins(self)))
 
     def is_simulated(self, url: str) -> bool:
         """Whether an instrument at `url` is one of the bench's emulators; a label for people."""
@@ -194,12 +194,12 @@ class NetworkFile(Section, frozen=True, kw_only=True):
         return any(place in emulator.get("listen", ()) for emulator in emulators.values())
 
 
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is not set: TOML has no word for it."""
+def _as_set(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is not set, None or an empty name: TOML has no word for the one."""
     return {
-        name: _without_none(value) if isinstance(value, dict) else value
+        name: _as_set(value) if isinstance(value, dict) else value
         for name, value in table.items()
-        if value is not None
+        if value is not None and value != ""
     }
 
 
