@@ -10,9 +10,11 @@ import pytest
 from fake_node import FakeNode, sample_snapshot, serve
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
     from gui.desktop.client import NodeClient
+    from gui.desktop.look import Look
     from gui.desktop.window import MainWindow
 
 try:
@@ -31,6 +33,17 @@ class Desktop(NamedTuple):
     client: NodeClient
     node: FakeNode
     url: str
+
+
+@pytest.fixture
+def look(qapp: QApplication) -> Iterator[Look]:
+    """Fonts and dark colours, for a widget that stands alone."""
+    from gui.desktop.look import Look
+    from gui.theme import Theme
+
+    look = Look(qapp, Theme.DARK)
+    yield look
+    look.deleteLater()
 
 
 @pytest.fixture
