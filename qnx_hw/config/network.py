@@ -127,7 +127,7 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     test_fraction: Probability = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
     count_leak: Literal["both", "alice"] = "both"
-    """Which parities count as leaked: those of both directions, or Alice's alone."""
+    """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""
 
 
 class LinkSection(Section, frozen=True, kw_only=True):
@@ -139,6 +139,8 @@ class LinkSection(Section, frozen=True, kw_only=True):
     pulses: PulsesSection | None = None
     """What the transmitter sends, for decoy BB84."""
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
+    reconciliation: Literal["auto", "cascade", "ldpc"] = "auto"
+    """How both ends make their strings equal; auto goes by the round trip."""
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     """Time slots Bob publishes per window: 1 tells the least, 3 keeps pairs at its edges."""
     dead_time_ps: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0

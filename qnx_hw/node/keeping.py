@@ -21,6 +21,7 @@ from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
     Protocol,
+    Reconciliation,
     ReleasedBlock,
     Resumption,
     SessionParameters,
@@ -92,8 +93,10 @@ class Keeper:
         marks = msgspec.json.decode(text, type=dict[Purpose, Place])
         return self._store.meet(self._name, LEDGERS[self._role], marks)
 
-    def open_session(self) -> Session:
+    def open_session(self, round_trip_s: Callable[[], float | None] = lambda: None) -> Session:
         """Make a session that goes on where the last one stopped.
+
+        `round_trip_s` is asked from the thread of the session.
 
         `KeyExhausted` where fewer bits for authentication are left than the reserve: a session that
         begins must be able to end its blocks in good order.
@@ -116,6 +119,7 @@ class Keeper:
             SystemRandomness(),
             station=station_inputs(getattr(self._link, self._role.value)),
             resumption=self.resumption(),
+            round_trip_s=round_trip_s,
         )
 
     def resumption(self) -> Resumption:
@@ -222,6 +226,7 @@ def _session_parameters(
         qber_limit=security.qber_limit,
         chsh_minimum=security.chsh_minimum,
         test_fraction=security.test_fraction,
+        reconciliation=Reconciliation(link.reconciliation),
         count_leak=security.count_leak,
     )
 

@@ -2,13 +2,16 @@
 
 Alice's node dials, Bob's node listens. After the connection both sides greet in clear; nothing in
 a greeting is trusted beyond choosing the link, because the session authenticates everything that
-follows. A message is a length of 4 bytes (big endian) and its bytes; length 0 is a sign of life.
+follows. A message is a length of 4 bytes (big endian) and its bytes. Two lengths that no message
+has are signs of life: each second either side sends one, and the other returns it at once, which
+tells how long the way is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -16,7 +19,7 @@ import msgspec
 
 from qnx_hw.errors import ChannelError
 
-VERSION = 2
+VERSION = 3
 MAX_MESSAGE_BYTES = 16 << 20
 """What a session says at most; a peer cannot make us allocate beyond it."""
 MAX_GREETING_BYTES = 4096
@@ -26,8 +29,12 @@ SIGN_OF_LIFE_S = 1.0
 SILENCE_LIMIT_S = 10.0
 """A peer that lives sends a sign of life each second, also while it computes."""
 MAX_WAITING_PEERS = 16
+SIGNS_UNDER_WAY = 64
+TRIPS_KEPT = 16
+"""Of so many round trips the shortest counts: a message can wait here for a busy session."""
 
 _LENGTH = struct.Struct(">I")
+_ALIVE, _ALIVE_TOO = 0xFFFF_FFFF, 0xFFFF_FFFE
 _BROKEN = (OSError, asyncio.IncompleteReadError, TimeoutError)
 
 
@@ -49,6 +56,13 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._asked_s: deque[float] = deque(maxlen=SIGNS_UNDER_WAY)
+        self._trips_s: deque[float] = deque(maxlen=TRIPS_KEPT)
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """How long a message and its answer take at least; None before the first answer."""
+        return min(tuple(self._trips_s), default=None)
 
     async def send(self, message: bytes) -> None:
         """Send one message; returns when the system took it."""
@@ -58,15 +72,25 @@ class Channel:
 
     async def receive(self) -> bytes:
         """Return the next message."""
-        while not (message := await self._read(MAX_MESSAGE_BYTES, SILENCE_LIMIT_S)):
-            pass
-        return message
+        while True:
+            length = await self._length(SILENCE_LIMIT_S)
+            if length == _ALIVE:
+                await self._write(_LENGTH.pack(_ALIVE_TOO), SEND_DEADLINE_S)
+            elif length == _ALIVE_TOO:
+                self._note_trip()
+            else:
+                return await self._body(length, MAX_MESSAGE_BYTES)
 
     async def keep_alive(self) -> None:
         """Send signs of life until cancelled or the channel breaks."""
         while True:
+            self._asked_s.append(asyncio.get_running_loop().time())
+            await self._write(_LENGTH.pack(_ALIVE), SEND_DEADLINE_S)
             await asyncio.sleep(SIGN_OF_LIFE_S)
-            await self._write(_LENGTH.pack(0), SEND_DEADLINE_S)
+
+    def _note_trip(self) -> None:
+        if self._asked_s:
+            self._trips_s.append(asyncio.get_running_loop().time() - self._asked_s.popleft())
 
     async def greet(self, greeting: Greeting) -> None:
         """Send a greeting."""
@@ -75,7 +99,8 @@ class Channel:
 
     async def greeting(self) -> Greeting:
         """Receive the peer's greeting."""
-        text = await self._read(MAX_GREETING_BYTES, GREETING_DEADLINE_S)
+        length = await self._length(GREETING_DEADLINE_S)
+        text = await self._body(length, MAX_GREETING_BYTES)
         try:
             return msgspec.json.decode(text, type=Greeting)
         except msgspec.DecodeError as error:
@@ -103,14 +128,18 @@ class Channel:
         except _BROKEN as error:
             raise ChannelError(f"the classical channel broke: {error}") from error
 
-    async def _read(self, limit: int, deadline_s: float) -> bytes:
+    async def _length(self, deadline_s: float) -> int:
+        return int.from_bytes(await self._read(_LENGTH.size, deadline_s), "big")
+
+    async def _body(self, length: int, limit: int) -> bytes:
+        if not 0 < length <= limit:
+            raise ChannelError(f"the peer announced {length} bytes, not 1 to {limit}")
+        return await self._read(length, SEND_DEADLINE_S)
+
+    async def _read(self, size: int, deadline_s: float) -> bytes:
         try:
             async with asyncio.timeout(deadline_s):
-                (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            if length > limit:
-                raise ChannelError(f"the peer announced {length} bytes, more than {limit}")
-            async with asyncio.timeout(SEND_DEADLINE_S):
-                return await self._reader.readexactly(length)
+                return await self._reader.readexactly(size)
         except asyncio.IncompleteReadError as error:
             raise ChannelError("the peer closed the classical channel") from error
         except TimeoutError as error:

@@ -228,7 +228,7 @@ class Station:
     async def _converse(self, channel: Channel) -> None:
         """Feed a new session until it ends; leaves by an exception only."""
         await self._meet(channel)
-        session = await self._worker.call(self._keeper.open_session)
+        session = await self._worker.call(self._keeper.open_session, lambda: channel.round_trip_s)
         inbox: asyncio.Queue[_Input] = asyncio.Queue(WAITING_INPUTS)
         self._inbox, self._since_s = inbox, time.monotonic()
         self.at_rest.clear()

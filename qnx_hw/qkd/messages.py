@@ -108,7 +108,7 @@ class Bases(BlockMessage, frozen=True, tag="bases"):
 
 class Test(BlockMessage, frozen=True, tag="test"):
     """Alice: which sifted rounds of each basis are tested, with her outcomes there and in the
-    rounds whose bases differ; and the seed of reconciliation's shuffles."""
+    rounds whose bases differ; how reconciliation goes, and the seed of its shuffles."""
 
     __test__ = False  # not a test of pytest's
 
@@ -117,6 +117,8 @@ class Test(BlockMessage, frozen=True, tag="test"):
     outcomes_z: Octets
     outcomes_x: Octets
     mismatched: Octets
+    way: Annotated[str, msgspec.Meta(max_length=16)]
+    """One of `session.choosing.Way`."""
     shuffle: Token
 
 

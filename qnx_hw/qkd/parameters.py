@@ -13,7 +13,7 @@ from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever a message or a step changes; parties of different versions refuse each other."""
 
 
@@ -26,6 +26,16 @@ class Protocol(StrEnum):
     """The same, and Bob measures at 22.5 and 67.5 degrees too: S comes from settings of its own."""
     DECOY_BB84 = "decoy-bb84"
     """Alice sends weak pulses of several intensities; key from Z, X tests."""
+
+
+class Reconciliation(StrEnum):
+    """How the ends of a link make their strings equal."""
+
+    AUTO = "auto"
+    """Cascade, or LDPC codes where the round trip is long."""
+    CASCADE = "cascade"
+    LDPC = "ldpc"
+    """LDPC codes wherever a string is long enough for them."""
 
 
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
@@ -67,8 +77,9 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
     test_fraction: OpenFraction = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
+    reconciliation: Reconciliation = Reconciliation.AUTO
     count_leak: Literal["both", "alice"] = "both"
-    """Which parities count as leaked: those of both directions, or Alice's alone."""
+    """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""
 
     def __post_init__(self) -> None:
         is_pulsed = self.protocol is Protocol.DECOY_BB84

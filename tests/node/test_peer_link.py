@@ -75,6 +75,37 @@ def test_signs_of_life_are_not_messages() -> None:
     assert asyncio.run(scenario()) == b"hello"
 
 
+def test_the_round_trip_is_measured_once_the_peer_listens() -> None:
+    async def scenario() -> tuple[float | None, float | None]:
+        async with joined() as (alice, bob), asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            before = alice.round_trip_s
+            alive = tasks.create_task(alice.keep_alive())
+            await asyncio.sleep(0)  # the first sign of life leaves before the message does
+            await alice.send(b"hello")
+            assert await bob.receive() == b"hello"
+            await bob.send(b"enough")
+            assert await alice.receive() == b"enough"
+            alive.cancel()
+            return before, alice.round_trip_s
+
+    before, after = asyncio.run(scenario())
+
+    assert before is None
+    assert after is not None
+    assert 0.0 < after < 20.0
+
+
+def test_an_answer_that_nothing_asked_for_measures_nothing() -> None:
+    async def scenario() -> float | None:
+        async with joined() as (alice, bob), asyncio.timeout(20):
+            bob._writer.write(struct.pack(">I", 0xFFFF_FFFE))
+            await bob.send(b"hello")
+            await alice.receive()
+            return alice.round_trip_s
+
+    assert asyncio.run(scenario()) is None
+
+
 def test_a_peer_that_leaves_is_noticed() -> None:
     async def scenario() -> None:
         async with joined() as (alice, bob):

@@ -9,9 +9,15 @@ from qnx_hw.qkd.reconciliation.interface import (
     Reference,
     Result,
 )
-from qnx_hw.qkd.reconciliation.ldpc import LdpcAlice, LdpcBob, LdpcParameters
+from qnx_hw.qkd.reconciliation.ldpc import (
+    SHORTEST_LDPC_BITS,
+    LdpcAlice,
+    LdpcBob,
+    LdpcParameters,
+)
 
 __all__ = [
+    "SHORTEST_LDPC_BITS",
     "Bits",
     "CascadeAlice",
     "CascadeBob",

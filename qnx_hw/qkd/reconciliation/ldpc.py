@@ -37,7 +37,7 @@ from qnx_hw.qkd.reconciliation.interface import (
 )
 from qnx_hw.qkd.reconciliation.ldpc_codes import COLUMNS, DEGREES, Code, code
 
-SHORTEST_BITS = 2_000
+SHORTEST_LDPC_BITS = 2_000
 """Below it codes are too weak for any use; take Cascade."""
 _START, _PUNCTURED, _NAMED, _DONE = range(4)
 _POSITION = np.dtype("<u4")
@@ -72,8 +72,10 @@ class _Layout:
     """How a string of `n` bits lies in a word of a code; public, the same for both."""
 
     def __init__(self, n: int, qber_hint: float, seed: bytes, parameters: LdpcParameters) -> None:
-        if not SHORTEST_BITS <= n <= MAX_KEY_BITS:
-            raise ValueError(f"LDPC codes take {SHORTEST_BITS} to {MAX_KEY_BITS} bits, not {n}")
+        if not SHORTEST_LDPC_BITS <= n <= MAX_KEY_BITS:
+            raise ValueError(
+                f"LDPC codes take {SHORTEST_LDPC_BITS} to {MAX_KEY_BITS} bits, not {n}"
+            )
         if not 0.0 <= qber_hint <= 1.0:
             raise ValueError(f"an error rate lies between 0 and 1, not at {qber_hint}")
         self.qber = min(max(qber_hint, 1.0 / n), 0.25)

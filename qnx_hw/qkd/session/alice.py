@@ -20,7 +20,8 @@ from qnx_hw.qkd.messages import (
 )
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import ReleasedBlock
-from qnx_hw.qkd.session.correcting import ReferenceKeys
+from qnx_hw.qkd.session.choosing import Way, choose
+from qnx_hw.qkd.session.correcting import Course, ReferenceKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
 from qnx_hw.qkd.session.matching import Matched
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyReady, Output
@@ -48,6 +49,7 @@ class AliceBlock(BlockParty):
         self._outcomes: list[Bits] = []
         self._kinds: list[Bits] = []
         self._shuffle = b""
+        self._way = Way.LOW_ROUND
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: ReferenceKeys | None = None
@@ -134,6 +136,7 @@ class AliceBlock(BlockParty):
         rounds.choose(chosen_z, chosen_x, fractions)
         ours_open = rounds.disclosed()
         self._shuffle = self._context.randomness.octets(16)
+        self._way = self._choose_way()
         self._rounds, self.step = rounds, Step.TESTING
         return [
             self._say(
@@ -144,10 +147,16 @@ class AliceBlock(BlockParty):
                     pack_bits(ours_open.z),
                     pack_bits(ours_open.x),
                     pack_bits(ours_open.mismatched),
+                    self._way,
                     self._shuffle,
                 )
             )
         ]
+
+    def _choose_way(self) -> Way:
+        context = self._context
+        span_s = self.report.span_ps * self.report.tick_ps * 1e-12
+        return choose(context.parameters.reconciliation, context.round_trip_s(), span_s)
 
     def _judge(self, message: Disclosure) -> list[Output]:
         assert self._rounds is not None
@@ -157,7 +166,9 @@ class AliceBlock(BlockParty):
         judgement = self._accept(self._rounds.judge(theirs))
         if self.objection:
             return []
-        self._keys = ReferenceKeys(self._rounds.keys(), judgement, self._shuffle)
+        setting = self._context.parameters.reconciliation
+        course = Course(setting, self._way, judgement, self._shuffle)
+        self._keys = ReferenceKeys(self._rounds.keys(), course)
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return []
 

@@ -23,7 +23,8 @@ from qnx_hw.qkd.messages import (
 )
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import PendingBlock
-from qnx_hw.qkd.session.correcting import CorrectedKeys
+from qnx_hw.qkd.session.choosing import ALLOWED
+from qnx_hw.qkd.session.correcting import CorrectedKeys, Course
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyPending, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
@@ -129,6 +130,10 @@ class BobBlock(BlockParty):
     def _judge(self, message: Test) -> list[Output]:
         assert self._rounds is not None
         rounds, sifted = self._rounds, self._rounds.sifted
+        setting = self._context.parameters.reconciliation
+        way = next((each for each in ALLOWED[setting] if each == message.way), None)
+        if way is None:
+            raise BlockAborted("the peer wants a reconciliation that the link's settings forbid")
         rounds.choose(
             unpack_bits(message.chosen_z, sifted.z.size),
             unpack_bits(message.chosen_x, sifted.x.size),
@@ -143,13 +148,14 @@ class BobBlock(BlockParty):
         judgement = self._accept(rounds.judge(theirs))
         if self.objection:
             return [said]
-        self._keys = CorrectedKeys(rounds.keys(), judgement, message.shuffle)
+        course = Course(setting, way, judgement, message.shuffle)
+        self._keys = CorrectedKeys(rounds.keys(), course)
         self._uncorrected, self._key_kinds = rounds.keys()[0], rounds.key_kinds()
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return [said, *self._ask(self._keys.start())]
 
     def _ask(self, requests: tuple[bytes, bytes]) -> list[Output]:
-        """Send what Cascade wants to know, or say that it wants nothing more."""
+        """Send what the keys want to know, or say that it wants nothing more."""
         assert self._keys is not None
         if any(requests):
             return [self._say(messages.Question(self.number, *requests))]

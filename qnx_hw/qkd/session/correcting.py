@@ -1,40 +1,67 @@
-"""Reconciliation of a block's two strings by Cascade, both in the same messages."""
+"""Reconciliation of a block's two strings, both in the same messages."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qnx_hw.errors import ChannelError
 from qnx_hw.qkd.messages import Bits
+from qnx_hw.qkd.parameters import Reconciliation
 from qnx_hw.qkd.reconciliation import (
+    SHORTEST_LDPC_BITS,
     CascadeAlice,
     CascadeBob,
     CascadeParameters,
     Corrector,
-    Mode,
+    LdpcAlice,
+    LdpcBob,
     Reference,
 )
+from qnx_hw.qkd.session.choosing import LEAST_LDPC_ERRORS, Way
 from qnx_hw.qkd.session.distilling import Leak
 from qnx_hw.qkd.session.rounds import Judgement
 
-# Parties are a network apart: 100 round trips instead of 500 are worth 1.5 % more leak.
-CASCADE = CascadeParameters(mode=Mode.LOW_ROUND)
 BASES = (b"z", b"x")
 
 
-def hints(judgement: Judgement) -> tuple[float, float]:
-    """Return the error rates both parties expect in Z and X; an estimate of 0 is never exact."""
-    return (
-        (judgement.errors_z + 1) / (judgement.tested_z + 2),
-        (judgement.errors_x + 1) / (judgement.tested_x + 2),
-    )
+@dataclass(frozen=True, slots=True)
+class Course:
+    """All that both parties must know alike before they begin; public."""
+
+    setting: Reconciliation
+    way: Way
+    judgement: Judgement
+    seed: bytes
+
+    @property
+    def hints(self) -> tuple[float, float]:
+        """The error rates both parties expect in Z and X; an estimate of 0 is never exact."""
+        seen = self.judgement
+        return (
+            (seen.errors_z + 1) / (seen.tested_z + 2),
+            (seen.errors_x + 1) / (seen.tested_x + 2),
+        )
+
+    @property
+    def cascade(self) -> CascadeParameters:
+        """What Cascade goes by."""
+        return CascadeParameters(mode=self.way.mode)
+
+    def takes_code(self, size: int, hint: float) -> bool:
+        """Whether a string of `size` bits is made equal by an LDPC code."""
+        is_worth_it = hint >= LEAST_LDPC_ERRORS or self.setting is Reconciliation.LDPC
+        return self.way is Way.LDPC and size >= SHORTEST_LDPC_BITS and is_worth_it
 
 
 class ReferenceKeys:
     """Alice's Z and X strings; she answers questions about them."""
 
-    def __init__(self, strings: tuple[Bits, Bits], judgement: Judgement, seed: bytes) -> None:
+    def __init__(self, strings: tuple[Bits, Bits], course: Course) -> None:
         self.strings = strings
-        self._ends: list[Reference] = [
-            CascadeAlice(bits, qber_hint=hint, seed=seed + basis, parameters=CASCADE)
-            for bits, hint, basis in zip(strings, hints(judgement), BASES, strict=True)
+        self._ends = [
+            _reference(bits, hint, course, course.seed + basis)
+            for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
         ]
 
     def answer(self, z: bytes, x: bytes) -> tuple[bytes, bytes]:
@@ -56,21 +83,30 @@ class ReferenceKeys:
 class CorrectedKeys:
     """Bob's Z and X strings; he asks until they should be Alice's."""
 
-    def __init__(self, strings: tuple[Bits, Bits], judgement: Judgement, seed: bytes) -> None:
-        self._ends: list[Corrector] = [
-            CascadeBob(bits, qber_hint=hint, seed=seed + basis, parameters=CASCADE)
-            for bits, hint, basis in zip(strings, hints(judgement), BASES, strict=True)
+    def __init__(self, strings: tuple[Bits, Bits], course: Course) -> None:
+        self._ends = [
+            _corrector(bits, hint, course, course.seed + basis)
+            for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
         ]
+        self._asked = (False, False)
 
     def start(self) -> tuple[bytes, bytes]:
         """Return the first questions, empty where there is none."""
-        about_z, about_x = self._ends
-        return about_z.start() or b"", about_x.start() or b""
+        return self._asking([end.start() for end in self._ends])
 
     def receive(self, z: bytes, x: bytes) -> tuple[bytes, bytes]:
         """Take Alice's answers and return the next questions."""
-        about_z, about_x = self._ends
-        return (about_z.receive(z) or b"") if z else b"", (about_x.receive(x) or b"") if x else b""
+        following: list[bytes | None] = []
+        for end, was_asked, reply in zip(self._ends, self._asked, (z, x), strict=True):
+            if reply and not was_asked:
+                raise ChannelError("the peer answers what was not asked")
+            following.append(end.receive(reply) if was_asked else None)
+        return self._asking(following)
+
+    def _asking(self, questions: Sequence[bytes | None]) -> tuple[bytes, bytes]:
+        z, x = questions
+        self._asked = (z is not None, x is not None)
+        return z or b"", x or b""
 
     @property
     def strings(self) -> tuple[Bits, Bits]:
@@ -84,6 +120,18 @@ class CorrectedKeys:
         return _leaks(self._ends)
 
 
-def _leaks(ends: list[Reference] | list[Corrector]) -> tuple[Leak, Leak]:
+def _reference(bits: Bits, hint: float, course: Course, seed: bytes) -> Reference:
+    if course.takes_code(bits.size, hint):
+        return LdpcAlice(bits, qber_hint=hint, seed=seed)
+    return CascadeAlice(bits, qber_hint=hint, seed=seed, parameters=course.cascade)
+
+
+def _corrector(bits: Bits, hint: float, course: Course, seed: bytes) -> Corrector:
+    if course.takes_code(bits.size, hint):
+        return LdpcBob(bits, qber_hint=hint, seed=seed)
+    return CascadeBob(bits, qber_hint=hint, seed=seed, parameters=course.cascade)
+
+
+def _leaks(ends: Sequence[Reference | Corrector]) -> tuple[Leak, Leak]:
     about_z, about_x = (Leak(end.leak_alice, end.leak_total) for end in ends)
     return about_z, about_x

@@ -69,8 +69,13 @@ class Session:
         station: StationInputs | None = None,
         resumption: Resumption | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        round_trip_s: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`should_stop` is asked now and then, from the calling thread, during long searches."""
+        """`should_stop` is asked now and then, from the calling thread, during long searches.
+
+        `round_trip_s` returns how long a message and its answer take on the channel, None where
+        that was not measured; Alice asks once a block.
+        """
         self._resumption = resumption or Resumption()
         check_role(role, self._resumption)
         self._role = role
@@ -78,6 +83,7 @@ class Session:
         self._authenticator = authenticator
         self._randomness = randomness
         self._should_stop = should_stop
+        self._round_trip_s = round_trip_s
         self._finder = EventFinder(
             station or StationInputs(),
             window_ps=parameters.coincidence_window_ps,
@@ -166,6 +172,7 @@ class Session:
             self._should_stop,
             agreed.session,
             agreed.greeting,
+            self._round_trip_s,
         )
         desk = DESKS[self._parameters.protocol, self._role]
         self._desk = desk(context, self._board, agreed.first_block)

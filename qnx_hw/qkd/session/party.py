@@ -82,6 +82,7 @@ class Context:
     should_stop: Callable[[], bool]
     session: str
     greeting: bytes
+    round_trip_s: Callable[[], float | None] = lambda: None
 
 
 @dataclass(slots=True)

@@ -155,6 +155,7 @@ class Pair:
     transmit: Callable[[Transmit], None] = lambda _: None
     seed: int = 1
     should_stop: Callable[[], bool] = lambda: False
+    round_trip_s: Callable[[], float | None] = lambda: None
 
     def __post_init__(self) -> None:
         self.outputs: dict[Role, list[Output]] = {role: [] for role in Role}
@@ -170,6 +171,7 @@ class Pair:
                 station=self.stations.get(role, self._inputs(role)),
                 resumption=self.resumption.get(role),
                 should_stop=self.should_stop,
+                round_trip_s=self.round_trip_s,
             )
             for index, role in enumerate(Role)
         }

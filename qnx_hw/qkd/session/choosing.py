@@ -1,0 +1,54 @@
+"""Which reconciliation a block uses: what the link's settings allow, for the way that was measured.
+
+Alice chooses when she draws the test, from the round trip as she measured it, and says so in the
+message that draws it; Bob takes what the settings allow and nothing else. The round trip is no
+secret and nothing hangs on its truth: who holds messages up has the parties spend bits or time.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from qnx_hw.qkd.parameters import Reconciliation
+from qnx_hw.qkd.reconciliation import Mode
+
+LONG_WAY_S = 0.05
+"""Beyond it Cascade's hundred messages take seconds; LDPC codes need three."""
+LOW_LEAK_ROUNDS = 1_000
+"""So many messages Cascade takes at most in the mode that spares bits (measured, 1e6 bits)."""
+UNNOTICED = 0.25
+"""Part of a block's span that its messages may take: the next block is collected meanwhile."""
+LEAST_LDPC_ERRORS = 0.015
+"""The published codes leak more than Cascade's parities below it."""
+
+
+class Way(StrEnum):
+    """How a block's two strings are made equal."""
+
+    LOW_LEAK = "low-leak"
+    LOW_ROUND = "low-round"
+    LDPC = "ldpc"
+
+    @property
+    def mode(self) -> Mode:
+        """Cascade's mode; where codes cannot serve a string it is the one that spares messages."""
+        return Mode.LOW_ROUND if self is Way.LDPC else Mode(self.value)
+
+
+ALLOWED: dict[Reconciliation, tuple[Way, ...]] = {
+    Reconciliation.AUTO: (Way.LOW_LEAK, Way.LOW_ROUND, Way.LDPC),
+    Reconciliation.CASCADE: (Way.LOW_LEAK, Way.LOW_ROUND),
+    Reconciliation.LDPC: (Way.LDPC,),
+}
+
+
+def choose(setting: Reconciliation, round_trip_s: float | None, span_s: float) -> Way:
+    """Return the way for a block that took `span_s` to collect; None: nothing was measured."""
+    if setting is Reconciliation.LDPC:
+        return Way.LDPC
+    if round_trip_s is None:
+        return Way.LOW_ROUND
+    if setting is Reconciliation.AUTO and round_trip_s > LONG_WAY_S:
+        return Way.LDPC
+    is_unnoticed = LOW_LEAK_ROUNDS * round_trip_s < UNNOTICED * span_s
+    return Way.LOW_LEAK if is_unnoticed else Way.LOW_ROUND
