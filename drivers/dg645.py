@@ -24,8 +24,9 @@ from qnx_hw.transports import Recorder
 from qnx_hw.transports.request import Priority
 
 SERIAL_BAUD = 9600
-# Edges by number (manual, DLAY): 0 is T0, what all delays refer to here; 1 is T1.
+# Edges by number (manual, DLAY). T0 is where a cycle begins, T1 where it ends.
 EDGES = {name: number for number, name in enumerate("ABCDEFGH", start=2)}
+REFERENCES = {"T0": 0, "T1": 1, **EDGES}
 LONGEST_DELAY_PS = 2000 * 10**12
 END_PULSES = "TSRC 5"
 TRIGGERS = (
@@ -38,6 +39,7 @@ TRIGGERS = (
     "line",
 )
 OUTPUTS = ("t0", "ab", "cd", "ef", "gh")
+POLARITIES = ("negative", "positive")
 KNOBS = {
     "trigger_rate_hz": Knob("TRAT", 1e-4, 1e7),
     "trigger_level_v": Knob("TLVL", -3.5, 3.5),
@@ -50,6 +52,16 @@ KNOBS = {
         f"amplitude_{output}_v": Knob("LAMP", 0.5, 5.0, index=str(place))
         for place, output in enumerate(OUTPUTS)
     },
+    **{
+        f"offset_{output}_v": Knob("LOFF", -2.0, 2.0, index=str(place))
+        for place, output in enumerate(OUTPUTS)
+    },
+    **{
+        f"polarity_{output}": Knob("LPOL", choices=POLARITIES, index=str(place))
+        for place, output in enumerate(OUTPUTS)
+    },
+    "inhibit": Knob("INHB", 0, 5, kind=int),
+    "prescale": Knob("PRES", 1, 2**32 - 1, kind=int),
     "trigger_source": Knob("TSRC", choices=TRIGGERS),
 }
 
@@ -82,7 +94,7 @@ class Dg645(DelayGenerator):
         return self._line.status()
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
-        """Read trigger, burst and the amplitude of each output."""
+        """Read trigger, burst, and amplitude, offset and polarity of each output."""
         return self._panel.settings(timeout_s)
 
     def configure(
@@ -99,12 +111,35 @@ class Dg645(DelayGenerator):
         """Return the delay of an edge, A to H, against what it refers to."""
         return decode_delay(self._line.ask(f"DLAY?{self._edge(channel)}", timeout_s))[1]
 
-    def set_delay_ps(self, channel: str, delay_ps: int, *, timeout_s: float | None = None) -> int:
-        """Set the delay of an edge, A to H, against T0; the unit rounds to 5 ps."""
-        command = encode_delay(self._edge(channel), delay_ps, self.name)
+    def set_delay_ps(
+        self,
+        channel: str,
+        delay_ps: int,
+        *,
+        reference: str = "T0",
+        timeout_s: float | None = None,
+    ) -> int:
+        """Set the delay of an edge, A to H, against another; the unit rounds to 5 ps."""
+        edge, other = self._edge(channel), self._reference(channel, reference)
+        command = encode_delay(edge, delay_ps, self.name, other)
         with self._line.operation:
             self._tell(command, timeout_s)
             return self.delay_ps(channel, timeout_s=timeout_s)
+
+    def link(self, channel: str, reference: str, *, timeout_s: float | None = None) -> str:
+        """Let an edge refer to another, its time unchanged; return what it refers to."""
+        edge, other = self._edge(channel), self._reference(channel, reference)
+        with self._line.operation:
+            self._tell(f"LINK {edge},{other}", timeout_s)
+            held = decode_delay(self._line.ask(f"DLAY?{edge}", timeout_s))[0]
+        names = {number: name for name, number in REFERENCES.items()}
+        if held not in names:
+            raise ProtocolError(f"'{self.name}' says edge {channel} refers to edge {held}")
+        return names[held]
+
+    def trigger(self, *, timeout_s: float | None = None) -> None:
+        """Start one cycle, where `trigger_source` is single_shot."""
+        self._tell("*TRG", timeout_s)
 
     def _tell(self, command: str, timeout_s: float | None) -> None:
         self._line.tell(command)
@@ -123,13 +158,21 @@ class Dg645(DelayGenerator):
             raise RangeError(f"'{self.name}' delays the edges A to H, not {channel!r}")
         return EDGES[channel]
 
+    def _reference(self, channel: str, reference: str) -> int:
+        if reference not in REFERENCES or reference == channel:
+            raise RangeError(
+                f"edge {channel} of '{self.name}' refers to T0, T1 or another edge A to H,"
+                f" not to {reference!r}"
+            )
+        return REFERENCES[reference]
 
-def encode_delay(edge: int, delay_ps: int, name: str) -> str:
-    """Return the command that sets an edge against T0."""
+
+def encode_delay(edge: int, delay_ps: int, name: str, reference: int = 0) -> str:
+    """Return the command that sets an edge against another, T0 where none is named."""
     if not 0 <= delay_ps <= LONGEST_DELAY_PS:
         raise RangeError(f"'{name}' delays by 0 to {LONGEST_DELAY_PS} ps, not {delay_ps} ps")
     seconds, rest_ps = divmod(delay_ps, 10**12)
-    return f"DLAY {edge},0,{seconds}.{rest_ps:012d}"
+    return f"DLAY {edge},{reference},{seconds}.{rest_ps:012d}"
 
 
 def decode_delay(reply: str) -> tuple[int, int]:

@@ -7,16 +7,19 @@ queue is read after each. Too much power for the range reads 9.9E+37.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event
 
 from drivers.knobs import Knob, Panel, Setting
 from drivers.text_line import IDENTITY_FENCE, TextLine, number
-from qnx_hw.errors import InstrumentRefused
+from qnx_hw.errors import Cancelled, InstrumentRefused, ProtocolError
 from qnx_hw.instruments.families import PowerMeter
 from qnx_hw.instruments.values import Identity, InstrumentStatus
-from qnx_hw.transports import Recorder
+from qnx_hw.transports import Recorder, together
 from qnx_hw.transports.request import Priority
 
 OVERFLOW_W = 9.9e37
+ZEROING_LOOK_S = 0.1
 # Setting a range ends the automatic one, so that comes after it.
 KNOBS = {
     "wavelength_nm": Knob("SENS:CORR:WAV", 100.0, 20_000.0),
@@ -24,6 +27,16 @@ KNOBS = {
     "range_w": Knob("SENS:POW:RANG", 1e-12, 1e3),
     "auto_range": Knob("SENS:POW:RANG:AUTO", kind=bool),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """The head of a power meter."""
+
+    model: str
+    serial: str
+    calibrated: str
+    """Date, as the head says it."""
 
 
 class Pm100(PowerMeter):
@@ -64,6 +77,24 @@ class Pm100(PowerMeter):
     def stop(self) -> None:
         """Abort the measurement under way."""
         self._line.tell("ABOR", priority=Priority.STOP)
+
+    def sensor(self, *, timeout_s: float | None = None) -> Sensor:
+        """Ask the head who it is and when it was calibrated."""
+        reply = self._line.ask("SYST:SENS:IDN?", timeout_s)
+        words = [word.strip().strip('"') for word in reply.split(",")]
+        if len(words) < 3:
+            raise ProtocolError(f"{reply!r} names no head", reply.encode())
+        return Sensor(*words[:3])
+
+    def zero(self, *, timeout_s: float = 10.0, cancel: Event | None = None) -> None:
+        """Take what the head sees now, with the light off, as dark; wait until it is done."""
+        with self._line.operation, together(timeout_s):
+            self._line.tell_checked("SENS:CORR:COLL:ZERO:INIT")
+            pause = cancel or Event()
+            while self._line.ask("SENS:CORR:COLL:ZERO:STAT?", timeout_s) != "0":
+                if pause.wait(ZEROING_LOOK_S):
+                    self._line.tell("SENS:CORR:COLL:ZERO:ABOR")
+                    raise Cancelled(f"zeroing '{self.name}' was cancelled")
 
     def power_w(self, *, timeout_s: float | None = None) -> float:
         """Measure the optical power in watt; too much for the range raises."""

@@ -8,7 +8,8 @@ then the error queue is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from drivers.knobs import Setting
 from drivers.text_line import (
@@ -33,6 +34,14 @@ BOOT_MODES = {"AUT": "auto", "RES": "restore", "DAR": "dark"}
 BOOT_WORDS = {"auto": "AUT", "restore": "REST", "dark": "DARK"}
 _LIST = r"\(@([\d,\s]*)\)"
 _STATE = re.compile(rf"{_LIST}\s*,\s*{_LIST}")
+
+
+class PortState(StrEnum):
+    """How a port is."""
+
+    ENABLED = "E"
+    DISABLED = "D"
+    FAILED = "F"
 
 
 class Polatis(OpticalSwitch):
@@ -116,6 +125,32 @@ class Polatis(OpticalSwitch):
             )
         return stands
 
+    def port_states(self, *, timeout_s: float | None = None) -> Mapping[int, PortState]:
+        """Return how each port is, numbered as on the unit: ingress first, then egress."""
+        ports = range(1, self._n_inputs + self._n_outputs + 1)
+        reply = self._line.ask(f":oxc:swit:port:stat? (@1:{len(ports)})", timeout_s)
+        return decode_states(reply, ports)
+
+    def enable_ports(
+        self, ports: Sequence[int], on: bool, *, timeout_s: float | None = None
+    ) -> Mapping[int, PortState]:
+        """Enable or disable ports, numbered as on the unit, and return how all are.
+
+        Disabling a port ends the path through it.
+        """
+        for port in ports:
+            if not 1 <= port <= self._n_inputs + self._n_outputs:
+                raise RangeError(
+                    f"'{self.name}' has no port {port}:"
+                    f" it has 1 to {self._n_inputs + self._n_outputs}"
+                )
+        with self._line.operation:
+            if ports:
+                listed = ",".join(map(str, ports))
+                action = "enab" if on else "dis"
+                self._command(f":oxc:swit:port:{action} (@{listed})", timeout_s)
+            return self.port_states(timeout_s=timeout_s)
+
     def _command(self, commands: str, timeout_s: float | None) -> None:
         """Send silent commands, wait until all is done, and raise what the unit complains of."""
         with self._line.operation:
@@ -148,6 +183,15 @@ def decode_connections(reply: str) -> dict[int, int]:
     if len(lists) != 2 or len(lists[0]) != len(lists[1]):
         raise ProtocolError(f"{reply!r} is no list of connections", reply.encode())
     return dict(zip(*lists, strict=True))
+
+
+def decode_states(reply: str, ports: Sequence[int]) -> dict[int, PortState]:
+    """Return the state of each port asked for, in a list such as `(D,E,F)`."""
+    words = [word.strip() for word in reply.strip().removeprefix("(").removesuffix(")").split(",")]
+    try:
+        return {port: PortState(word) for port, word in zip(ports, words, strict=True)}
+    except ValueError as error:
+        raise ProtocolError(f"{reply!r} is no list of port states", reply.encode()) from error
 
 
 def decode_size(reply: str) -> tuple[int, int]:

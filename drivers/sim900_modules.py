@@ -13,7 +13,7 @@ from qnx_hw.errors import ProtocolError
 
 # Read of OVSR? clears it (SIM928 manual).
 _OVSR_BITS = ("overload", "overvoltage", "battery switchover", "battery fault")
-_DAC_COUNTS = 65_535
+FULL_COUNTS = 65_535
 
 
 class Module(Protocol):
@@ -67,7 +67,7 @@ class QuantumOpus(Module):
 
     identify = "+A?"
     mark = ""
-    low_v, high_v, resolution_v = 0.0, 2.5, 2.5 / _DAC_COUNTS
+    low_v, high_v, resolution_v = 0.0, 2.5, 2.5 / FULL_COUNTS
 
     def setting(self, voltage_v: float) -> str:
         """Return the command that sets the converter."""
@@ -79,9 +79,18 @@ class QuantumOpus(Module):
 
     def voltage_v(self, reply: str) -> float:
         """Read counts."""
-        if not reply.isdigit():
-            raise ProtocolError(f"a Quantum Opus answered +B? by {reply!r}", reply.encode())
-        return int(reply) * self.resolution_v
+        return counts(reply, "+B?") * self.resolution_v
+
+
+# Full scale of the module's converter at high and at low gain, in volt.
+ADC_HIGH_GAIN_V, ADC_LOW_GAIN_V = 1.1, 5.0
+
+
+def counts(reply: str, question: str) -> int:
+    """Read a Quantum Opus' answer to a question for a whole number."""
+    if not reply.isdigit():
+        raise ProtocolError(f"a Quantum Opus answered {question} by {reply!r}", reply.encode())
+    return int(reply)
 
 
 def overloads(reply: str) -> str:

@@ -15,7 +15,16 @@ from collections.abc import Mapping
 from drivers import sim900_blocks as blocks
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
-from drivers.sim900_modules import Module, QuantumOpus, Sim928, overloads
+from drivers.sim900_modules import (
+    ADC_HIGH_GAIN_V,
+    ADC_LOW_GAIN_V,
+    FULL_COUNTS,
+    Module,
+    QuantumOpus,
+    Sim928,
+    counts,
+    overloads,
+)
 from qnx_hw.errors import (
     Cancelled,
     ConfigError,
@@ -172,6 +181,49 @@ class Sim900(BiasSource):
             if held != on:
                 raise InstrumentRefused(f"slot {channel} of '{self.name}' did not switch")
             return held
+
+    def detector_voltage_v(
+        self, channel: int, *, high_gain: bool = False, timeout_s: float | None = None
+    ) -> float:
+        """Return what a Quantum Opus' converter sees of its detector, in volt."""
+        self._opus(channel)
+        full_v = ADC_HIGH_GAIN_V if high_gain else ADC_LOW_GAIN_V
+        with self._operation:
+            self._tell(channel, f"+C{0 if high_gain else 1};")
+            return counts(self._ask(channel, "+C?", timeout_s), "+C?") / FULL_COUNTS * full_v
+
+    def set_self_reset(
+        self, channel: int, on: bool, *, duration: int | None = None, timeout_s: float | None = None
+    ) -> bool:
+        """Let a Quantum Opus unlatch its detector by itself, or not; return what it holds.
+
+        `duration` of a reset is 0 to 255 in the module's own units.
+        """
+        self._opus(channel)
+        if duration is not None and not 0 <= duration <= 255:
+            raise RangeError(f"a reset of slot {channel} takes 0 to 255, not {duration}")
+        with self._operation:
+            if duration is not None:
+                self._tell(channel, f"+D{duration};")
+            self._tell(channel, f"+E{int(on)};")
+            return counts(self._ask(channel, "+E?", timeout_s), "+E?") == 1
+
+    def unlatch(self, channel: int) -> None:
+        """Have a Quantum Opus take the bias of its detector away for a moment, and give it back."""
+        self._opus(channel)
+        with self._operation:
+            self._tell(channel, "+F;")
+
+    def auto_bias_v(self, channel: int, *, timeout_s: float | None = None) -> float:
+        """Have a Quantum Opus find its bias by itself and return the voltage it holds then."""
+        self._opus(channel)
+        with self._operation:
+            self._tell(channel, "+G;")
+            return self._voltage_v(channel, timeout_s)
+
+    def _opus(self, channel: int) -> None:
+        if not isinstance(self._module(channel), QuantumOpus):
+            raise Unsupported(f"slot {channel} of '{self.name}' holds no Quantum Opus module")
 
     def _ramp(
         self, channel: int, target_v: float, slope_v_per_s: float, cancel: threading.Event | None

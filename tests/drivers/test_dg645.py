@@ -110,3 +110,31 @@ def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
     with pytest.raises(NotConnected):
         generator.set_delay_ps("A", 5)
     assert generator.status().state is InstrumentState.DISCONNECTED
+
+
+def test_edges_refer_to_others(serve: Serve) -> None:
+    (url,) = serve(Dg645Emulator())
+
+    with Dg645(url) as generator:
+        generator.set_delay_ps("A", 50_000)
+        assert generator.set_delay_ps("B", 10_000, reference="A") == 10_000
+        assert generator.link("C", "B") == "B"
+        with pytest.raises(RangeError, match="refers to"):
+            generator.link("C", "C")
+
+
+def test_outputs_and_cycles_are_set_up(serve: Serve) -> None:
+    (url,) = serve(Dg645Emulator())
+    wanted = {
+        "offset_ab_v": -0.5,
+        "polarity_ab": "negative",
+        "inhibit": 1,
+        "prescale": 10,
+        "trigger_source": "single_shot",
+    }
+
+    with Dg645(url) as generator:
+        held = generator.configure(wanted)
+        generator.trigger()
+
+    assert {key: held[key] for key in wanted} == wanted

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 
 import pytest
 from answering import TcpDevice
 
 from drivers.pm100 import Pm100
 from qnx_hw.errors import (
+    Cancelled,
     InstrumentRefused,
     InstrumentTimeout,
     NotConnected,
@@ -94,3 +96,34 @@ def test_a_silent_meter_times_out_and_a_lost_one_says_so() -> None:
     with pytest.raises(NotConnected):
         meter.power_w()
     assert meter.status().state is InstrumentState.DISCONNECTED
+
+
+def test_the_head_says_who_it_is_and_is_zeroed(serve: Serve) -> None:
+    (url,) = serve(Pm100Emulator())
+
+    with Pm100(url) as meter:
+        assert meter.sensor().model == "S154C"
+        assert meter.sensor().calibrated == "01-JAN-2024"
+        meter.zero()
+
+
+def test_zeroing_can_be_cancelled() -> None:
+    said = {
+        b"*IDN?": b"THORLABS,PM100D,P1,2.4.0\n",
+        b"WAV?": b"1.5E+03\n",
+        b"ERR?": b'+0,"No error"\n',
+        b"STAT?": b"1\n",
+    }
+    cancel = Event()
+
+    def answer(received: bytes) -> bytes:
+        if b"STAT?" in received:
+            cancel.set()
+        return next((reply for word, reply in said.items() if word in received), b"")
+
+    with (
+        TcpDevice(answer) as device,
+        Pm100(f"tcp://127.0.0.1:{device.port}") as meter,
+        pytest.raises(Cancelled),
+    ):
+        meter.zero(cancel=cancel)

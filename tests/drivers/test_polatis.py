@@ -9,7 +9,14 @@ from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.polatis import Polatis, decode_connections, decode_size, encode_connections
+from drivers.polatis import (
+    Polatis,
+    PortState,
+    decode_connections,
+    decode_size,
+    decode_states,
+    encode_connections,
+)
 from drivers.text_line import scpi_errors
 from qnx_hw.errors import (
     InstrumentRefused,
@@ -122,3 +129,24 @@ def test_a_silent_switch_times_out_and_a_lost_one_says_so() -> None:
     with pytest.raises(NotConnected):
         switch.apply({1: 1})
     assert switch.status().state is InstrumentState.DISCONNECTED
+
+
+def test_ports_are_disabled_and_enabled(serve: Serve) -> None:
+    (url,) = serve(PolatisEmulator())
+
+    with Polatis(url) as switch:
+        switch.apply({1: 1, 2: 2})
+        states = switch.enable_ports([1, 18], on=False)
+
+        assert states[1] is states[18] is PortState.DISABLED
+        assert states[2] is PortState.ENABLED
+        assert switch.connections() == {}
+        assert switch.enable_ports([1, 18], on=True)[1] is PortState.ENABLED
+        with pytest.raises(RangeError, match="no port 99"):
+            switch.enable_ports([99], on=True)
+
+
+@pytest.mark.parametrize("reply", ["", "(E)", "(E,X)", "(E,E,E)"])
+def test_states_that_are_none_are_refused(reply: str) -> None:
+    with pytest.raises(ProtocolError):
+        decode_states(reply, [1, 2])

@@ -161,3 +161,23 @@ def test_a_silent_mainframe_times_out_and_a_lost_one_says_so() -> None:
     with pytest.raises(NotConnected):
         source.stop()
     assert source.status().state is InstrumentState.DISCONNECTED
+
+
+def test_a_latched_detector_is_seen_and_unlatched(serve: Serve) -> None:
+    (url,) = serve(Sim900Emulator())
+
+    with Sim900(url) as mainframe:
+        (opus,) = [slot for slot in mainframe.channels if slot not in {1, 2}]
+        mainframe.ramp_to_v(opus, 2.45, slope_v_per_s=FAST)
+        latched_v = mainframe.detector_voltage_v(opus)
+        mainframe.ramp_to_v(opus, 1.0, slope_v_per_s=FAST)
+        mainframe.unlatch(opus)
+
+        assert mainframe.detector_voltage_v(opus, high_gain=True) < 0.1 * latched_v
+        assert mainframe.set_self_reset(opus, True, duration=20)
+        assert not mainframe.set_self_reset(opus, False)
+        assert mainframe.auto_bias_v(opus) == pytest.approx(2.0, abs=0.01)
+        with pytest.raises(RangeError):
+            mainframe.set_self_reset(opus, True, duration=256)
+        with pytest.raises(Unsupported, match="no Quantum Opus"):
+            mainframe.unlatch(1)
