@@ -54,8 +54,9 @@ def serve_emulator(arguments: Sequence[str]) -> int:
 def serve_bench(arguments: Sequence[str]) -> int:
     """Serve the laboratory of a network file: `FILE`.
 
-    The first line on standard output is a JSON object with the endpoints of each emulator and,
-    for each link, what closed formulas expect of it.
+    The first line on standard output is a JSON object with the endpoints of each emulator, where
+    the bench takes commands (see `bench_control`) and, for each link, what closed formulas expect
+    of it.
     """
     if len(arguments) != 1:
         return _refuse("say which network file to simulate")
@@ -73,6 +74,7 @@ def serve_bench(arguments: Sequence[str]) -> int:
 
 def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
     """Serve all emulators of a network file on one bench; return the summary to print."""
+    from sim_devices.emulators.bench_control import BenchControl
     from sim_devices.physics.bench import Bench
 
     bench = Bench.from_network(raw)
@@ -91,10 +93,11 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
         listen = tuple(str(where) for where in table.get("listen", ()))
         places = server.add(name, emulator, listen, faults)
         endpoints[name] = [place.url for place in places]
+    control = server.add("control", BenchControl(bench), _control(raw))[0].url
     # The first chunks, so that what has to be compiled is compiled before anybody measures.
     bench.advance(0.02)
     expected = {name: asdict(bench.expected(name)) for name in bench.links}
-    return {"endpoints": endpoints, "expected": expected}
+    return {"endpoints": endpoints, "control": control, "expected": expected}
 
 
 def kinds() -> list[str]:
@@ -127,6 +130,11 @@ def _table(raw: Mapping[str, object], name: str) -> Mapping[str, object]:
     if not isinstance(table, Mapping):
         raise ValueError(f"[{name}] is not a table")  # noqa: TRY004
     return table
+
+
+def _control(raw: Mapping[str, object]) -> tuple[str, ...]:
+    where = _table(raw, "bench").get("control")
+    return () if where is None else (str(where),)
 
 
 def _option(text: str) -> tuple[str, str]:

@@ -103,6 +103,7 @@ async def demonstrate(settings: Settings) -> Result:
         )
     host = Host(network, list(network.nodes), file=file)
     async with told_to_stop() as told, laboratory(file) as lab:
+        screen.say(f"Disturb it: qnx sim {lab.opening.control} --tell help")
         watching = _Watch(host, screen, settings.blocks)
         async with asyncio.TaskGroup() as tasks:
             guard = tasks.create_task(lab.watch())

@@ -29,6 +29,8 @@ class Opening(msgspec.Struct, frozen=True):
     """What the laboratory says first."""
 
     endpoints: Mapping[str, tuple[str, ...]] = {}
+    control: str = ""
+    """Where the bench takes commands that disturb it."""
     expected: Mapping[str, Expected] = {}
 
 

@@ -22,7 +22,8 @@ class Channel:
     _KNOCK_AXIS = np.array([0.8, 0.6, 0.0])
 
     def __init__(self, fibre: Fibre, rng: np.random.Generator) -> None:
-        self._fibre = fibre
+        self.fibre = fibre
+        """May be replaced at any time; what it says holds from the next chunk on."""
         self._rng = rng
         self.jones: Complex = random_rotation(rng) if fibre.is_rotation_random else PAULI[0].copy()
         self._now_s = 0.0
@@ -32,15 +33,19 @@ class Channel:
     @property
     def transmission(self) -> float:
         """The part of the light that arrives now."""
-        steady = 10 ** (-self._fibre.loss_db / 10)
+        steady = 10 ** (-self.fibre.loss_db / 10)
         if not self._log_variance:
             return float(steady)
         fading = math.exp(math.sqrt(self._log_variance) * self._fade - self._log_variance / 2)
         return float(min(steady * fading, 1.0))
 
+    def knock(self, angle_rad: float) -> None:
+        """Turn the light at once, about the axis of all knocks."""
+        self.jones = rotation(angle_rad * self._KNOCK_AXIS) @ self.jones
+
     def advance(self, span_s: float) -> None:
         """Let the path change for a while."""
-        fibre = self._fibre
+        fibre = self.fibre
         turn = np.zeros(3)
         if fibre.drift_rad_per_sqrt_s:
             turn += fibre.drift_rad_per_sqrt_s * math.sqrt(span_s) * self._rng.standard_normal(3)

@@ -55,6 +55,17 @@ class Clock:
         if len(self._segments) > 2 * self._KEPT:
             del self._segments[: self._KEPT]
 
+    def disturb(self, jump_ps: int, drift_ppm: float | None = None) -> None:
+        """Begin a span that is `jump_ps` ahead of the last, with another rate if one is given.
+
+        Stamps stay in order, so a clock can be put forward only.
+        """
+        if jump_ps < 0:
+            raise ValueError("a clock can only be put forward: stamps must stay in order")
+        now = self._segments[-1]
+        rate = now.stamps_per_ps if drift_ppm is None else 1.0 + drift_ppm * 1e-6
+        self._segments[-1] = Segment(now.true_ps, now.stamp_ps + jump_ps, rate)
+
     def stamp_at(self, true_ps: int) -> int:
         """Return what the clock shows at a true time that is not long ago."""
         place = bisect_right(self._segments, true_ps, key=lambda segment: segment.true_ps)

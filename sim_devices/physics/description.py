@@ -126,6 +126,7 @@ def read(raw: Mapping[str, object]) -> Laboratory:
     """Read a whole parsed network file; ValueError names the place of what is wrong."""
     bench = Table(Table(raw, "file").anything("bench", {}), "bench")
     bench.table("emulators")
+    bench.text("control", "")
     seed = bench.whole("seed", 1, 0, 2**63 - 1)
     station_tables = bench.table("stations")
     stations = {name: _station(name, station_tables.table(name)) for name in station_tables.names()}
