@@ -92,6 +92,9 @@ class VisaWire(BridgedWire):
             resource.set_visa_attribute(ResourceAttribute.asrl_baud_rate, self._baud)
             resource.set_visa_attribute(ResourceAttribute.asrl_flow_control, flow)
             resource.set_visa_attribute(ResourceAttribute.asrl_end_in, SerialTermination.none)
+            # Only what waits is read, which takes no time; but pyvisa-py throws away what it has
+            # where a busy machine takes longer than the timeout.
+            resource.timeout = REPLY_TIMEOUT_MS
             # pyvisa-py gives a write the time of a read, too little on a busy machine.
             interface.write_timeout = REPLY_TIMEOUT_MS / 1000
             interface.reset_input_buffer()
