@@ -32,6 +32,7 @@ from qnx_hw.api.commands import (
     StartRecording,
     WhatIf,
 )
+from qnx_hw.api.discovery import DriverView, Place, SearchView, StartSearch, TestRead
 from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.loops import LoopView
 from qnx_hw.api.recordings import RecordingView
@@ -199,6 +200,36 @@ class NodeClient:
     def stop_recording(self) -> RecordingView:
         """End the recording."""
         return self._post(("recordings", "stop"), RecordingView)
+
+    def start_search(self, wish: StartSearch) -> SearchView:
+        """Have the node look for instruments.
+
+        >>> client.start_search(StartSearch(hosts=("192.168.1.3",)))
+        """
+        return self._post(("discovery", "start"), SearchView, wish)
+
+    def search(self) -> SearchView:
+        """Return what the newest search found so far."""
+        return self._get("discovery", SearchView)
+
+    def cancel_search(self) -> SearchView:
+        """End the search."""
+        return self._post(("discovery", "cancel"), SearchView)
+
+    def identify(self, place: Place) -> Nothing:
+        """Have an instrument blink."""
+        return self._post(("discovery", "identify"), Nothing, place)
+
+    def try_instrument(self, place: Place) -> TestRead:
+        """Connect to an instrument, read it once, and let it go.
+
+        >>> client.try_instrument(Place(driver="tdc1", url="tcp://127.0.0.1:8501"))
+        """
+        return self._post(("discovery", "read"), TestRead, place)
+
+    def drivers(self) -> tuple[DriverView, ...]:
+        """Return the drivers that are installed at the node."""
+        return self._get("discovery/drivers", tuple[DriverView, ...])
 
     def acknowledge(self, number: int) -> Event:
         """Mark an event as seen."""

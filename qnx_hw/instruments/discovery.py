@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -121,10 +121,14 @@ def at_host(
     host: str,
     discoveries: Mapping[str, Discovery],
     *,
+    in_use: Collection[str] = (),
     timeout_s: float = QUESTION_TIMEOUT_S,
     cancel: Cancel | None = None,
 ) -> tuple[Found, ...]:
-    """Ask a host (`HOST` or `HOST:PORT`) once at each port where a driver's instrument listens."""
+    """Ask a host (`HOST` or `HOST:PORT`) once at each port where a driver's instrument listens.
+
+    Addresses `in_use`, as `HOST:PORT`, are left alone.
+    """
     name, _, port = host.partition(":")
     asked: dict[tuple[int, bytes], dict[str, Reader]] = {}
     for driver, discovery in discoveries.items():
@@ -138,6 +142,8 @@ def at_host(
     found = []
     for (number, question), readers in asked.items():
         url = f"tcp://{name}:{number}"
+        if f"{name}:{number}" in in_use:
+            continue
         try:
             driver, identity = ask(
                 make_wire(url), question, readers, timeout_s=timeout_s, cancel=cancel

@@ -23,8 +23,6 @@ from qnx_hw.errors import (
 )
 from qnx_hw.instruments.families import (
     Instrument,
-    PhotonDetector,
-    PolarizationController,
     TimeTagger,
     Transmitter,
 )
@@ -32,6 +30,7 @@ from qnx_hw.instruments.registry import make
 from qnx_hw.instruments.supervisor import SupervisedStream, Supervisor
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.instruments.values import Family, InstrumentState, PulseScore
+from qnx_hw.node.readings import counts, readings
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
@@ -155,9 +154,9 @@ class Mounted:
         """Ask the instrument for its live numbers."""
         try:
             if self._feed is not None:
-                self._readings = _counts(self._feed.rates_cps())
+                self._readings = counts(self._feed.rates_cps())
             else:
-                self._readings = await self._worker.call(self._supervisor.call, _read)
+                self._readings = await self._worker.call(self._supervisor.call, readings)
         except InstrumentError as error:
             log.debug("%s-%s: %s", self._node, self.name, error)
             return
@@ -297,25 +296,3 @@ class Pump:
 
 def _settings(instrument: Instrument) -> Mapping[str, Setting]:
     return instrument.settings()
-
-
-def _read(instrument: Instrument) -> tuple[Reading, ...]:
-    # The family says which interface the instrument has; protocols do not narrow.
-    if instrument.family is Family.PHOTON_DETECTOR:
-        return _counts(cast("PhotonDetector", instrument).count_rates())
-    if instrument.family is Family.POLARIZATION_CONTROLLER:
-        controller = cast("PolarizationController", instrument)
-        return tuple(
-            Reading(name=f"axis {number}", value=value, unit=axis.unit)
-            for number, (axis, value) in enumerate(
-                zip(controller.capabilities.axes, controller.positions(), strict=True), start=1
-            )
-        )
-    return ()
-
-
-def _counts(rates_cps: tuple[float, ...]) -> tuple[Reading, ...]:
-    return tuple(
-        Reading(name=f"input {number}", value=rate, unit="1/s")
-        for number, rate in enumerate(rates_cps, start=1)
-    )

@@ -44,6 +44,7 @@ from qnx_hw.node.bank import Bank
 from qnx_hw.node.buses import joined_bus
 from qnx_hw.node.console import console_folder
 from qnx_hw.node.exposure import exposure
+from qnx_hw.node.finder import Finder
 from qnx_hw.node.guard import is_loopback
 from qnx_hw.node.history import KINDS_KEPT, History
 from qnx_hw.node.loop_seat import LoopSeat
@@ -315,6 +316,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             loops=self,
             recordings=self,
             routing=self._controller,
+            discovery=Finder(self._owners()),
             network_file=Keeper(self._file, access.database) if self._file else None,
         )
         api = Api(self.hub, self.history, commands, access)
@@ -360,6 +362,14 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         if not stations:
             return None
         return link_view(name, stations[0].section, tuple(each.report() for each in stations))
+
+    def _owners(self) -> dict[str, str]:
+        """Return whose each instrument's URL is."""
+        return {
+            section.url: f"'{name}' of node '{node}'"
+            for node in self._names
+            for name, section in self._network.nodes[node].instruments.items()
+        }
 
     def _elsewhere(self, name: str) -> NodeView:
         return NodeView(

@@ -36,11 +36,13 @@ from qnx_hw.node.api import (
     RecordingCommands,
     RoutingCommands,
 )
+from qnx_hw.node.finder import Finder
 from qnx_hw.node.guard import own_hosts
 from qnx_hw.node.history import History
 from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.server import bind, serving
 from qnx_hw.node.state import Hub
+from qnx_hw.transports import UsbPort
 
 CHEAP = 1 << 4
 """Cost of passwords where their strength is not what is tested."""
@@ -178,6 +180,8 @@ class Site:
     tls: tuple[Path, Path] | None = None
     port: int = 0
     is_loopback: bool = True
+    owners: Mapping[str, str] = field(default_factory=dict)
+    ports: Sequence[UsbPort] = ()
 
 
 class ServedApi:
@@ -254,6 +258,7 @@ class ServedApi:
         part = self.laboratory
         commands = Commands(
             links=part, instruments=part, loops=part, routing=part, recordings=part,
+            discovery=Finder(self._site.owners, ports=lambda: self._site.ports, timeout_s=30.0),
             network_file=keeper,
         )  # fmt: skip
         api = Api(self.hub, self.history, commands, self.access)

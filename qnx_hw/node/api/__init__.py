@@ -6,6 +6,7 @@ all together; a new subject is a module and a line there.
 """
 
 from qnx_hw.node.api.application import Api, Commands
+from qnx_hw.node.api.discovery import DiscoveryCommands
 from qnx_hw.node.api.instruments import InstrumentCommands
 from qnx_hw.node.api.links import LinkCommands
 from qnx_hw.node.api.loops import LoopCommands
@@ -17,6 +18,7 @@ __all__ = [
     "Api",
     "Call",
     "Commands",
+    "DiscoveryCommands",
     "InstrumentCommands",
     "LinkCommands",
     "LoopCommands",

@@ -18,6 +18,7 @@ from qnx_hw.node.access import Access
 from qnx_hw.node.access.audit import Audit
 from qnx_hw.node.access.caller import Caller
 from qnx_hw.node.api.accounts import People
+from qnx_hw.node.api.discovery import Discoveries, DiscoveryCommands
 from qnx_hw.node.api.document import openapi, reference
 from qnx_hw.node.api.events import Events
 from qnx_hw.node.api.history import Past
@@ -46,6 +47,7 @@ class Commands:
     loops: LoopCommands | None = None
     routing: RoutingCommands | None = None
     recordings: RecordingCommands | None = None
+    discovery: DiscoveryCommands | None = None
     network_file: Keeper | None = None
 
 
@@ -65,6 +67,7 @@ class Api:
             Events(hub),
             Past(hub, history),
             Recordings(commands.recordings),
+            Discoveries(commands.discovery),
             NetworkFileSettings(commands.network_file, commands.links, commands.instruments),
             People(access.gate, access.audit),
         )
