@@ -19,7 +19,14 @@ from qnx_hw.config.edge import (
 )
 from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection
 from qnx_hw.config.pulses import PulsesSection
-from qnx_hw.config.section import Address, Fraction, Name, Probability, Section
+from qnx_hw.config.section import (
+    Address,
+    Fraction,
+    Name,
+    OptionalName,
+    Probability,
+    Section,
+)
 from qnx_hw.errors import ConfigError
 
 
@@ -101,9 +108,9 @@ class StationSection(Section, frozen=True, kw_only=True):
     """`[links.LINK.alice]` and `[links.LINK.bob]`: one end of a link."""
 
     node: Name
-    tagger: Name = ""
+    tagger: OptionalName = ""
     """What writes down the detections; Alice of decoy BB84 has a transmitter instead."""
-    transmitter: Name = ""
+    transmitter: OptionalName = ""
     channels: ChannelMap = ChannelMap(H=1, V=2, D=3, A=4)
     detectors: Name | None = None
     polarization: Name | None = None

@@ -122,12 +122,18 @@ class Session:
         """Wait for the first record of the side that opened; `BadRecord` where it lacks the keys.
 
         It holds the hash of the greetings. Blocks; before it nothing that the other side said may
-        have any effect.
+        have any effect, but that it may ask for another circuit where this one is lost.
         """
-        circuit, _ = self.carrier.current(ENDING_S)
-        circuit.settimeout(ENDING_S)
+        end_s = time.monotonic() + ENDING_S
         record = memoryview(bytearray(MAX_RECORD_BYTES))
-        header, whole = _read_record(circuit, record)
+        while True:
+            circuit, generation = self.carrier.current(max(0.0, end_s - time.monotonic()))
+            circuit.settimeout(ENDING_S)
+            try:
+                header, whole = _read_record(circuit, record)
+                break
+            except OSError:
+                self.carrier.lose(generation)
         plain = memoryview(bytearray(MAX_PLAIN_BYTES))
         size = self._receiving.open(header, whole, plain)
         if header.kind is not RecordType.START or plain[:size] != self.keys.greetings:

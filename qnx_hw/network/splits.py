@@ -84,9 +84,13 @@ def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
         if low == high:
             continue
         largest = logits[low:high].max()
+        for path in range(low, high):
+            splits[path] = logits[path] - largest
+        # In a loop of its own: compiled with the one above, its last bit would depend on how far
+        # apart the two arrays lie in memory.
         total = 0.0
         for path in range(low, high):
-            splits[path] = math.exp(logits[path] - largest)
+            splits[path] = math.exp(splits[path])
             total += splits[path]
         for path in range(low, high):
             splits[path] /= total

@@ -113,6 +113,31 @@ def test_a_cut_wire_is_replaced_and_nothing_is_lost() -> None:
     play(scene)
 
 
+def test_a_wire_cut_before_the_first_record_arrives_is_replaced() -> None:
+    async def scene() -> None:
+        async with wired() as (net, wire):
+            cuts = 0
+
+            def tamper(number: int, direction: str, piece: bytes) -> bytes:
+                nonlocal cuts
+                asked = bytes(wire.captured[number, "out"])
+                is_session = direction == "out" and b"session" in _message(asked)
+                if is_session and len(asked) > 4 + len(_message(asked)) and not cuts:
+                    cuts += 1
+                    wire.cut()
+                    return b""
+                return piece
+
+            wire.tamper = tamper
+            user, session = await connect(net.edges["alice"], ECHO)
+            assert await exchange(user, OCTETS[:100_000]) == OCTETS[:100_000]
+
+            assert cuts == 1
+            assert session.counters.circuits >= 2
+
+    play(scene)
+
+
 def test_no_nonce_protects_two_texts_and_no_key_opens_two_sessions() -> None:
     async def scene() -> None:
         async with wired() as (net, wire):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qnx_hw.network import programmes
+from qnx_hw.network import programmes, splits
 from qnx_hw.network.paths import candidates
 from qnx_hw.network.planner import Planner, utilisation
 from qnx_hw.network.topology import Floats, Topology
@@ -196,3 +196,16 @@ def test_a_topology_that_cannot_be_is_refused() -> None:
         Topology(("a", "b"), np.array([0]), np.array([1]), np.array([0.0]), np.array([1.0]))
     with pytest.raises(ValueError, match="joins a node to itself"):
         Topology(("a", "b"), np.array([1]), np.array([1]), np.array([1.0]), np.array([1.0]))
+
+
+def test_shares_do_not_depend_on_where_the_arrays_lie_in_memory() -> None:
+    paths = candidates(ring(5))
+    logits = np.random.default_rng(1).normal(size=len(paths))
+    memory = np.zeros(4 * logits.size)
+    wanted = splits.shares(paths, logits)
+
+    for gap in range(logits.size, logits.size + 40):
+        near, far = memory[: logits.size], memory[gap : gap + logits.size]
+        near[:] = logits
+        splits._softmax(paths.first, near, far)
+        assert np.array_equal(far, wanted)

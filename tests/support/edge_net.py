@@ -104,10 +104,10 @@ async def exchange(user: socket.socket, octets: bytes) -> bytes:
             parts.append(part)
         return b"".join(parts)
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(asyncio.to_thread(send))
-        receiving = tasks.create_task(asyncio.to_thread(receive))
-    user.close()
+    with user:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread(send))
+            receiving = tasks.create_task(asyncio.to_thread(receive))
     return receiving.result()
 
 
