@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated
 
 import msgspec
 
 from qnx_hw.config.section import Address, Name, Section
+from qnx_hw.errors import ConfigError
 
 SaeId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,64}$")]
 """The URI alphabet, 64 characters at most, as ETSI GS QKD 020 limits it."""
 Bits = Annotated[int, msgspec.Meta(ge=8, le=65_536, multiple_of=8)]
+Stocked = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+
+
+class RelaySection(Section, frozen=True, kw_only=True):
+    """`[keys.relay]`: keys for nodes without a common link, carried over those between them."""
+
+    low_bits: Stocked = 65_536
+    """Where an end's stock for a peer falls below, it is filled,"""
+    high_bits: Stocked = 131_072
+    """up to here."""
+    batch_bits: Annotated[int, msgspec.Meta(ge=256, le=524_288, multiple_of=8)] = 32_768
+    """Relayed at once; each hop pays 512 bits more, for the tag and the proof."""
+    paths: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    """A key is the sum of what goes over so many ways that share no node between the ends."""
+    pairs: tuple[tuple[Name, Name], ...] = ()
+    """Nodes that share keys beside those whose SAEs or user traffic need them."""
 
 
 class KeysSection(Section, frozen=True, kw_only=True):
@@ -29,6 +47,7 @@ class KeysSection(Section, frozen=True, kw_only=True):
     """Keys that nobody fetched by then are deleted."""
     reserve_bits: Annotated[int, msgspec.Meta(ge=0)] = 0
     """What SAEs cannot take from a link: it is kept for the network's own use."""
+    relay: RelaySection = RelaySection()
 
 
 class KmeSection(Section, frozen=True, kw_only=True):
@@ -53,3 +72,12 @@ class SaeSection(Section, frozen=True, kw_only=True):
     bits_per_day: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """How many bits it may take as master, in a day of UTC."""
     requests_per_s: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+
+
+def check_relay(relay: RelaySection, nodes: Collection[str], source: str) -> None:
+    """Refuse marks and pairs that make no sense."""
+    if relay.low_bits > relay.high_bits:
+        raise ConfigError(f"{source}: keys.relay.low_bits is above high_bits")
+    for pair in relay.pairs:
+        if pair[0] == pair[1] or not set(pair) <= set(nodes):
+            raise ConfigError(f"{source}: keys.relay.pairs: {list(pair)} are not two nodes")

@@ -17,7 +17,7 @@ from qnx_hw.config.edge import (
     TunnelSection,
     check_traffic,
 )
-from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection
+from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection, check_relay
 from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.config.section import (
     Address,
@@ -235,6 +235,7 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
         )
     edges = {name: node.edge for name, node in network.nodes.items() if node.edge is not None}
     check_traffic(edges, {"tunnels": network.tunnels, "streams": network.streams}, source)
+    check_relay(network.keys.relay, network.nodes, source)
     for sae, section in network.saes.items():
         if section.node not in network.nodes:
             raise ConfigError(f"{source}: saes.{sae}.node: there is no [nodes.{section.node}]")

@@ -39,6 +39,8 @@ from qnx_hw.secret import Secret
 
 PAD_WINDOW_BYTES = 16 << 20
 """How far pads may be used out of order, as parallel connections do."""
+FROM_ELSEWHERE = (1 << 31) - 1
+"""Stands for the block of keys that were not cut from a ledger of this node."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS issued(
@@ -85,6 +87,17 @@ class IssuedKeys(Storage):
     async def accept(self, link: str, purpose: Purpose, order: Order) -> None:
         await self._database.write(lambda execute: self._accept(execute, link, purpose, order))
 
+    async def keep(self, link: str, order: Order, octets: Secret) -> None:
+        count = len(order.key_ids)
+        if order.runs or count < 1 or 8 * len(octets) != count * order.n_bits:
+            raise Conflict(f"link {link}: the peer's order does not add up")
+        keys = list(zip(order.key_ids, _slices(octets, count), strict=True))
+
+        def work(execute: Execute) -> None:
+            self._insert(execute, self._rows(execute, link, "", FROM_ELSEWHERE, order, keys))
+
+        await self._database.write(work)
+
     async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
         def work(execute: Execute) -> list[Secret]:
             return [self._take(execute, holder, master, key_id) for key_id in key_ids]
@@ -120,7 +133,13 @@ class IssuedKeys(Storage):
             total = execute(
                 "SELECT coalesce(sum(key_bits), 0) FROM block WHERE link = ?", link
             ).fetchone()[0]
-            return Stock(bits, waiting, total)
+            simulated = execute(
+                "SELECT 1 FROM chunk JOIN block ON block.link = chunk.link"
+                " AND block.number = chunk.block"
+                " WHERE chunk.link = ? AND block.is_simulated LIMIT 1",
+                link,
+            ).fetchone()
+            return Stock(bits, waiting, total, simulated is not None)
 
         return await self._database.write(work)
 
@@ -206,21 +225,37 @@ class IssuedKeys(Storage):
             raise Conflict(f"link {link}: the peer's order does not add up")
         self._check_origin(execute, link, order.runs, order.may_be_simulated)
         ledger = self._ledger(execute, link, purpose)
-        holders = msgspec.json.encode(order.holders).decode()
         names = iter(order.key_ids)
         rows: list[tuple[object, ...]] = []
         for run in order.runs:
             octets = ledger.take_at(run.address, run.count * n_bytes)
-            block = run.address >> BLOCK_SHIFT
-            vault = self._keys.of(execute, link, block, may_make=True)
-            for secret in _slices(octets, run.count):
-                key_id = next(names)
-                for holder in order.holders:
-                    sealed = vault.seal(secret, _context(key_id, holder))
-                    about = (link, purpose, block, order.master, holders, order.expires_s)
-                    rows.append((key_id.bytes, holder, *about, sealed))
-                secret.wipe()
+            keys = [(next(names), secret) for secret in _slices(octets, run.count)]
+            rows += self._rows(execute, link, purpose, run.address >> BLOCK_SHIFT, order, keys)
+        self._insert(execute, rows)
+
+    def _insert(self, execute: Execute, rows: list[tuple[object, ...]]) -> None:
         execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _rows(
+        self,
+        execute: Execute,
+        link: str,
+        purpose: str,
+        block: int,
+        order: Order,
+        keys: Sequence[tuple[uuid.UUID, Secret]],
+    ) -> list[tuple[object, ...]]:
+        """Seal keys for each of their holders, and wipe them."""
+        vault = self._keys.of(execute, link, block, may_make=True)
+        holders = msgspec.json.encode(order.holders).decode()
+        about = (link, purpose, block, order.master, holders, order.expires_s)
+        rows: list[tuple[object, ...]] = []
+        for key_id, secret in keys:
+            for holder in order.holders:
+                sealed = vault.seal(secret, _context(key_id, holder))
+                rows.append((key_id.bytes, holder, *about, sealed))
+            secret.wipe()
+        return rows
 
     def _delete(self, execute: Execute, which: str, *values: object) -> int:
         """Delete waiting keys, and the keys of blocks of which nothing is left; how many."""
@@ -255,8 +290,9 @@ class IssuedKeys(Storage):
                 raise NotEntitled(f"'{holder}' was not named for one of these keys")
             raise KeyNotFound("one or more keys specified are not found on KME")
         link, purpose, block, sealed = row
-        counter = self._ledger(execute, link, TAKEN[1 - KEYS.index(Purpose(purpose))])
-        counter.advance(counter.cursor() + 1)
+        if purpose:
+            counter = self._ledger(execute, link, TAKEN[1 - KEYS.index(Purpose(purpose))])
+            counter.advance(counter.cursor() + 1)
         octets = self._keys.open(execute, link, block, sealed, _context(key_id, holder))
         self._keys.shred(execute, link, [block])
         return Secret(octets)

@@ -10,21 +10,31 @@ compare how far each ledger was used, so that neither goes back behind what the 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 import uuid
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from qnx_hw.errors import ChannelError, Conflict, KeyExhausted, KeyNotFound
+import msgspec
+
+from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhausted, KeyNotFound
+from qnx_hw.keys.envelope import pad_bytes, seal, unseal
 from qnx_hw.keys.ledger import KEYS, PADS, TAGS, TAKEN, Allotment, NamedKey, Order, Stock, Wish
 from qnx_hw.keys.messages import (
     MOST_KEYS,
     MOST_REQUESTS,
+    Arrived,
+    Carry,
+    Deliver,
     Done,
     Fetched,
+    Forward,
+    Lost,
     Meet,
     Peer,
     Refused,
@@ -48,6 +58,8 @@ PAD_SHARE = 4
 """Of the stock, one part in four is set aside at once at most."""
 FETCHED_INTERVAL_S = 1.0
 """How often the peer is told how many keys were fetched, where nothing else is said."""
+PING_INTERVAL_S = 3.0
+"""A peer beyond other nodes is asked at least so often; one with a link has a wire that breaks."""
 MOST_WAITING = 4096
 UUID_CHARACTERS = 36
 
@@ -60,6 +72,8 @@ class LinkEnd:
 
     link: str
     side: int
+    is_relayed: bool = False
+    """Whether its keys come over other nodes; then `link` names the pair of nodes."""
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -70,6 +84,14 @@ class LinkEnd:
 def consumer_at(node: str) -> str:
     """Return the holder's name for a node's own use, which no SAE can have: it has a space."""
     return f"node {node}"
+
+
+class Relaying(Protocol):
+    """What a node does for keys between nodes without a common link."""
+
+    @abstractmethod
+    async def answer(self, peer: str, request: Carry | Forward | Lost | Arrived) -> Reply:
+        """Take a message; `Conflict`, `KeyExhausted` or `AuthenticationError` refuse it."""
 
 
 class Kme:
@@ -90,11 +112,18 @@ class Kme:
         self._storage = storage
         self._now = now
         self._desks = {peer: _Desk(peer, end) for peer, end in ends.items()}
+        self.relay: Relaying | None = None
+        """Takes what concerns relays; None where this node has no part in any."""
 
     @property
     def peers(self) -> tuple[str, ...]:
         """The nodes at the other ends of this node's links."""
         return tuple(self._desks)
+
+    @property
+    def relayed_peers(self) -> tuple[str, ...]:
+        """The nodes without a common link."""
+        return tuple(peer for peer, desk in self._desks.items() if desk.end.is_relayed)
 
     def end(self, peer: str) -> LinkEnd:
         """Return this node's end of the link to a peer."""
@@ -189,6 +218,44 @@ class Kme:
         await desk.ask(Reserve(end.link, order))
         return cut.keys
 
+    async def share(
+        self, peers: Mapping[str, tuple[str, ...]], keys: Sequence[NamedKey], order: Order
+    ) -> None:
+        """Bring keys that were reserved with one peer to holders at other nodes, or at this one.
+
+        `order` says whose keys they are and until when. Durable there when this returns; where it
+        raises, some may have them, but the master must not.
+        """
+        for peer, holders in peers.items():
+            octets = Secret(b"".join(key.secret.reveal() for key in keys))
+            named = dataclasses.replace(order, holders=holders, runs=())
+            if peer == self.node:
+                await self._storage.keep(f"{self.node}~", named, octets)
+            else:
+                await self._deliver(peer, named, octets)
+
+    async def _deliver(self, peer: str, order: Order, octets: Secret) -> None:
+        desk = self._desk(peer)
+        if (await self.stock(peer)).is_simulated and not order.may_be_simulated:
+            raise KeyExhausted(f"what is shared with '{peer}' comes from simulated instruments")
+        offset, pad = await self.take_pad(peer, pad_bytes(len(octets)))
+        about = msgspec.json.encode((order, offset))
+        sealed, mark = seal(pad, octets, about)
+        octets.wipe()
+        await desk.ask(Deliver(desk.end.link, order, offset, sealed, mark))
+
+    async def _receive(self, end: LinkEnd, parcel: Deliver) -> None:
+        about = msgspec.json.encode((parcel.order, parcel.offset))
+        n_bytes = pad_bytes(len(parcel.sealed))
+        pads = PADS[1 - end.side]
+        pad = await self._storage.take_pad_at(end.link, pads, parcel.offset, n_bytes)
+        octets = unseal(pad, parcel.sealed, parcel.mark, about)
+        await self._storage.keep(end.link, parcel.order, octets)
+
+    async def ask(self, peer: str, request: Request) -> None:
+        """Return when a peer has done it; `ChannelError` where that is not certain."""
+        await self._desk(peer).ask(request)
+
     async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys that wait here for `holder`, all or none."""
         try:
@@ -212,6 +279,7 @@ class Kme:
         desk.opened.set()
         try:
             now, told, next_s = asyncio.get_running_loop().time, 0, 0.0
+            next_ping_s = now() + PING_INTERVAL_S
             while True:
                 requests = await desk.next_batch(FETCHED_INTERVAL_S)
                 if now() >= next_s:
@@ -220,7 +288,10 @@ class Kme:
                     if (fetched := marks[TAKEN[desk.end.side]]) > told:
                         told = fetched
                         requests.append(Fetched(desk.end.link, fetched))
+                if not requests and desk.end.is_relayed and now() >= next_ping_s:
+                    requests.append(Fetched(desk.end.link, told))
                 if requests:
+                    next_ping_s = now() + PING_INTERVAL_S
                     desk.settle(await way.call(requests))
         finally:
             desk.opened.clear()
@@ -255,9 +326,15 @@ class Kme:
                     await self._storage.accept(end.link, theirs, request.order)
                 case SetAside():
                     await self._storage.accept_pads(end.link, theirs, request.offset, request.runs)
+                case Deliver():
+                    await self._receive(end, request)
+                case Carry() | Forward() | Lost() | Arrived():
+                    if self.relay is None or isinstance(request, Arrived) != end.is_relayed:
+                        return Refused(f"'{self.node}' relays no such thing for '{peer}'")
+                    return await self.relay.answer(peer, request)
                 case Fetched():
                     await self._storage.remember_fetched(end.link, 1 - end.side, request.count)
-        except (Conflict, KeyExhausted) as error:
+        except (Conflict, KeyExhausted, AuthenticationError) as error:
             return Refused(str(error))
         return Done()
 

@@ -158,6 +158,8 @@ class Stock:
     """Keys the peer reserved that were not fetched here yet."""
     total_key_bits: int
     """What all blocks brought for keys, used or not."""
+    is_simulated: bool = False
+    """Whether any of the key that is left was made on simulated instruments."""
 
 
 def address_of(block: int, offset: int = 0) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 import msgspec
 
@@ -14,6 +14,10 @@ from qnx_hw.keys.ledger import Order, Place, Run
 MOST_REQUESTS = 64
 """Requests in one message; each reserves at most `MOST_KEYS`."""
 MOST_KEYS = 1024
+LONGEST_PATH = 16
+
+Path = Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=LONGEST_PATH)]
+Step = Annotated[int, msgspec.Meta(ge=0, lt=LONGEST_PATH)]
 
 
 class Meet(msgspec.Struct, frozen=True, tag=True):
@@ -38,11 +42,82 @@ class SetAside(msgspec.Struct, frozen=True, tag=True):
     runs: tuple[Run, ...]
 
 
+class Deliver(msgspec.Struct, frozen=True, tag=True):
+    """Keys that holders at another node have already, under one-time pad and a tag."""
+
+    link: str
+    order: Order
+    offset: Place
+    sealed: bytes
+    mark: bytes
+
+
 class Fetched(msgspec.Struct, frozen=True, tag=True):
     """How many keys of a link were fetched at the sender, for the receiver to remember."""
 
     link: str
     count: Place
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """What a relayed key says about itself on each hop; all public, covered by the hop's tag."""
+
+    path: Path
+    at: Step
+    """Which node of the path the message is for."""
+    pair: str
+    block: Place
+    share: Step
+    shares: Step
+    """The key is the sum of so many, each over a path of its own."""
+    is_simulated: bool
+
+
+class Carry(msgspec.Struct, frozen=True, tag=True):
+    """Relayed key under one-time pad, from one node of its path to the next."""
+
+    link: str
+    parcel: Parcel
+    offset: Place
+    """Of the pad between the two."""
+    sealed: bytes
+    mark: bytes
+
+
+class Forward(msgspec.Struct, frozen=True, tag=True):
+    """Words of two key managers without a link, from one node of their path to the next."""
+
+    link: str
+    path: Path
+    at: Step
+    number: Place
+    """By which the first node of a question's path knows the answer."""
+    is_answer: bool
+    content: bytes
+
+
+class Lost(msgspec.Struct, frozen=True, tag=True):
+    """A message did not get further; goes back along its path."""
+
+    link: str
+    path: Path
+    at: Step
+    stuck: tuple[str, str]
+    """The two nodes between which it stopped."""
+    pair: str
+    number: Place
+    """Of the block, or of the question where `pair` is empty."""
+
+
+class Arrived(msgspec.Struct, frozen=True, tag=True):
+    """A relayed block is on the destination's disk; or not, where `proof` is empty."""
+
+    link: str
+    block: Place
+    proof: bytes
+    is_simulated: bool
+    newest: Place
+    """The newest block of the maker's that the destination ever kept."""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -55,7 +130,9 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Request: TypeAlias = Meet | Reserve | SetAside | Fetched
+Request: TypeAlias = (
+    Meet | Reserve | SetAside | Fetched | Deliver | Carry | Forward | Lost | Arrived
+)
 Reply: TypeAlias = Meet | Done | Refused
 
 

@@ -28,6 +28,10 @@ class KeyStorage(Protocol):
         """Cut the keys that the peer reserved from its direction, and keep them for holders."""
 
     @abstractmethod
+    async def keep(self, link: str, order: Order, octets: Secret) -> None:
+        """Keep keys for holders that came from elsewhere, one after the other in `octets`."""
+
+    @abstractmethod
     async def take(self, holder: str, master: str, key_ids: Sequence[UUID]) -> list[Secret]:
         """Hand out keys to one of their holders, all or none, once.
 

@@ -88,11 +88,13 @@ class KeyStore:
         provenance: Provenance,
         *,
         released: Secret | None = None,
+        is_relayed: bool = False,
     ) -> bool:
         """Add a block, split into ledgers, all or nothing; False where it was added before.
 
         The same commit forgets the block where it was pending, and keeps the token `released`.
-        Block numbers count from 1 and only grow: 0 is the initial secret.
+        Block numbers count from 1 and only grow: 0 is the initial secret. Relayed ones grow for
+        each end by itself, which has the even or the odd ones.
         """
         if block < 1:
             raise ValueError(f"block {block}: blocks count from 1")
@@ -102,8 +104,12 @@ class KeyStore:
             known = execute("SELECT 1 FROM block WHERE link = ? AND number = ?", link, block)
             if known.fetchone() is not None:
                 return False
-            newest = execute("SELECT max(number) FROM block WHERE link = ?", link).fetchone()[0]
-            if newest is not None and block < newest:
+            newest = execute(
+                "SELECT coalesce(max(number), 0) FROM block WHERE link = ?"
+                " AND (NOT ? OR number % 2 = ?)",
+                *(link, is_relayed, block % 2),
+            ).fetchone()[0]
+            if block < newest:
                 raise Conflict(f"link {link}: block {block} is older than {newest}")
             execute(
                 "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -116,6 +122,15 @@ class KeyStore:
             if released is not None:
                 self._remember(execute, link, "released", block, released)
         return True
+
+    def newest_block(self, link: str, side: int) -> int:
+        """Return the newest block whose number is even (side 0) or odd; 0 where there is none."""
+        with self._database.reading() as execute:
+            found = execute(
+                "SELECT coalesce(max(number), 0) FROM block WHERE link = ? AND number % 2 = ?",
+                *(link, side),
+            ).fetchone()[0]
+            return int(found)
 
     def start_block(self, link: str, block: int) -> None:
         """Remember that a block of this number was begun, so that it is never begun again."""

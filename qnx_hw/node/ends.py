@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qnx_hw.config import NetworkFile
 from qnx_hw.keys import LinkEnd
+from qnx_hw.keys.relay import disjoint
 from qnx_hw.qkd.roles import Role
 
 
@@ -23,4 +24,29 @@ def key_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:
     for name, role in ends_of(network, node):
         peer = getattr(network.links[name], role.peer.value).node
         ends.setdefault(peer, LinkEnd(name, list(Role).index(role)))
+    return ends
+
+
+def graph_of(network: NetworkFile) -> dict[str, set[str]]:
+    """Return who has a link with whom."""
+    return {node: set(key_ends(network, node)) for node in network.nodes}
+
+
+def relayed_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:
+    """Return by peer the keys that come over other nodes.
+
+    With whom: all whose SAEs or user traffic may need keys with those of this node, and what
+    `[keys.relay] pairs` names, as far as links lead there and there is no common one.
+    """
+    graph = graph_of(network)
+    wanted = [*network.keys.relay.pairs]
+    wanted += [(each.source, each.destination) for each in network.tunnels.values()]
+    wanted += [(each.source, each.destination) for each in network.streams.values()]
+    homes = {sae.node for sae in network.saes.values()}
+    wanted += [(one, other) for one in homes for other in homes]
+    ends: dict[str, LinkEnd] = {}
+    for pair in sorted({tuple(sorted(pair)) for pair in wanted if node in pair}):
+        peer = pair[1 - pair.index(node)]
+        if peer != node and peer not in graph[node] and disjoint(graph, node, peer):
+            ends[peer] = LinkEnd("~".join(pair), pair.index(node), is_relayed=True)
     return ends

@@ -13,15 +13,17 @@ from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
 from qnx_hw.control.loop import Title
+from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
+from qnx_hw.keys.relay import Relay, RelayedBlocks, RelaySettings
 from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.edge_keys import KmeSource
-from qnx_hw.node.ends import ends_of, key_ends
+from qnx_hw.node.ends import ends_of, graph_of, key_ends, relayed_ends
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
@@ -87,7 +89,9 @@ class Node:
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
         self._wires: list[KeyWire | TlsWire] = []
-        self.kme = Kme(name, store.issued, key_ends(network, name))
+        ends = key_ends(network, name) | relayed_ends(network, name)
+        self.kme = Kme(name, store.issued, ends)
+        self._relay = self._make_relay(network)
         self.pools = Pools(self.kme, POOL_CAPACITY_BITS, network.keys.reserve_bits)
         for link, role in ends_of(network, name):
             self._add_station(network, link, role, tell)
@@ -136,6 +140,7 @@ class Node:
                     tasks.create_task(Doorman(name, node._opened).serve(listener)),
                     tasks.create_task(node._bank.run()),
                     tasks.create_task(node.kme.run()),
+                    tasks.create_task(node._relay.run()),
                     tasks.create_task(node.pools.run()),
                     *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
@@ -176,6 +181,26 @@ class Node:
             pool_capacity_bits=POOL_CAPACITY_BITS,
             instruments=self._bank.views(),
         )
+
+    def _make_relay(self, network: NetworkFile) -> Relay:
+        section = network.keys.relay
+        settings = RelaySettings(
+            low_bits=section.low_bits,
+            high_bits=section.high_bits,
+            batch_bits=section.batch_bits,
+            paths=section.paths,
+            keep_bits=network.keys.reserve_bits,
+        )
+        blocks = RelayedBlocks(self.store)
+        return Relay(self.kme, blocks, graph_of(network), settings, self._advice)
+
+    def _advice(self, peer: str) -> list[str]:
+        """Return the neighbours by which the routing controller sends to a peer, best first."""
+        if self.site is None:
+            return []
+        entry = self.site.edge.forwarder.entry(self.name, peer, ANY)
+        hops = entry.next_hops if entry is not None else ()
+        return [hop.node for hop in sorted(hops, key=lambda hop: -hop.weight)]
 
     def _make_alignments(self, network: NetworkFile, tell: Teller) -> list[Alignment]:
         made = []

@@ -68,12 +68,13 @@ class Pools:
         return tuple(self._view(peer, seen) for peer, seen in self._seen.items())
 
     def _view(self, peer: str, seen: _Seen) -> PoolView:
+        end = self._kme.end(peer)
         drain_bps = seen.out_bps - seen.in_bps
         return PoolView(
             name=f"{self._kme.node} {peer}",
             node=self._kme.node,
             peer=peer,
-            link=self._kme.end(peer).link,
+            link="" if end.is_relayed else end.link,
             stock_bits=seen.stock_bits,
             capacity_bits=self._capacity_bits,
             reserve_bits=self._reserve_bits,

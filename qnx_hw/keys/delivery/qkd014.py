@@ -5,7 +5,8 @@ Who asks is known from the certificate alone. Nothing of a request is believed b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -24,7 +25,7 @@ from qnx_hw.keys.delivery import values014 as values
 from qnx_hw.keys.delivery.http import Request, Response
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
-from qnx_hw.keys.ledger import Quota, Wish
+from qnx_hw.keys.ledger import Order, Quota, Wish
 
 PREFIX = [b"", b"api", b"v1", b"keys"]
 METHODS = {b"status": ("GET",), b"enc_keys": ("GET", "POST"), b"dec_keys": ("GET", "POST")}
@@ -111,9 +112,21 @@ class Delivery:
             ),
             quota=None if own.bits_per_day is None else Quota(caller, own.bits_per_day),
         )
+        homes = self._homes(slaves)
         keys = await self._kme.reserve(
-            peer, wish, master=caller, holders=slaves, ttl_s=self._offer.ttl_s
+            peer, wish, master=caller, holders=homes.pop(peer), ttl_s=self._offer.ttl_s
         )
+        if homes:
+            order = Order(
+                key_ids=tuple(key.key_id for key in keys),
+                runs=(),
+                n_bits=size,
+                master=caller,
+                holders=slaves,
+                expires_s=time.time() + self._offer.ttl_s,
+                may_be_simulated=wish.may_be_simulated,
+            )
+            await self._kme.share(homes, keys, order)
         return values.container([str(key.key_id) for key in keys], [key.secret for key in keys])
 
     async def _get_key_by_id(self, caller: str, sae: str, request: Request) -> bytes:
@@ -167,15 +180,21 @@ class Delivery:
                 f"additional_slave_SAE_IDs: {self._offer.max_sae_id_count} at most", 400
             )
         slaves = (sae, *more)
-        node = self._known(sae).node
         if len(set(slaves)) != len(slaves) or caller in slaves:
             raise RequestRefused("an SAE is named twice", 400)
-        for each in more:
-            if self._known(each).node != node:
-                raise RequestRefused(
-                    "additional_slave_SAE_IDs: all shall be served by the slave's KME", 400
-                )
+        for each in slaves:
+            self._known(each)
         return slaves
+
+    def _homes(self, slaves: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the nodes that serve SAEs, and which."""
+        homes: dict[str, tuple[str, ...]] = {}
+        for sae in slaves:
+            node = self._registry.saes[sae].node
+            homes[node] = (*homes.get(node, ()), sae)
+            if node not in self._kme.peers and node != self._kme.node:
+                raise ChannelError(f"no link leads from '{self._kme.node}' to '{node}'")
+        return homes
 
 
 def refuse(status: int, message: str) -> Response:
