@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
 from enum import StrEnum
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import msgspec
-from PySide6.QtCore import QByteArray, QObject, QTimer, QUrl, Signal
-from PySide6.QtNetwork import QNetworkAccessManager, QNetworkReply, QNetworkRequest
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtNetwork import QNetworkAccessManager, QNetworkReply
 
-from qnx_hw.api.schema import Event, LinkView, NodeView, Problem, Series, Snapshot
+from gui.desktop.event_log import EventLog
+from gui.desktop.requests import Requests
+from qnx_hw.api.loops import LoopView
+from qnx_hw.api.recordings import RecordingView
+from qnx_hw.api.schema import VIEWS, Event, LinkView, NodeView, Snapshot, View
 from qnx_hw.api.sse import ServerEvent, SseDecoder
+from qnx_hw.api.traffic import HopView, PlanView, PoolView, TunnelView
 
-STALE_S = 2.0
-"""Silence after which what is shown is marked as old."""
+STALE_S = 1.9
+"""Silence after which what is shown is marked as old: the mark is there within two seconds."""
 LOST_S = 10.0
-_RECONNECT_MS = (200, 500, 1000, 2000, 5000)
-_EVENTS_KEPT = 5000
+_RECONNECT_MS = (200, 500, 1000, 2000, 3000)
+_LOOK_MS = 100
+
+_View = TypeVar("_View", bound=View)
 
 
 class Connection(StrEnum):
@@ -32,25 +37,26 @@ class Connection(StrEnum):
 
 
 class NodeClient(QObject):
-    """Keeps the newest state of a network. Values are overwritten, never queued."""
+    """Keeps the newest state of a network. Values are overwritten, never queued.
+
+    Every kind of view has a store by name; `views(PoolView)` finds any of them.
+    """
 
     connection_changed = Signal(str)
     refused = Signal(str)
     """A command was refused, with the reason in words."""
 
-    def __init__(self, url: str, parent: QObject) -> None:
+    def __init__(self, url: str, parent: QObject, *, token: str = "") -> None:
         super().__init__(parent)
-        self.url = url.rstrip("/")
         self.snapshot: Snapshot | None = None
-        self.links: dict[str, LinkView] = {}
-        self.nodes: dict[str, NodeView] = {}
-        self.events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+        self.events = EventLog()
         self.connection = Connection.CONNECTING
         self.revision = 0
         """Grows with every change; a view that drew this number has nothing new to draw."""
+        # Each store holds its own kind only, which a dictionary's type cannot say.
+        self._stores: dict[type[Any], dict[str, Any]] = {kind: {} for kind in VIEWS.values()}
         self._network = QNetworkAccessManager(self)
-        self._commands: set[QNetworkReply] = set()
-        self._histories: dict[QNetworkReply, Callable[[Series], None]] = {}
+        self.requests = Requests(url, token, self._network, self.refused.emit)
         self._stream: QNetworkReply | None = None
         self._decoder = SseDecoder()
         self._failures = 0
@@ -59,8 +65,62 @@ class NodeClient(QObject):
         self._retry.setSingleShot(True)
         self._retry.timeout.connect(self._open)
         self._watch = QTimer(self)
-        self._watch.setInterval(250)
+        self._watch.setInterval(_LOOK_MS)
         self._watch.timeout.connect(self._check_age)
+
+    @property
+    def url(self) -> str:
+        """Where the node is."""
+        return self.requests.url
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is shown is of now."""
+        return self.connection is Connection.LIVE
+
+    def views(self, kind: type[_View]) -> dict[str, _View]:
+        """Return the newest views of a kind by name; the caller only reads."""
+        return self._stores[kind]
+
+    @property
+    def links(self) -> dict[str, LinkView]:
+        """The links by name."""
+        return self.views(LinkView)
+
+    @property
+    def nodes(self) -> dict[str, NodeView]:
+        """The sites by name."""
+        return self.views(NodeView)
+
+    @property
+    def loops(self) -> dict[str, LoopView]:
+        """The closed loops by name."""
+        return self.views(LoopView)
+
+    @property
+    def pools(self) -> dict[str, PoolView]:
+        """The key pools by name."""
+        return self.views(PoolView)
+
+    @property
+    def tunnels(self) -> dict[str, TunnelView]:
+        """The tunnels by name."""
+        return self.views(TunnelView)
+
+    @property
+    def hops(self) -> dict[str, HopView]:
+        """The hops of user traffic by name."""
+        return self.views(HopView)
+
+    @property
+    def recordings(self) -> dict[str, RecordingView]:
+        """The recordings begun since the node started, by name."""
+        return self.views(RecordingView)
+
+    @property
+    def plan(self) -> PlanView | None:
+        """The routing plan in force, where a controller decides."""
+        return next(iter(self.views(PlanView).values()), None)
 
     def start(self) -> None:
         """Connect, and stay connected."""
@@ -72,48 +132,27 @@ class NodeClient(QObject):
         self._watch.stop()
         self._retry.stop()
         self._drop_stream()
+        self.requests.cancel_all()
 
-    def start_link(self, name: str) -> None:
-        """Ask the node to make key on a link."""
-        self.command(f"/api/v1/links/{quote(name, safe='')}/start")
-
-    def stop_link(self, name: str) -> None:
-        """Ask the node to stop making key on a link."""
-        self.command(f"/api/v1/links/{quote(name, safe='')}/stop")
-
-    def command(self, path: str) -> None:
-        """Post a command; a refusal arrives by the `refused` signal."""
-        request = self._request(path)
-        request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
-        request.setTransferTimeout(10_000)
-        reply = self._network.post(request, QByteArray(b"{}"))
-        self._commands.add(reply)
-        reply.finished.connect(self._commands_done)
-
-    def history(self, link: str, name: str, seconds: int, then: Callable[[Series], None]) -> None:
-        """Ask for the history of a quantity; `then` gets it, and is not called on failure."""
-        query = f"link={quote(link)}&name={quote(name)}&seconds={seconds}"
-        request = self._request(f"/api/v1/history?{query}")
-        request.setTransferTimeout(10_000)
-        reply = self._network.get(request)
-        self._histories[reply] = then
-        reply.finished.connect(self._histories_done)
+    def attach(self, url: str, token: str = "") -> None:
+        """Leave this node and show another one."""
+        self.stop()
+        self.requests = Requests(url, token, self._network, self.refused.emit)
+        self.snapshot, self.events = None, EventLog()
+        for store in self._stores.values():
+            store.clear()
+        self._failures, self._heard_s = 0, 0.0
+        self._set_connection(Connection.CONNECTING)
+        self.start()
 
     def age_s(self) -> float:
         """Seconds since the node was last heard."""
         return time.monotonic() - self._heard_s if self._heard_s else float("inf")
 
-    def _request(self, path: str) -> QNetworkRequest:
-        request = QNetworkRequest(QUrl(self.url + path))
-        request.setRawHeader(b"X-QNX-Client", b"desktop")
-        return request
-
     def _open(self) -> None:
         self._drop_stream()
         self._decoder = SseDecoder()
-        request = self._request("/api/v1/stream")
-        request.setRawHeader(b"Accept", b"text/event-stream")
-        stream = self._network.get(request)
+        stream = self.requests.open_stream("/api/v1/stream")
         self._stream = stream
         stream.readyRead.connect(self._read)
         stream.finished.connect(self._finished)
@@ -128,7 +167,7 @@ class NodeClient(QObject):
 
     def _read(self) -> None:
         stream = self._stream
-        if stream is None:
+        if stream is None or not self.requests.is_good(stream):
             return
         self._heard_s = time.monotonic()
         try:
@@ -140,24 +179,30 @@ class NodeClient(QObject):
 
     def _take(self, event: ServerEvent) -> None:
         if event.kind == "snapshot":
-            snapshot = msgspec.json.decode(event.data, type=Snapshot)
-            self.snapshot = snapshot
-            self.links = {link.name: link for link in snapshot.links}
-            self.nodes = {node.name: node for node in snapshot.nodes}
-            self.events = deque(snapshot.events, maxlen=_EVENTS_KEPT)
-            self._failures = 0
-        elif event.kind == "link":
-            link = msgspec.json.decode(event.data, type=LinkView)
-            self.links[link.name] = link
-        elif event.kind == "node":
-            node = msgspec.json.decode(event.data, type=NodeView)
-            self.nodes[node.name] = node
+            self._take_all(msgspec.json.decode(event.data, type=Snapshot))
+        elif event.kind in VIEWS:
+            view = msgspec.json.decode(event.data, type=VIEWS[event.kind])
+            self._stores[type(view)][view.name] = view
         elif event.kind == "event":
-            self.events.append(msgspec.json.decode(event.data, type=Event))
+            self.events.add(msgspec.json.decode(event.data, type=Event))
+        else:
+            self._set_connection(Connection.LIVE if self.snapshot else Connection.CONNECTING)
+            return
         self.revision += 1
         self._set_connection(Connection.LIVE if self.snapshot else Connection.CONNECTING)
 
+    def _take_all(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        for kind, view in VIEWS.items():
+            store = self._stores[view]
+            store.clear()
+            store.update({each.name: each for each in getattr(snapshot, f"{kind}s")})
+        self.events.merge(snapshot.events)
+        self._failures = 0
+
     def _finished(self) -> None:
+        if self._stream is not None and (why := self.requests.why_refused(self._stream)):
+            self.refused.emit(why)
         self._drop_stream()
         pause = _RECONNECT_MS[min(self._failures, len(_RECONNECT_MS) - 1)]
         self._failures += 1
@@ -175,25 +220,3 @@ class NodeClient(QObject):
             self.connection = connection
             self.revision += 1
             self.connection_changed.emit(connection)
-
-    def _commands_done(self) -> None:
-        for reply in [reply for reply in self._commands if reply.isFinished()]:
-            self._commands.remove(reply)
-            self._check_answer(reply)
-            reply.deleteLater()
-
-    def _check_answer(self, reply: QNetworkReply) -> None:
-        if reply.error() is not QNetworkReply.NetworkError.NoError:
-            body = bytes(reply.readAll().data())
-            try:
-                reason = msgspec.json.decode(body, type=Problem).error
-            except msgspec.DecodeError:
-                reason = f"{self.url} did not take the command: {reply.errorString()}"
-            self.refused.emit(reason)
-
-    def _histories_done(self) -> None:
-        for reply in [reply for reply in self._histories if reply.isFinished()]:
-            then = self._histories.pop(reply)
-            if reply.error() is QNetworkReply.NetworkError.NoError:
-                then(msgspec.json.decode(bytes(reply.readAll().data()), type=Series))
-            reply.deleteLater()

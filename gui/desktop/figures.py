@@ -15,7 +15,7 @@ class Figure(QFrame):
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self.setObjectName("card")
+        self.setObjectName("figureCard")
         self.value = QLabel(NO_DATA)
         self.value.setObjectName("figure")
         self.value.setAccessibleName(title)

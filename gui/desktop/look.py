@@ -28,17 +28,36 @@ class Look(QObject):
             QFontDatabase.addApplicationFont(str(path))
         app.setStyle("Fusion")
         app.setFont(text_font())
-        prefers_light = app.styleHints().colorScheme() is Qt.ColorScheme.Light
-        self.theme = theme or (Theme.LIGHT if prefers_light else Theme.DARK)
+        self.follows_system = theme is None
+        self.theme = theme or self._system_theme()
         self.colours: Palette
         self.channels: tuple[str, ...]
         self.heat: tuple[str, ...]
-        self.use(self.theme)
+        self._paint()
+        app.styleHints().colorSchemeChanged.connect(self._system_changed)
 
     def use(self, theme: Theme) -> None:
-        """Paint the whole app in a theme, now."""
+        """Paint the whole app in a theme, now, whatever the system prefers."""
+        self.follows_system = False
         self.theme = theme
-        self.colours, self.channels, self.heat = palette(theme)
+        self._paint()
+
+    def follow_system(self) -> None:
+        """Use the theme that the system prefers, now and whenever it changes."""
+        self.follows_system = True
+        self._system_changed()
+
+    def _system_theme(self) -> Theme:
+        is_light = self._app.styleHints().colorScheme() is Qt.ColorScheme.Light
+        return Theme.LIGHT if is_light else Theme.DARK
+
+    def _system_changed(self) -> None:
+        if self.follows_system and self._system_theme() is not self.theme:
+            self.theme = self._system_theme()
+            self._paint()
+
+    def _paint(self) -> None:
+        self.colours, self.channels, self.heat = palette(self.theme)
         pg.setConfigOptions(
             antialias=True, background=self.colours.plot, foreground=self.colours.dim
         )

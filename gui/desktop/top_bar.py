@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QAction, QColor
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
-from gui.desktop.client import Connection, NodeClient
-from gui.desktop.look import Look
+from gui.desktop.client import Connection
+from gui.desktop.desk import Desk
+from gui.desktop.fields import Choice
+from gui.theme import Theme
 from qnx_hw.api.schema import LinkPhase, LinkView
 
 _RUNNING = {
@@ -21,47 +23,41 @@ _RUNNING = {
 class TopBar(QWidget):
     """Draws the chosen link's state; sends start and stop for it."""
 
-    link_chosen = Signal(str)
-
-    def __init__(self, client: NodeClient, look: Look) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self._client = client
-        self._look = look
+        self._desk = desk
+        self._client = desk.client
+        self._look = desk.look
         self._pending = ""
         """The phase in which a command was sent; buttons wait until it is left."""
         self.logo = QLabel()
-        self.links = QComboBox()
-        self.links.setAccessibleName("Link")
+        self.links = Choice("Link")
         self.links.setMinimumWidth(190)
-        self.links.currentTextChanged.connect(self._choose)
-        self.state = QLabel()
-        self.state.setTextFormat(Qt.TextFormat.PlainText)
-        self.state.setObjectName("pill")
-        self.simulated = QLabel("SIMULATED HARDWARE")
-        self.simulated.setObjectName("pill")
+        self.links.currentIndexChanged.connect(lambda _: desk.choose_link(self.link_name))
+        self.state = _pill("State of the link")
+        self.simulated = SimulatedBadge("SIMULATED HARDWARE")
         self.simulated.setAccessibleName("Simulated hardware")
         self.stop_button = QPushButton("Stop")
         self.start_button = QPushButton("Start")
         self.start_button.setObjectName("primary")
-        self.theme_button = QToolButton()
-        self.theme_button.setAccessibleName("Switch between dark and light")
-        self.theme_button.clicked.connect(look.toggle)
-        self.start_button.clicked.connect(lambda: self._send(client.start_link))
-        self.stop_button.clicked.connect(lambda: self._send(client.stop_link))
+        self.start_button.clicked.connect(self.start_link)
+        self.stop_button.clicked.connect(self.stop_link)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(14, 9, 12, 9)
+        self._layout.setSpacing(10)
         name = QLabel("Quantum Nexus")
         name.setObjectName("title")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(14, 9, 12, 9)
-        layout.setSpacing(10)
         shown: tuple[QWidget, ...] = (self.logo, name, self.links, self.state, self.simulated)
         for widget in shown:
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        always: tuple[QWidget, ...] = (self.stop_button, self.start_button, self.theme_button)
-        for widget in always:
-            layout.addWidget(widget)
-        look.changed.connect(self.recolour)
-        client.refused.connect(lambda _: self._answered())
+            self._layout.addWidget(widget)
+        self._layout.addStretch(1)
+        self._layout.addWidget(self.stop_button)
+        self._layout.addWidget(self.start_button)
+        self._buttons: list[tuple[QPushButton | QToolButton, QAction]] = []
+        self.bell = QToolButton()
+        desk.look.changed.connect(self.recolour)
+        desk.link_changed.connect(self._select)
+        self._client.refused.connect(self._refused)
         self.recolour()
 
     @property
@@ -69,23 +65,50 @@ class TopBar(QWidget):
         """The link on show; empty where there is none."""
         return str(self.links.currentData() or "")
 
+    def add_actions(self) -> None:
+        """Make buttons of the desk's actions that belong here, once all are known."""
+        for name in ("record", "connect"):
+            if (action := self._desk.action(name)) is not None:
+                self._add(QPushButton(action.text()), action)
+        for name in ("palette", "show events", "theme", "settings"):
+            if (action := self._desk.action(name)) is not None:
+                self._add(self.bell if name == "show events" else QToolButton(), action)
+        self.recolour()
+
+    def button(self, name: str) -> QPushButton | QToolButton:
+        """Return the button of an action."""
+        return next(button for button, action in self._buttons if action.objectName() == name)
+
     def refresh(self) -> None:
         """Draw the connection, the choice of links and the chosen link's state."""
-        for name, link in self._client.links.items():
+        known = self._client.links
+        for index in reversed(range(self.links.count())):
+            if self.links.itemData(index) not in known:
+                self.links.removeItem(index)
+        for name, link in known.items():
             if self.links.findData(name) < 0:
                 text = f"{link.alice} ↔ {link.bob}  ·  {link.protocol.upper()}"
                 self.links.addItem(text, name)
         snapshot = self._client.snapshot
-        self.simulated.setVisible(snapshot is not None and snapshot.is_simulated)
-        chosen = self._client.links.get(self.link_name)
+        self.simulated.show_origin(None if snapshot is None else snapshot.is_simulated, self._look)
+        chosen = known.get(self.link_name)
         if self._pending and (chosen is None or chosen.phase != self._pending):
             self._answered()
-        is_live = self._client.connection is Connection.LIVE and chosen is not None
         running = chosen is not None and chosen.phase in _RUNNING
+        is_live = self._client.is_live and chosen is not None
         self._enable(self.start_button, is_live and not running, "the link runs already")
         self._enable(self.stop_button, is_live and running, "the link does not run")
         text, colour = self._describe(chosen)
-        self._paint_pill(self.state, text, colour)
+        _paint(self.state, text, colour)
+        self._show_alarms()
+
+    def start_link(self) -> None:
+        """Ask the node to make key on the chosen link."""
+        self._send("start", self.start_button)
+
+    def stop_link(self) -> None:
+        """Ask the node to stop making key on the chosen link."""
+        self._send("stop", self.stop_button)
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
@@ -93,18 +116,37 @@ class TopBar(QWidget):
         self.logo.setPixmap(self._look.icon("atom", colours.accent).pixmap(22, 22))
         self.start_button.setIcon(self._look.icon("play", "#FFFFFF"))
         self.stop_button.setIcon(self._look.icon("square", colours.error))
-        self.theme_button.setIcon(self._look.icon("sun"))
-        self._paint_pill(self.simulated, self.simulated.text(), colours.simulated)
+        for button, action in self._buttons:
+            icon = str(action.property("icon_name"))
+            if action.objectName() == "theme":
+                icon = "sun" if self._look.theme is Theme.DARK else "moon"
+            button.setIcon(self._look.icon(icon))
+        self.refresh()
 
-    def _choose(self) -> None:
-        self.link_chosen.emit(self.link_name)
+    def _add(self, button: QPushButton | QToolButton, action: QAction) -> None:
+        button.setAccessibleName(action.text())
+        keys = action.shortcut().toString()
+        button.setToolTip(f"{action.text()}  {keys}".strip())
+        button.setIconSize(QSize(16, 16))
+        button.clicked.connect(action.trigger)
+        self._buttons.append((button, action))
+        self._layout.addWidget(button)
 
-    def _send(self, command: object) -> None:
+    def _select(self, name: str) -> None:
+        index = self.links.findData(name)
+        if index >= 0:
+            self.links.setCurrentIndex(index)
+
+    def _send(self, verb: str, button: QPushButton) -> None:
         link = self._client.links.get(self.link_name)
-        if link is not None and callable(command):
+        if link is not None and button.isEnabled():
             self._pending = link.phase
-            command(link.name)
+            self._client.requests.post(("links", link.name, verb), LinkView)
             self.refresh()
+
+    def _refused(self) -> None:
+        self._answered()
+        self.refresh()
 
     def _answered(self) -> None:
         self._pending = ""
@@ -112,13 +154,28 @@ class TopBar(QWidget):
     def _enable(self, button: QPushButton, possible: bool, reason: str) -> None:
         waiting = bool(self._pending)
         button.setEnabled(possible and not waiting)
-        is_live = self._client.connection is Connection.LIVE
-        why = "the node carries out a command" if waiting else reason if is_live else "no node"
+        why = (
+            "the node carries out a command"
+            if waiting
+            else reason
+            if self._client.is_live
+            else "no node"
+        )
         button.setToolTip("" if button.isEnabled() else f"Not now: {why}")
+
+    def _show_alarms(self) -> None:
+        count = self._client.events.unacknowledged
+        text = f"{count} alarms wait to be acknowledged" if count else "No alarm waits"
+        if self.bell.toolTip() != text:
+            colour = self._look.colours.error if count else ""
+            self.bell.setIcon(self._look.icon("bell", colour))
+            self.bell.setToolTip(text)
+            self.bell.setText(str(count) if count else "")
+            self.bell.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
 
     def _describe(self, link: LinkView | None) -> tuple[str, str]:
         colours = self._look.colours
-        if self._client.connection is not Connection.LIVE:
+        if not self._client.is_live:
             colour = colours.error if self._client.connection is Connection.LOST else colours.warn
             return f"NODE {self._client.connection.upper()}", colour
         if link is None:
@@ -131,11 +188,47 @@ class TopBar(QWidget):
             return f"FAULT  {link.message}"[:60], colours.error
         return link.phase.replace("_", " ").upper(), colours.warn
 
-    def _paint_pill(self, pill: QLabel, text: str, colour: str) -> None:
-        tint = QColor(colour)
-        back = f"rgba({tint.red()}, {tint.green()}, {tint.blue()}, 40)"
-        style = f"color: {colour}; border: 1px solid {colour}; background: {back};"
-        if pill.text() != text:
-            pill.setText(text)
-        if pill.styleSheet() != style:
-            pill.setStyleSheet(style)
+
+class SimulatedBadge(QLabel):
+    """Says whether instruments are emulators. Nothing hides it: hiding it shows it again."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.setObjectName("pill")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self._words = words
+        self._is_simulated: bool | None = None
+
+    def show_origin(self, is_simulated: bool | None, look: object) -> None:
+        """Show simulated, hardware, or, before the node said so, nothing."""
+        self._is_simulated = is_simulated
+        colours = look.colours  # type: ignore[attr-defined]
+        if is_simulated:
+            _paint(self, self._words, colours.simulated)
+        else:
+            _paint(self, "" if is_simulated is None else "HARDWARE", colours.dim)
+        self.setVisible(is_simulated is not None)
+
+    def event(self, event: QEvent) -> bool:
+        """Come back when somebody hides what must be seen."""
+        if event.type() is QEvent.Type.HideToParent and self._is_simulated:
+            self.setVisible(True)
+        return super().event(event)
+
+
+def _pill(name: str) -> QLabel:
+    pill = QLabel()
+    pill.setObjectName("pill")
+    pill.setAccessibleName(name)
+    pill.setTextFormat(Qt.TextFormat.PlainText)
+    return pill
+
+
+def _paint(pill: QLabel, text: str, colour: str) -> None:
+    tint = QColor(colour)
+    back = f"rgba({tint.red()}, {tint.green()}, {tint.blue()}, 40)"
+    style = f"color: {colour}; border: 1px solid {colour}; background: {back};"
+    if pill.text() != text:
+        pill.setText(text)
+    if pill.styleSheet() != style:
+        pill.setStyleSheet(style)

@@ -8,8 +8,7 @@ from functools import partial
 import numpy as np
 import pyqtgraph as pg
 
-from gui.desktop.client import Connection, NodeClient
-from gui.desktop.look import Look
+from gui.desktop.desk import Desk
 from gui.desktop.panels.panel import Panel
 from gui.desktop.panels.plots import Plot
 from qnx_hw.api.schema import Series
@@ -21,8 +20,8 @@ _RELOAD_S = 2.0
 class ErrorsPanel(Panel):
     """Two plots above each other, filled from the node's history."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("errors", "QBER and key rate", "gauge", client, look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("errors", "QBER and key rate", "gauge", desk)
         self.subtitle.setText("last hour")
         self.errors = Plot("Quantum bit error rate in percent", "QBER (%)")
         self.key = Plot("Secret key rate in kilobit per second", "kbit/s", "s")
@@ -56,10 +55,11 @@ class ErrorsPanel(Panel):
             self.key.recolour(self.look)
 
     def _ask(self) -> None:
-        if self.client.connection is not Connection.LIVE:
+        if not self.client.is_live:
             return
         for name, (curve, scale) in self._curves.items():
-            self.client.history(self.link_name, name, _SPAN_S, partial(_draw, curve, scale))
+            then = partial(_draw, curve, scale)
+            self.client.requests.history(self.link_name, name, _SPAN_S, then=then)
 
 
 def _draw(curve: pg.PlotCurveItem, scale: float, series: Series) -> None:

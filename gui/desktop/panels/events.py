@@ -8,7 +8,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
-from gui.desktop.client import NodeClient
+from gui.desktop.desk import Desk
 from gui.desktop.look import Look, mono_font
 from gui.desktop.panels.panel import Panel
 from qnx_hw.api.schema import Event, Level
@@ -26,9 +26,9 @@ Index = QModelIndex | QPersistentModelIndex
 class EventsPanel(Panel):
     """The event log."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("events", "Events", "list", client, look)
-        self.model = EventModel(look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("events", "Events", "list", desk)
+        self.model = EventModel(desk.look)
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setAccessibleName("Events")
@@ -45,7 +45,7 @@ class EventsPanel(Panel):
 
     def refresh(self) -> None:
         """Show the newest events."""
-        self.model.show(tuple(reversed(self.client.events)))
+        self.model.show(tuple(reversed(self.client.events.events)))
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""

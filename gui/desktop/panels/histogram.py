@@ -6,8 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtGui import QColor
 
-from gui.desktop.client import NodeClient
-from gui.desktop.look import Look
+from gui.desktop.desk import Desk
 from gui.desktop.panels.panel import Panel
 from gui.desktop.panels.plots import Plot
 
@@ -15,8 +14,8 @@ from gui.desktop.panels.plots import Plot
 class HistogramPanel(Panel):
     """Coincidences against delay, all detector pairs together."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("histogram", "Coincidences", "chart-line", client, look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("histogram", "Coincidences", "chart-line", desk)
         self.plot = Plot("Coincidence histogram", "counts / bin", "delay (ns)")
         self._curve = self.plot.add_curve(0, stepped=True)
         self._window = pg.LinearRegionItem(movable=False)

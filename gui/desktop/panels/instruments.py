@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
-from gui.desktop.client import NodeClient
-from gui.desktop.look import Look, mono_font
+from gui.desktop.desk import Desk
+from gui.desktop.look import mono_font
 from gui.desktop.panels.panel import Panel
 from qnx_hw.api.schema import InstrumentView
 
@@ -19,8 +19,8 @@ _WAITING = {"connecting", "reconnecting"}
 class InstrumentsPanel(Panel):
     """A tree: node, instrument, one live reading; a badge says what is simulated."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("instruments", "Instruments", "cpu", client, look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("instruments", "Instruments", "cpu", desk)
         self.tree = QTreeWidget()
         self.tree.setAccessibleName("Instruments")
         self.tree.setColumnCount(2)

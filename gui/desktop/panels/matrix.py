@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from gui.desktop.client import NodeClient
+from gui.desktop.desk import Desk
 from gui.desktop.look import Look, mono_font, text_font
 from gui.desktop.panels.panel import Panel
 
@@ -20,9 +20,9 @@ _TEXT_FLIPS_AT = 140
 class MatrixPanel(Panel):
     """Coincidences of each detector pair with their share."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("matrix", "Correlation matrix", "grid-3x3", client, look)
-        self.matrix = MatrixView(look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("matrix", "Correlation matrix", "grid-3x3", desk)
+        self.matrix = MatrixView(desk.look)
         self.body.addWidget(self.matrix, 1)
 
     def refresh(self) -> None:

@@ -7,8 +7,7 @@ import time
 import numpy as np
 from PySide6.QtWidgets import QButtonGroup, QLabel, QPushButton
 
-from gui.desktop.client import NodeClient
-from gui.desktop.look import Look
+from gui.desktop.desk import Desk
 from gui.desktop.panels.panel import Panel
 from gui.desktop.panels.plots import Plot
 
@@ -21,8 +20,8 @@ _POINTS = 3600
 class RatesPanel(Panel):
     """Eight curves in a ring of points; the newest value stands in the legend."""
 
-    def __init__(self, client: NodeClient, look: Look) -> None:
-        super().__init__("rates", "Count rates", "activity", client, look)
+    def __init__(self, desk: Desk) -> None:
+        super().__init__("rates", "Count rates", "activity", desk)
         self._span_s = 60
         self._times = np.full(_POINTS, np.nan)
         self._rates = np.full((8, _POINTS), np.nan)

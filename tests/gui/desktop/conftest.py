@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -24,6 +26,7 @@ except ImportError as missing:
     print(f"desktop tests left out: {missing}")  # noqa: T201
 
 WAIT_MS = 20_000
+FAILED = pytest.StashKey[bool]()
 
 
 class Desktop(NamedTuple):
@@ -33,6 +36,37 @@ class Desktop(NamedTuple):
     client: NodeClient
     node: FakeNode
     url: str
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let no widget, timer or thread outlive its test."""
+    from PySide6.QtCore import QCoreApplication, QEvent, QThread, QTimer
+    from shiboken6 import isValid
+
+    threads = set(threading.enumerate())
+    yield
+    request.node.funcargs.clear()  # else pytest holds the windows until after this
+    for _ in range(2):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        gc.collect()
+    if request.node.stash.get(FAILED, False):
+        return
+    assert [type(widget).__name__ for widget in qapp.allWidgets()] == []
+    held = [each for each in gc.get_objects() if isinstance(each, QTimer | QThread)]
+    alive = [each for each in held if isValid(each)]
+    assert not any(each.isActive() for each in alive if isinstance(each, QTimer))
+    assert not any(each.isRunning() for each in alive if isinstance(each, QThread))
+    assert {each for each in threading.enumerate() if each.is_alive()} <= threads
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport]:
+    """Remember whether a test failed: what it left behind then says nothing."""
+    report = yield
+    if report.when == "call" and report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.fixture

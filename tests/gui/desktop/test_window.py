@@ -74,21 +74,23 @@ def test_the_simulated_badge_is_there_and_cannot_be_closed(desktop: Desktop, qtb
     badge = desktop.window.top_bar.simulated
 
     assert badge.isVisible()
-    for panel in desktop.window.panels:
+    for panel in desktop.window.panels.values():
         panel.close()
+    badge.hide()
     assert badge.isVisible()
 
 
-def test_hardware_carries_no_badge(desktop: Desktop, qtbot: QtBot) -> None:
+def test_hardware_is_called_hardware(desktop: Desktop, qtbot: QtBot) -> None:
     real = sample_snapshot(is_simulated=False)
 
     desktop.node.push("snapshot", real)
 
-    qtbot.waitUntil(lambda: not desktop.window.top_bar.simulated.isVisible(), timeout=WAIT_MS)
+    badge = desktop.window.top_bar.simulated
+    qtbot.waitUntil(lambda: badge.text() == "HARDWARE", timeout=WAIT_MS)
 
 
 def test_the_tree_shows_each_instrument_with_its_reading(desktop: Desktop, qtbot: QtBot) -> None:
-    tree = desktop.window.instruments.tree
+    tree = desktop.window.panel("instruments").tree
     qtbot.waitUntil(lambda: tree.topLevelItemCount() == 2, timeout=WAIT_MS)
 
     alice = tree.topLevelItem(0)
@@ -111,14 +113,14 @@ def test_a_lost_instrument_shows_its_state_and_reason(desktop: Desktop, qtbot: Q
 
     desktop.node.push("node", bob)
 
-    tree = desktop.window.instruments.tree
+    tree = desktop.window.panel("instruments").tree
     row = tree.topLevelItem(1).child(0)
     qtbot.waitUntil(lambda: row.text(1) == "reconnecting", timeout=WAIT_MS)
     assert "the cable is out" in row.toolTip(0)
 
 
 def test_the_histogram_window_is_the_links(desktop: Desktop, qtbot: QtBot) -> None:
-    region = desktop.window.histogram._window
+    region = desktop.window.panel("histogram")._window
     qtbot.waitUntil(lambda: region.getRegion()[1] < 0.9, timeout=WAIT_MS)
 
     low, high = region.getRegion()
@@ -131,7 +133,7 @@ def test_newer_events_stand_first(desktop: Desktop, qtbot: QtBot) -> None:
 
     desktop.node.push("event", event)
 
-    model = desktop.window.events.model
+    model = desktop.window.panel("events").model
     qtbot.waitUntil(lambda: model.rowCount() == 2, timeout=WAIT_MS)
     assert model.index(0, 3).data() == "Blinded"
 
@@ -165,7 +167,8 @@ def test_the_desktop_comes_back_by_itself_after_the_node(qtbot: QtBot, qapp: QAp
 def test_the_theme_switches_live(desktop: Desktop, qtbot: QtBot) -> None:
     before = desktop.window.grab().toImage().pixelColor(5, 5)
 
-    qtbot.mouseClick(desktop.window.top_bar.theme_button, Qt.MouseButton.LeftButton)
+    button = desktop.window.top_bar.button("theme")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
     after = desktop.window.grab().toImage().pixelColor(5, 5)
     assert desktop.window.look.theme is Theme.LIGHT
@@ -173,7 +176,7 @@ def test_the_theme_switches_live(desktop: Desktop, qtbot: QtBot) -> None:
 
 
 def test_a_hidden_card_is_not_drawn(desktop: Desktop, qtbot: QtBot) -> None:
-    matrix = desktop.window.matrix
+    matrix = desktop.window.panel("matrix")
     qtbot.waitUntil(lambda: matrix.subtitle.text() != "", timeout=WAIT_MS)
     matrix.hide()
     shown = matrix.subtitle.text()

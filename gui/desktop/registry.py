@@ -1,0 +1,35 @@
+"""What the desktop consists of. A new card or tool is one line here, and a file of its own.
+
+A card also gets a place in `workspaces.py`, or is shown by the command palette alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QWidget
+
+from gui.desktop.attach import attach_tool
+from gui.desktop.desk import Desk
+from gui.desktop.panels.errors import ErrorsPanel
+from gui.desktop.panels.events import EventsPanel
+from gui.desktop.panels.histogram import HistogramPanel
+from gui.desktop.panels.instruments import InstrumentsPanel
+from gui.desktop.panels.matrix import MatrixPanel
+from gui.desktop.panels.panel import Panel
+from gui.desktop.panels.rates import RatesPanel
+
+PANELS: tuple[Callable[[Desk], Panel], ...] = (
+    InstrumentsPanel,
+    RatesPanel,
+    HistogramPanel,
+    MatrixPanel,
+    ErrorsPanel,
+    EventsPanel,
+)
+"""The cards; each gives its own name, title and icon to `Panel`."""
+
+TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (attach_tool,)
+"""Dialogs and commands beside the cards: each adds its actions to the desk.
+
+Actions named `record` and `connect` get a button in the top bar."""
