@@ -38,6 +38,7 @@ from qnx_hw.qkd.session import (
     SystemRandomness,
 )
 from qnx_hw.qkd.session import Provenance as SessionProvenance
+from qnx_hw.qkd.session.hands import Hands
 
 RESERVE_BITS = 4 * 8 * PAD_BYTES
 """Of each direction: a hash, the tags of the two blocks that can be under way, and one to spare."""
@@ -50,7 +51,7 @@ SEAL_BYTES = 32
 class Keeper:
     """The key store as one end of a link uses it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what an end is, and what it has to work with, each by name
         self,
         store: KeyStore,
         name: str,
@@ -59,6 +60,7 @@ class Keeper:
         *,
         is_simulated: bool,
         now: Callable[[], float] = time.time,
+        hands: Hands | None = None,
     ) -> None:
         self._store = store
         self._name = name
@@ -66,6 +68,7 @@ class Keeper:
         self._role = role
         self._is_simulated = is_simulated
         self._now = now
+        self._hands = hands
 
     def adopt(self, link: LinkSection) -> None:
         """Build the sessions from now on from another table."""
@@ -96,7 +99,7 @@ class Keeper:
     def open_session(self, round_trip_s: Callable[[], float | None] = lambda: None) -> Session:
         """Make a session that goes on where the last one stopped.
 
-        `round_trip_s` is asked from the thread of the session.
+        `round_trip_s` is asked from the session's thread.
 
         `KeyExhausted` where fewer bits for authentication are left than the reserve: a session that
         begins must be able to end its blocks in good order.
@@ -120,6 +123,7 @@ class Keeper:
             station=station_inputs(getattr(self._link, self._role.value)),
             resumption=self.resumption(),
             round_trip_s=round_trip_s,
+            hands=self._hands,
         )
 
     def resumption(self) -> Resumption:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ from qnx_hw.keys.relay import Relay, RelayedBlocks, RelaySettings
 from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Bank, Mounted
+from qnx_hw.node.cores import Cores
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.edge_keys import KmeSource
 from qnx_hw.node.ends import ends_of, graph_of, key_ends, relayed_ends
@@ -92,8 +94,10 @@ class Node:
         ends = key_ends(network, name) | relayed_ends(network, name)
         self.kme = Kme(name, store.issued, ends)
         self._relay = self._make_relay(network)
+        links = ends_of(network, name)
+        self._cores = Cores(min(len(links), (os.cpu_count() or 1) - 1))
         self.pools = Pools(self.kme, POOL_CAPACITY_BITS, network.keys.reserve_bits)
-        for link, role in ends_of(network, name):
+        for link, role in links:
             self._add_station(network, link, role, tell)
         self.site: Site | None = None
         """The node's edge; None where it carries no user traffic."""
@@ -170,6 +174,7 @@ class Node:
         """Begin to stop; leaving `open` waits for the end of it."""
         for task in self._running:
             task.cancel()
+        self._cores.close()
 
     def view(self) -> NodeView:
         """Return how the node is."""
@@ -268,7 +273,10 @@ class Node:
         if theirs.node in self.kme.peers and self.kme.end(theirs.node).link == link:
             self._wires.append(self._wire(network, link, role, theirs.node))
         url = self._section.instruments[ours.tagger or ours.transmitter].url
-        keeper = Keeper(self.store, link, section, role, is_simulated=network.is_simulated(url))
+        is_simulated = network.is_simulated(url)
+        keeper = Keeper(
+            self.store, link, section, role, is_simulated=is_simulated, hands=self._cores
+        )
         self.stations[link] = Station(
             Place(link, role, section),
             way,

@@ -17,6 +17,10 @@ PROTOCOL_VERSION = 3
 """Raised whenever a message or a step changes; parties of different versions refuse each other."""
 
 
+BITS_UNDER_WAY = 4_000_000
+"""Sifted bits that are distilled at a time; Cascade works on each in a hundred bytes or so."""
+
+
 class Protocol(StrEnum):
     """How a link makes its key."""
 
@@ -92,6 +96,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def test_fractions(self) -> tuple[float, float]:
         """Which parts of Z's and of X's rounds are tested; decoy BB84 tests all of X."""
         return self.test_fraction, 1.0 if self.pulses is not None else self.test_fraction
+
+    @property
+    def blocks_under_way(self) -> int:
+        """How many blocks may be distilled at a time, while their messages travel."""
+        return max(2, min(12, BITS_UNDER_WAY // self.block_sifted_bits))
 
     @property
     def tick_ps(self) -> float:

@@ -15,12 +15,14 @@ from qnx_hw.config import ChannelMap, LinkSection, SecuritySection, StationSecti
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.keys import KEYS, KeyStore, Purpose, initial
 from qnx_hw.keys.ledger import address_of
+from qnx_hw.node.cores import Cores
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.secret import Secret
 
 LINK = "alice-bob"
@@ -64,7 +66,8 @@ def clicks(seed: int) -> Iterator[tuple[TagBlock, TagBlock]]:
 class Pair:
     """Two stations, their stores and their feeds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hands: Hands | None = None) -> None:
+        self._hands = hands
         folders = {role: folder / role.value for role in Role}
         initial.prepare(LINK, (folders[Role.ALICE], folders[Role.BOB]))
         self.stores = {role: KeyStore(folders[role]) for role in Role}
@@ -88,7 +91,9 @@ class Pair:
             }
             running = [tasks.create_task(Doorman("bob", {LINK: opened}).serve(listener))]
             for role in Role:
-                keeper = Keeper(self.stores[role], LINK, SECTION, role, is_simulated=True)
+                keeper = Keeper(
+                    self.stores[role], LINK, SECTION, role, is_simulated=True, hands=self._hands
+                )
                 station = self.stations[role] = Station(
                     Place(LINK, role, SECTION), ways[role], self.feeds[role], keeper, self._tell
                 )
@@ -152,6 +157,24 @@ def test_both_ends_store_the_same_key(pair: Pair) -> None:
 
     assert_same_key(pair, at_least=2)
     assert not [message for level, message in pair.told if level is Level.ALARM]
+
+
+@pytest.mark.slow
+def test_two_links_share_one_spare_core_and_both_make_keys(tmp_path: Path) -> None:
+    cores = Cores(1)
+    pairs = [Pair(tmp_path / name, cores) for name in ("one", "two")]
+
+    async def scenario() -> None:
+        async with pairs[0].running(), pairs[1].running(), asyncio.TaskGroup() as tasks:
+            for pair in pairs:
+                tasks.create_task(pair.shine_until(pair.both(1)))
+
+    asyncio.run(scenario())
+    cores.close()
+
+    for pair in pairs:
+        assert_same_key(pair, at_least=1)
+        pair.close()
 
 
 @pytest.mark.slow

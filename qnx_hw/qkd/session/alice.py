@@ -50,6 +50,7 @@ class AliceBlock(BlockParty):
         self._kinds: list[Bits] = []
         self._shuffle = b""
         self._way = Way.LOW_ROUND
+        self._errors: tuple[int, ...] = ()
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: ReferenceKeys | None = None
@@ -105,7 +106,7 @@ class AliceBlock(BlockParty):
             case Question():
                 return self._answer(message)
             case Corrected():
-                return self._amplify(message)
+                return self._hear_corrected(message)
             case Seal():
                 return self._release()
         raise AssertionError(f"nothing is done with {type(message).__name__}")
@@ -168,7 +169,7 @@ class AliceBlock(BlockParty):
             return []
         setting = self._context.parameters.reconciliation
         course = Course(setting, self._way, judgement, self._shuffle)
-        self._keys = ReferenceKeys(self._rounds.keys(), course)
+        self._keys = ReferenceKeys(self._rounds.keys(), course, self._context.hands)
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return []
 
@@ -177,15 +178,25 @@ class AliceBlock(BlockParty):
         z, x = self._keys.answer(message.z, message.x)
         return [self._say(messages.Answer(self.number, z, x))]
 
-    def _amplify(self, message: Corrected) -> list[Output]:
+    def _hear_corrected(self, message: Corrected) -> list[Output]:
+        assert self._keys is not None
+        told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
+        if self._keys.leaks != told or not self._keys.is_finished:
+            raise BlockAborted("the two ends count different leaks")
+        self._errors, self.step = message.errors, Step.CORRECTED
+        return []
+
+    def amplify(self) -> list[Output]:
+        """The strings are equal and the block before is done: make the key."""
         assert self._keys is not None
         assert self._judgement is not None
-        keys, leaks = self._keys.strings, self._keys.leaks
-        told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
-        if leaks != told or not self._keys.is_finished:
-            raise BlockAborted("the two ends count different leaks")
         distillation = Distillation(
-            keys, leaks, self._judgement, self._context.parameters, message.errors
+            self._keys.strings,
+            self._keys.leaks,
+            self._judgement,
+            self._context.parameters,
+            self._errors,
+            self._context.hands,
         )
         drawn = distillation.draw(self.number, self._context.randomness)
         self._distillate = self._distil(distillation, drawn)

@@ -149,7 +149,7 @@ class BobBlock(BlockParty):
         if self.objection:
             return [said]
         course = Course(setting, way, judgement, message.shuffle)
-        self._keys = CorrectedKeys(rounds.keys(), course)
+        self._keys = CorrectedKeys(rounds.keys(), course, self._context.hands)
         self._uncorrected, self._key_kinds = rounds.keys()[0], rounds.key_kinds()
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return [said, *self._ask(self._keys.start())]
@@ -181,7 +181,12 @@ class BobBlock(BlockParty):
         assert self._judgement is not None
         keys, leaks = self._keys.strings, self._keys.leaks
         distillation = Distillation(
-            keys, leaks, self._judgement, self._context.parameters, self._errors
+            keys,
+            leaks,
+            self._judgement,
+            self._context.parameters,
+            self._errors,
+            self._context.hands,
         )
         distillation.verify(message)
         self._distillate = self._distil(distillation, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from qnx_hw.errors import ChannelError
 from qnx_hw.qkd.messages import Bits
@@ -20,6 +21,7 @@ from qnx_hw.qkd.reconciliation import (
 )
 from qnx_hw.qkd.session.choosing import LEAST_LDPC_ERRORS, Way
 from qnx_hw.qkd.session.distilling import Leak
+from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.rounds import Judgement
 
 BASES = (b"z", b"x")
@@ -57,17 +59,24 @@ class Course:
 class ReferenceKeys:
     """Alice's Z and X strings; she answers questions about them."""
 
-    def __init__(self, strings: tuple[Bits, Bits], course: Course) -> None:
+    def __init__(self, strings: tuple[Bits, Bits], course: Course, hands: Hands) -> None:
         self.strings = strings
-        self._ends = [
-            _reference(bits, hint, course, course.seed + basis)
-            for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
-        ]
+        self._hands = hands
+        self._ends = hands.side_by_side(
+            [
+                partial(_reference, bits, hint, course, course.seed + basis)
+                for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
+            ]
+        )
 
     def answer(self, z: bytes, x: bytes) -> tuple[bytes, bytes]:
         """Answer Bob's questions about either string; no question gets no answer."""
-        about_z, about_x = self._ends
-        return about_z.answer(z) if z else b"", about_x.answer(x) if x else b""
+        asked = [
+            partial(end.answer, about) if about else bytes
+            for end, about in zip(self._ends, (z, x), strict=True)
+        ]
+        reply_z, reply_x = self._hands.side_by_side(asked)
+        return reply_z, reply_x
 
     @property
     def is_finished(self) -> bool:
@@ -83,11 +92,14 @@ class ReferenceKeys:
 class CorrectedKeys:
     """Bob's Z and X strings; he asks until they should be Alice's."""
 
-    def __init__(self, strings: tuple[Bits, Bits], course: Course) -> None:
-        self._ends = [
-            _corrector(bits, hint, course, course.seed + basis)
-            for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
-        ]
+    def __init__(self, strings: tuple[Bits, Bits], course: Course, hands: Hands) -> None:
+        self._hands = hands
+        self._ends = hands.side_by_side(
+            [
+                partial(_corrector, bits, hint, course, course.seed + basis)
+                for bits, hint, basis in zip(strings, course.hints, BASES, strict=True)
+            ]
+        )
         self._asked = (False, False)
 
     def start(self) -> tuple[bytes, bytes]:
@@ -96,12 +108,14 @@ class CorrectedKeys:
 
     def receive(self, z: bytes, x: bytes) -> tuple[bytes, bytes]:
         """Take Alice's answers and return the next questions."""
-        following: list[bytes | None] = []
-        for end, was_asked, reply in zip(self._ends, self._asked, (z, x), strict=True):
-            if reply and not was_asked:
-                raise ChannelError("the peer answers what was not asked")
-            following.append(end.receive(reply) if was_asked else None)
-        return self._asking(following)
+        replies = list(zip(self._ends, self._asked, (z, x), strict=True))
+        if any(reply and not was_asked for _, was_asked, reply in replies):
+            raise ChannelError("the peer answers what was not asked")
+        works = [
+            partial(end.receive, reply) if was_asked else _nothing
+            for end, was_asked, reply in replies
+        ]
+        return self._asking(self._hands.side_by_side(works))
 
     def _asking(self, questions: Sequence[bytes | None]) -> tuple[bytes, bytes]:
         z, x = questions
@@ -118,6 +132,10 @@ class CorrectedKeys:
     def leaks(self) -> tuple[Leak, Leak]:
         """What was said about Z and about X so far."""
         return _leaks(self._ends)
+
+
+def _nothing() -> bytes | None:
+    return None
 
 
 def _reference(bits: Bits, hint: float, course: Course, seed: bytes) -> Reference:

@@ -6,7 +6,17 @@ from abc import ABC, abstractmethod
 
 from qnx_hw.errors import BlockAborted, ChannelError, Tampering
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.messages import Abort, BlockMessage, Plan, Probe, Times, Training
+from qnx_hw.qkd.messages import (
+    Abort,
+    Amplify,
+    BlockMessage,
+    Plan,
+    Probe,
+    Release,
+    Seal,
+    Times,
+    Training,
+)
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.outputs import Aborted, Output, Send
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
@@ -18,7 +28,7 @@ class SessionOver(Exception):
 
 
 class Desk(ABC):
-    """Keeps a party's blocks, at most one in each of: collected, waiting, distilled."""
+    """Keeps a party's blocks: at most one collected or waiting, several distilled, one sealed."""
 
     def __init__(self, context: Context, board: Board, first_block: int) -> None:
         self.blocks: dict[int, BlockParty] = {}
@@ -54,7 +64,8 @@ class Desk(ABC):
         if isinstance(message, Abort):
             return self._peer_aborted(party)
         holding = self.holding()
-        if holding is not None and holding is not party:
+        is_key = isinstance(message, Amplify | Seal | Release)
+        if is_key and holding is not None and holding is not party:
             raise SessionOver("the peer went on without releasing a block")
         try:
             outputs = party.receive(message, octets)

@@ -11,6 +11,7 @@ import hmac
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from qnx_hw.qkd.messages import Amplify, Bits, pack_bits, unpack_bits
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.privacy_amplification import amplify, seed_length
 from qnx_hw.qkd.pulses import PulseParameters
+from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.randomness import Randomness
 from qnx_hw.qkd.session.rounds import Judgement, PulseCounts
 from qnx_hw.secret import Secret
@@ -92,12 +94,14 @@ class Distillation:
         leaks: tuple[Leak, Leak],
         judgement: Judgement,
         parameters: SessionParameters,
-        errors: tuple[int, ...] = (),
+        errors: tuple[int, ...],
+        hands: Hands,
     ) -> None:
         """Fix both lengths; `BlockAborted` where there is no key in the block.
 
         `errors` are those corrected in the Z string by intensity, for decoy BB84.
         """
+        self._hands = hands
         whole = EpsilonBudget(parameters.epsilon_secrecy, parameters.epsilon_correctness)
         counted = [leak.total if parameters.count_leak == "both" else leak.alice for leak in leaks]
         pulses, seen = parameters.pulses, judgement.pulses
@@ -151,7 +155,9 @@ class Distillation:
 
     def distil(self, drawn: Amplify) -> Distillate:
         """Return token and key."""
-        bits = np.concatenate((self._z.amplified(drawn.seed_z), self._x.amplified(drawn.seed_x)))
+        strands = ((self._z, drawn.seed_z), (self._x, drawn.seed_x))
+        works = [partial(strand.amplified, seed) for strand, seed in strands]
+        bits = np.concatenate(self._hands.side_by_side(works))
         octets = np.packbits(bits[: bits.size // 8 * 8]).tobytes()
         return Distillate(Secret(octets[:TOKEN_BYTES]), Secret(octets[TOKEN_BYTES:]))
 

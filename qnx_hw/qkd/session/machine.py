@@ -3,7 +3,8 @@
 How it thinks. The parties greet each other and decide alike whether they fit. Bob then publishes
 the rounded times of everything his station sees, chunk after chunk; Alice finds his clock in them
 and keeps following it. When she knows the rate she fixes the span of a block and says so; Bob's
-next chunks belong to it. While one block is distilled the next is collected. A block that meets
+next chunks belong to it. While blocks are distilled the next is collected: several, where their
+messages travel long, but one after the other from the moment that a key is made. A block that meets
 doubt is given up at both ends and costs nothing but its tags; an authentication that fails, or a
 message that fits no block at all, ends the session.
 """
@@ -32,6 +33,7 @@ from qnx_hw.qkd.parameters import (
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.desk import Desk, SessionOver
+from qnx_hw.qkd.session.hands import Hands, OneAfterAnother
 from qnx_hw.qkd.session.handshake import Refused, answer, greet
 from qnx_hw.qkd.session.outputs import Ended, KeyDropped, KeyReady, Output, Progress, Send
 from qnx_hw.qkd.session.party import Context
@@ -70,11 +72,12 @@ class Session:
         resumption: Resumption | None = None,
         should_stop: Callable[[], bool] = lambda: False,
         round_trip_s: Callable[[], float | None] = lambda: None,
+        hands: Hands | None = None,
     ) -> None:
         """`should_stop` is asked now and then, from the calling thread, during long searches.
 
         `round_trip_s` returns how long a message and its answer take on the channel, None where
-        that was not measured; Alice asks once a block.
+        that was not measured; Alice asks once a block. `hands` do what can be done side by side.
         """
         self._resumption = resumption or Resumption()
         check_role(role, self._resumption)
@@ -84,6 +87,7 @@ class Session:
         self._randomness = randomness
         self._should_stop = should_stop
         self._round_trip_s = round_trip_s
+        self._hands = hands or OneAfterAnother()
         self._finder = EventFinder(
             station or StationInputs(),
             window_ps=parameters.coincidence_window_ps,
@@ -173,6 +177,7 @@ class Session:
             agreed.session,
             agreed.greeting,
             self._round_trip_s,
+            self._hands,
         )
         desk = DESKS[self._parameters.protocol, self._role]
         self._desk = desk(context, self._board, agreed.first_block)

@@ -23,6 +23,7 @@ from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
+from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.handshake import framed
 from qnx_hw.qkd.session.outputs import Output, Provenance, Send
 from qnx_hw.qkd.session.randomness import Randomness
@@ -37,6 +38,7 @@ class Step(StrEnum):
     SIFTING = "sifting"
     TESTING = "testing"
     RECONCILING = "reconciling"
+    CORRECTED = "waiting for the key of the block before"
     AMPLIFYING = "verifying"
     SEALING = "authenticating"
     RELEASING = "releasing"
@@ -64,6 +66,7 @@ STAGES = {
     Step.SIFTING: BlockStage.SIFTING,
     Step.TESTING: BlockStage.ESTIMATING,
     Step.RECONCILING: BlockStage.RECONCILING,
+    Step.CORRECTED: BlockStage.RECONCILING,
     Step.AMPLIFYING: BlockStage.VERIFYING,
     Step.SEALING: BlockStage.AMPLIFYING,
     Step.RELEASING: BlockStage.RELEASING,
@@ -82,7 +85,8 @@ class Context:
     should_stop: Callable[[], bool]
     session: str
     greeting: bytes
-    round_trip_s: Callable[[], float | None] = lambda: None
+    round_trip_s: Callable[[], float | None]
+    hands: Hands
 
 
 @dataclass(slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qnx_hw.api.schema import LinkPhase
 from qnx_hw.errors import BlockAborted, ChannelError, Tampering
 from qnx_hw.qkd import messages
@@ -20,7 +22,7 @@ from qnx_hw.qkd.slots import decode_slots, encode_slots
 SHORTEST_BLOCK_PS = 1_000_000_000
 MAX_BLOCK_EVENTS = 1 << 26
 """One bit for each of Bob's events must fit into a message."""
-DISTILLING = (Step.SIFTING, Step.TESTING, Step.RECONCILING, Step.AMPLIFYING, Step.SEALING)
+DISTILLING = (Step.SIFTING, Step.TESTING, Step.RECONCILING, Step.CORRECTED, Step.SEALING)
 
 
 class BobDesk(Desk):
@@ -52,6 +54,8 @@ class BobDesk(Desk):
         if any(b.step in (Step.COLLECTING, Step.WAITING) for b in self.blocks.values()):
             raise SessionOver("the peer begins a block before the last one is collected")
         parameters = self._context.parameters
+        if len(self.blocks) > parameters.blocks_under_way + 1:
+            raise SessionOver("the peer begins more blocks than the settings let it")
         if message.duration_ps * parameters.tick_ps > parameters.max_block_s * 1e12:
             raise SessionOver("the peer wants a block that is too long")
         self._next_block += 1
@@ -71,7 +75,7 @@ class BobDesk(Desk):
 
 
 class AliceDesk(Desk):
-    """Follows Bob's clock, plans blocks, and distils one after the other."""
+    """Follows Bob's clock, plans blocks, and distils them; keys are made in their order."""
 
     def __init__(self, context: Context, board: Board, first_block: int) -> None:
         super().__init__(context, board, first_block)
@@ -105,17 +109,30 @@ class AliceDesk(Desk):
 
     def proceed(self) -> list[Output]:
         self._learn_share()
-        outputs: list[Output] = []
+        outputs = self._make_keys()
         waiting = self._in_step(Step.WAITING)
-        if waiting and not self._in_step(*DISTILLING):
-            try:
-                outputs += waiting[0].sift()
-            except (BlockAborted, ChannelError) as error:
-                is_alarm = isinstance(error, Tampering)
-                outputs += self.abort(waiting[0], str(error), is_alarm=is_alarm)
+        limit = self._context.parameters.blocks_under_way
+        if waiting and len(self._in_step(*DISTILLING)) < limit:
+            outputs += self._go_on(waiting[0], waiting[0].sift)
         if not self._in_step(Step.COLLECTING, Step.WAITING):
             outputs += self._plan()
         return outputs
+
+    def _make_keys(self) -> list[Output]:
+        """Amplify the oldest block once it is corrected; the next when that one is gone."""
+        outputs: list[Output] = []
+        while distilling := self._in_step(*DISTILLING):
+            oldest = min(distilling, key=lambda block: block.number)
+            if oldest.step is not Step.CORRECTED:
+                break
+            outputs += self._go_on(oldest, oldest.amplify)
+        return outputs
+
+    def _go_on(self, block: AliceBlock, step: Callable[[], list[Output]]) -> list[Output]:
+        try:
+            return step()
+        except (BlockAborted, ChannelError) as error:
+            return self.abort(block, str(error), is_alarm=isinstance(error, Tampering))
 
     def _in_step(self, *steps: Step) -> list[AliceBlock]:
         return [
