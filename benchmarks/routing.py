@@ -1,9 +1,11 @@
 """Routing: score against simple and published rules, replanning time, scale, and scarce key.
 
-Run `QNX_TRAFFIC=FILE.npz:FILE.npz qnx bench routing`, or `python benchmarks/routing.py FILE...`;
-without files a synthetic week of a made-up network is used. Scores are the largest utilisation over
-the clairvoyant optimum of unrestricted flow, with only the past visible; all rules see the same
-steps. The last third of a file is judged, at most `MOST_STEPS`.
+Run `QNX_TRAFFIC=RECORD:RECORD qnx bench routing`, or `python benchmarks/routing.py RECORD...`;
+without any a synthetic week of a made-up network is used. A record is `FILE.npz`, or several files
+of one network in order of time, `ONE.npz+TWO.npz`, each with an optional `@FIRST-STOP` at the end:
+the steps of the last file to be judged. Scores are the largest utilisation over the clairvoyant
+optimum of unrestricted flow, with only the past visible; all rules see the same steps. Without
+`@FIRST-STOP` the last third is judged, at most `MOST_STEPS`.
 """
 
 from __future__ import annotations
@@ -39,13 +41,31 @@ _Rule = Callable[[Floats, int], Floats]
 
 def suite() -> Iterator[Result]:
     """Run everything."""
-    named = [Path(each) for each in os.environ.get("QNX_TRAFFIC", "").split(os.pathsep) if each]
-    records = [(path.stem, *load(path)) for path in named] or [("synthetic", *_synthetic())]
-    for name, topology, matrices in records:
-        yield from _scores(name, topology, matrices)
+    named = [each for each in os.environ.get("QNX_TRAFFIC", "").split(os.pathsep) if each]
+    for name, topology, matrices, steps in map(_record, named or [""]):
+        yield from _scores(name, topology, matrices, steps)
         yield _cut(name, topology, matrices)
     yield from _scale()
     yield from key_results(None, loads=(0.9, 0.75))
+
+
+def _record(told: str) -> tuple[str, Topology, Floats, range]:
+    """Return a record's name, network, traffic, and the steps to be judged."""
+    files, _, span = told.partition("@")
+    if not files:
+        name, parts = "synthetic", [_synthetic()]
+    else:
+        paths = [Path(each) for each in files.split("+")]
+        name, parts = paths[-1].stem, [load(path) for path in paths]
+    topology, newest = parts[-1]
+    matrices = np.concatenate([of_file for _, of_file in parts])
+    before = len(matrices) - len(newest)
+    if span:
+        first, stop = (before + int(step) for step in span.split("-"))
+    else:
+        stop = len(matrices)
+        first = max(stop - len(newest) // 3, stop - MOST_STEPS)
+    return name, topology, matrices, range(first, stop)
 
 
 def _synthetic(steps: int = 600) -> tuple[Topology, Floats]:
@@ -72,9 +92,7 @@ def _made_up(count: int, seed: int) -> Topology:
     return Topology(names, both[:, 0], both[:, 1], capacities, np.ones(len(both)))
 
 
-def _scores(name: str, topology: Topology, matrices: Floats) -> Iterator[Result]:
-    first = max(len(matrices) * 2 // 3, len(matrices) - MOST_STEPS)
-    steps = range(first, len(matrices))
+def _scores(name: str, topology: Topology, matrices: Floats, steps: range) -> Iterator[Result]:
     best = np.array([programmes.least_utilisation(topology, matrices[t]) for t in steps])
     demands = topology.demands(matrices)
     planner, plan, ours, taken = Planner(topology), None, [], []
@@ -86,7 +104,7 @@ def _scores(name: str, topology: Topology, matrices: Floats) -> Iterator[Result]
         ours.append(plan.loads(demands[step]).max())
     score = Score.of(np.array(ours) / best)
     peers = {}
-    for rule_name, (paths, rule) in _rules(topology, planner.paths, demands[:first]).items():
+    for rule_name, (paths, rule) in _rules(topology, planner.paths, demands[: steps.start]).items():
         loads = [utilisation(paths, rule(demands[:t], t), demands[t]).max() for t in steps]
         peers[rule_name] = Score.of(np.array(loads) / best)
     goals = next((goal for start, goal in GOALS.items() if name.startswith(start)), (None, None))
@@ -186,18 +204,20 @@ def _ecmp(topology: Topology, weights: Floats) -> tuple[PathSet, Floats]:
     return PathSet(topology, paths.offsets, paths.links, paths.first), splits
 
 
-def _oblivious_paths(topology: Topology, rounds: int = 12) -> PathSet:
+def _oblivious_paths(topology: Topology, rounds: int = 12, seed: int = 6) -> PathSet:
     """Paths of shortest-path routings under weights that grow where earlier rounds put load.
 
-    The multiplicative-weights loop of oblivious routing (Räcke 2008) over shortest paths instead
-    of trees; SMORE (Kumar et al., NSDI 2018) then fits rates on such paths.
+    The multiplicative-weights loop of oblivious routing (Räcke 2008) over shortest paths under
+    jittered lengths instead of random trees; SMORE (Kumar et al., NSDI 2018) then fits rates on
+    such paths.
     """
     weights = 1.0 / topology.capacities
+    rng = np.random.default_rng(seed)
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
     for _ in range(rounds):
         weighed = Topology(
             topology.names, topology.sources, topology.targets, topology.capacities,
-            weights / weights.min(),
+            weights / weights.min() * (1 + rng.exponential(size=weights.size)),
         )  # fmt: skip
         paths = candidates(weighed, most=2)
         load = np.zeros(topology.link_count)

@@ -73,7 +73,7 @@ class Planner:
         paths: PathSet | None = None,
         experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST),
         iterations: int = 70,
-        learning_rate: float = 2.0,
+        learning_rate: float = 4.0,
         discount: float = 0.98,
     ) -> None:
         self.topology = topology

@@ -1,9 +1,10 @@
 """First-order search for splits that are good over many scenarios at once.
 
-Variables are one logit per path, softmax per pair. Minimised is the weighted mean over scenarios of
-a smooth maximum (log-sum-exp) of link utilisation, by Adam; the sharpness of the maximum grows
-tenfold over the run. A smooth solution keeps its quality when the demand turns out different, where
-the vertex of a linear programme does not.
+Variables are one logit per path, softmax per pair. Minimised is the weighted mean over scenarios
+of the logarithm of a smooth maximum (log-sum-exp) of link utilisation, by Adam; the sharpness of
+the maximum grows tenfold over the run. The logarithm makes a part count alike in calm and busy
+cases. A smooth solution keeps its quality when the demand turns out different, where the vertex of
+a linear programme does not.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ def _carry(demands, use, structure, load):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
 def _weigh(load, weights, sharp):  # type: ignore[no-untyped-def]
-    """Replace utilisations by the gradient of the weighted smooth maxima."""
+    """Replace utilisations by the gradient of the weighted logarithms of the smooth maxima."""
     links, scenarios = load.shape
     sharp = np.float32(sharp)
     peak, total = load[0].copy(), np.zeros(scenarios, dtype=np.float32)
@@ -160,7 +161,7 @@ def _weigh(load, weights, sharp):  # type: ignore[no-untyped-def]
     for scenario in range(scenarios):
         # A scenario without demand has no peak and no say.
         flat = peak[scenario] == 0.0 or total[scenario] == 0.0
-        total[scenario] = 0.0 if flat else weights[scenario] / total[scenario]
+        total[scenario] = 0.0 if flat else weights[scenario] * peak[scenario] / total[scenario]
     for link in range(links):
         for scenario in range(scenarios):
             load[link, scenario] *= total[scenario]
