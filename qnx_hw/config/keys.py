@@ -47,6 +47,8 @@ class KeysSection(Section, frozen=True, kw_only=True):
     """Keys that nobody fetched by then are deleted."""
     reserve_bits: Annotated[int, msgspec.Meta(ge=0)] = 0
     """What SAEs cannot take from a link: it is kept for the network's own use."""
+    warn_below_bits: Annotated[int, msgspec.Meta(ge=0)] = 16_384
+    """An event says so where a node's stock for a peer falls below."""
     relay: RelaySection = RelaySection()
 
 

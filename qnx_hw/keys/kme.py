@@ -59,7 +59,9 @@ PAD_SHARE = 4
 FETCHED_INTERVAL_S = 1.0
 """How often the peer is told how many keys were fetched, where nothing else is said."""
 PING_INTERVAL_S = 3.0
-"""A peer beyond other nodes is asked at least so often; one with a link has a wire that breaks."""
+"""A peer is asked something at least so often, so that a wire that fell silent is noticed."""
+LINK_SHIFT = 56
+"""An offset of pads is below this; which of several links it is of stands above."""
 MOST_WAITING = 4096
 UUID_CHARACTERS = 36
 
@@ -105,13 +107,19 @@ class Kme:
         self,
         node: str,
         storage: Storage,
-        ends: Mapping[str, LinkEnd],
+        ends: Mapping[str, LinkEnd | tuple[LinkEnd, ...]],
         now: Callable[[], float] = time.time,
     ) -> None:
         self.node = node
         self._storage = storage
         self._now = now
-        self._desks = {peer: _Desk(peer, end) for peer, end in ends.items()}
+        self._desks = {
+            peer: tuple(
+                _Desk(peer, end) for end in (given if isinstance(given, tuple) else (given,))
+            )
+            for peer, given in ends.items()
+        }
+        self._reachable = {peer: asyncio.Event() for peer in ends}
         self.relay: Relaying | None = None
         """Takes what concerns relays; None where this node has no part in any."""
 
@@ -123,19 +131,24 @@ class Kme:
     @property
     def relayed_peers(self) -> tuple[str, ...]:
         """The nodes without a common link."""
-        return tuple(peer for peer, desk in self._desks.items() if desk.end.is_relayed)
+        return tuple(peer for peer, desks in self._desks.items() if desks[0].end.is_relayed)
 
     def end(self, peer: str) -> LinkEnd:
-        """Return this node's end of the link to a peer."""
-        return self._desk(peer).end
+        """Return this node's end of the first link to a peer."""
+        return self._desks_of(peer)[0].end
+
+    def links(self, peer: str) -> tuple[str, ...]:
+        """Return the names of all links to a peer."""
+        return tuple(desk.end.link for desk in self._desks_of(peer))
 
     def is_connected(self, peer: str) -> bool:
         """Whether keys shared with a peer can be had now."""
-        return peer in self._desks and self._desks[peer].is_open
+        return peer in self._reachable and self._reachable[peer].is_set()
 
     async def connected(self, peer: str) -> None:
         """Wait until keys shared with a peer can be had."""
-        await self._desk(peer).opened.wait()
+        self._desks_of(peer)
+        await self._reachable[peer].wait()
 
     async def get(self, peer: str, n_bits: int, number: int = 1) -> list[tuple[str, Secret]]:
         """Return new keys that the node `peer` can fetch by their names, `get_by_id` there.
@@ -160,33 +173,49 @@ class Kme:
 
     async def stock_bits(self, peer: str) -> int:
         """Return how many bits this node can still allocate for keys shared with `peer`."""
-        desk = self._desk(peer)
-        return (await self._storage.stats(desk.end.link)).bits[KEYS[desk.end.side]]
+        return await self.spare_bits(peer)
+
+    async def spare_bits(self, peer: str, keep_bits: int = 0) -> int:
+        """Return how much of it there is where `keep_bits` stay on each link."""
+        stocks = [await self._own_bits(desk) for desk in self._desks_of(peer)]
+        return sum(max(0, bits - keep_bits) for bits in stocks)
 
     async def stock(self, peer: str) -> Stock:
-        """Return how much the link to `peer` holds here."""
-        return await self._storage.stats(self._desk(peer).end.link)
+        """Return how much the links to `peer` hold here."""
+        stocks = [await self._storage.stats(desk.end.link) for desk in self._desks_of(peer)]
+        return Stock(
+            {each: sum(stock.bits[each] for stock in stocks) for each in stocks[0].bits},
+            sum(stock.waiting_keys for stock in stocks),
+            sum(stock.total_key_bits for stock in stocks),
+            any(stock.is_simulated for stock in stocks),
+        )
 
     async def take_pad(self, peer: str, n_bytes: int) -> tuple[int, Secret]:
         """Return one-time pad for data to `peer`, and the offset by which it finds the same.
 
-        Offsets only grow. A lost connection to the peer's key manager gives up what was set aside.
+        Offsets of a link only grow. A lost connection to the peer's key manager gives up what was
+        set aside.
         """
-        desk = self._desk(peer)
+        desks = self._open_desks(peer) or list(self._desks_of(peer))
+        desk = desks[0] if len(desks) == 1 else await self._fullest(desks)
         pads = PADS[desk.end.side]
         async with desk.pads:
             try:
-                return await self._storage.take_pad(desk.end.link, pads, n_bytes)
+                offset, pad = await self._storage.take_pad(desk.end.link, pads, n_bytes)
             except KeyExhausted:
                 await self._set_aside(desk, n_bytes)
-            return await self._storage.take_pad(desk.end.link, pads, n_bytes)
+                offset, pad = await self._storage.take_pad(desk.end.link, pads, n_bytes)
+        return self._desks_of(peer).index(desk) << LINK_SHIFT | offset, pad
 
     async def take_pad_at(self, peer: str, offset: int, n_bytes: int) -> Secret:
         """Return the pad that `peer` took at `offset`, once.
 
         `Conflict` where it was taken before, `KeyExhausted` where it was never set aside here.
         """
-        end = self._desk(peer).end
+        desks = self._desks_of(peer)
+        if not 0 <= offset < len(desks) << LINK_SHIFT:
+            raise KeyExhausted(f"there is no pad at {offset}")
+        end, offset = desks[offset >> LINK_SHIFT].end, offset % (1 << LINK_SHIFT)
         return await self._storage.take_pad_at(end.link, PADS[1 - end.side], offset, n_bytes)
 
     async def reserve(
@@ -201,22 +230,14 @@ class Kme:
         """Take new keys that `holders` at `peer` may each fetch once; both ends durable."""
         if wish.n_bits < 8 or wish.n_bits % 8 or not 1 <= wish.number <= MOST_KEYS:
             raise ValueError(f"{wish.number} keys of {wish.n_bits} bits cannot be cut")
-        desk = self._desk(peer)
-        if not desk.is_open:
+        desks = self._open_desks(peer)
+        if not desks:
             raise ChannelError(f"the key manager of '{peer}' is away")
-        end = desk.end
-        cut: Allotment = await self._storage.reserve(end.link, KEYS[end.side], wish)
-        order = Order(
-            key_ids=tuple(key.key_id for key in cut.keys),
-            runs=cut.runs,
-            n_bits=wish.n_bits,
-            master=master,
-            holders=holders,
-            expires_s=self._now() + ttl_s,
-            may_be_simulated=wish.may_be_simulated,
-        )
-        await desk.ask(Reserve(end.link, order))
-        return cut.keys
+        shares = [(desks[0], wish)] if len(desks) == 1 else await self._spread(desks, wish)
+        keys: list[NamedKey] = []
+        for desk, part in shares:
+            keys += await self._reserve(desk, part, master, holders, ttl_s)
+        return tuple(keys)
 
     async def share(
         self, peers: Mapping[str, tuple[str, ...]], keys: Sequence[NamedKey], order: Order
@@ -235,26 +256,25 @@ class Kme:
                 await self._deliver(peer, named, octets)
 
     async def _deliver(self, peer: str, order: Order, octets: Secret) -> None:
-        desk = self._desk(peer)
         if (await self.stock(peer)).is_simulated and not order.may_be_simulated:
             raise KeyExhausted(f"what is shared with '{peer}' comes from simulated instruments")
         offset, pad = await self.take_pad(peer, pad_bytes(len(octets)))
         about = msgspec.json.encode((order, offset))
         sealed, mark = seal(pad, octets, about)
         octets.wipe()
-        await desk.ask(Deliver(desk.end.link, order, offset, sealed, mark))
+        await self.ask(peer, Deliver(self.end(peer).link, order, offset, sealed, mark))
 
-    async def _receive(self, end: LinkEnd, parcel: Deliver) -> None:
+    async def _receive(self, peer: str, parcel: Deliver) -> None:
         about = msgspec.json.encode((parcel.order, parcel.offset))
-        n_bytes = pad_bytes(len(parcel.sealed))
-        pads = PADS[1 - end.side]
-        pad = await self._storage.take_pad_at(end.link, pads, parcel.offset, n_bytes)
+        pad = await self.take_pad_at(peer, parcel.offset, pad_bytes(len(parcel.sealed)))
         octets = unseal(pad, parcel.sealed, parcel.mark, about)
-        await self._storage.keep(end.link, parcel.order, octets)
+        await self._storage.keep(parcel.link, parcel.order, octets)
 
     async def ask(self, peer: str, request: Request) -> None:
         """Return when a peer has done it; `ChannelError` where that is not certain."""
-        await self._desk(peer).ask(request)
+        desks = self._open_desks(peer) or self._desks_of(peer)
+        desk = next((each for each in desks if each.end.link == request.link), desks[0])
+        await desk.ask(msgspec.structs.replace(request, link=desk.end.link))
 
     async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys that wait here for `holder`, all or none."""
@@ -270,13 +290,19 @@ class Kme:
         self, peer: str, master: str, key_ids: Sequence[uuid.UUID]
     ) -> frozenset[uuid.UUID]:
         """Delete keys that a peer takes back before they were fetched; which were still here."""
-        return await self._storage.void(self._desk(peer).end.link, master, key_ids)
+        gone = [await self._storage.void(link, master, key_ids) for link in self.links(peer)]
+        return frozenset().union(*gone)
 
-    async def attend(self, peer: str, way: Peer) -> None:
-        """Use an open way to a peer until it breaks, which raises `ChannelError`."""
-        desk = self._desk(peer)
+    async def attend(self, peer: str, way: Peer, link: str = "") -> None:
+        """Use an open way to a peer until it breaks, which raises `ChannelError`.
+
+        For one of the links to it, the first where none is named.
+        """
+        desks = self._desks_of(peer)
+        desk = next((each for each in desks if each.end.link == link), desks[0])
         await self._meet(desk, way)
-        desk.opened.set()
+        desk.is_open = True
+        self._reachable[peer].set()
         try:
             now, told, next_s = asyncio.get_running_loop().time, 0, 0.0
             next_ping_s = now() + PING_INTERVAL_S
@@ -288,13 +314,15 @@ class Kme:
                     if (fetched := marks[TAKEN[desk.end.side]]) > told:
                         told = fetched
                         requests.append(Fetched(desk.end.link, fetched))
-                if not requests and desk.end.is_relayed and now() >= next_ping_s:
+                if not requests and now() >= next_ping_s:
                     requests.append(Fetched(desk.end.link, told))
                 if requests:
                     next_ping_s = now() + PING_INTERVAL_S
                     desk.settle(await way.call(requests))
         finally:
-            desk.opened.clear()
+            desk.is_open = False
+            if not self._open_desks(peer):
+                self._reachable[peer].clear()
             desk.give_up()
 
     async def run(self) -> None:
@@ -312,9 +340,10 @@ class Kme:
         return [answer.result() for answer in answers]
 
     async def _answer(self, peer: str, request: Request) -> Reply:
-        end = self._desk(peer).end
-        if request.link != end.link:
+        ends = [desk.end for desk in self._desks_of(peer) if desk.end.link == request.link]
+        if not ends:
             return Refused(f"'{request.link}' is not the link to '{peer}'")
+        end = ends[0]
         theirs = KEYS[1 - end.side]
         try:
             match request:
@@ -327,7 +356,7 @@ class Kme:
                 case SetAside():
                     await self._storage.accept_pads(end.link, theirs, request.offset, request.runs)
                 case Deliver():
-                    await self._receive(end, request)
+                    await self._receive(peer, request)
                 case Carry() | Forward() | Lost() | Arrived():
                     if self.relay is None or isinstance(request, Arrived) != end.is_relayed:
                         return Refused(f"'{self.node}' relays no such thing for '{peer}'")
@@ -370,28 +399,65 @@ class Kme:
             if not is_certain:  # also where who waits was cancelled
                 await self._storage.burn_pads(end.link, pads)
 
-    def _desk(self, peer: str) -> _Desk:
+    async def _reserve(
+        self, desk: _Desk, wish: Wish, master: str, holders: tuple[str, ...], ttl_s: float
+    ) -> tuple[NamedKey, ...]:
+        end = desk.end
+        cut: Allotment = await self._storage.reserve(end.link, KEYS[end.side], wish)
+        order = Order(
+            key_ids=tuple(key.key_id for key in cut.keys),
+            runs=cut.runs,
+            n_bits=wish.n_bits,
+            master=master,
+            holders=holders,
+            expires_s=self._now() + ttl_s,
+            may_be_simulated=wish.may_be_simulated,
+        )
+        await desk.ask(Reserve(end.link, order))
+        return cut.keys
+
+    async def _spread(self, desks: Sequence[_Desk], wish: Wish) -> list[tuple[_Desk, Wish]]:
+        """Return what to take from which of several links, from the fullest first."""
+        stocks = [(await self._own_bits(desk), desk) for desk in desks]
+        shares: list[tuple[_Desk, Wish]] = []
+        left = wish.number
+        for bits, desk in sorted(stocks, key=lambda stock: -stock[0]):
+            count = min(left, max(0, bits - wish.keep_bits) // wish.n_bits)
+            if count > 0:
+                shares.append((desk, dataclasses.replace(wish, number=count)))
+                left -= count
+        if left > 0:
+            raise KeyExhausted(f"the links to '{desks[0].peer}' hold {left} keys too few together")
+        return shares
+
+    async def _fullest(self, desks: Sequence[_Desk]) -> _Desk:
+        stocks = [await self._own_bits(desk) for desk in desks]
+        return desks[stocks.index(max(stocks))]
+
+    async def _own_bits(self, desk: _Desk) -> int:
+        return (await self._storage.stats(desk.end.link)).bits[KEYS[desk.end.side]]
+
+    def _open_desks(self, peer: str) -> list[_Desk]:
+        return [desk for desk in self._desks_of(peer) if desk.is_open]
+
+    def _desks_of(self, peer: str) -> tuple[_Desk, ...]:
         if peer not in self._desks:
             raise KeyNotFound(f"node '{self.node}' has no link to '{peer}'")
         return self._desks[peer]
 
 
 class _Desk:
-    """What waits to be asked of one peer; all that wait go in one message."""
+    """What waits to be asked of a peer over one link; all that wait go in one message."""
 
     def __init__(self, peer: str, end: LinkEnd) -> None:
         self.peer = peer
         self.end = end
-        self.opened = asyncio.Event()
+        self.is_open = False
+        """Whether the peer can be asked."""
         self.pads = asyncio.Lock()
         self._waiting: deque[_Question] = deque()
         self._asked: list[_Question] = []
         self._bell = asyncio.Event()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the peer can be asked."""
-        return self.opened.is_set()
 
     async def ask(self, request: Request) -> None:
         """Return when the peer has done it; `ChannelError` where that is not certain."""

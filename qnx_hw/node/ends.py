@@ -18,12 +18,12 @@ def ends_of(network: NetworkFile, node: str) -> list[tuple[str, Role]]:
     ]
 
 
-def key_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:
-    """Return by peer which link a node's keys come from; the first, where there are several."""
-    ends: dict[str, LinkEnd] = {}
-    for name, role in ends_of(network, node):
+def key_ends(network: NetworkFile, node: str) -> dict[str, tuple[LinkEnd, ...]]:
+    """Return by peer which links a node's keys come from, in the same order at both nodes."""
+    ends: dict[str, tuple[LinkEnd, ...]] = {}
+    for name, role in sorted(ends_of(network, node)):
         peer = getattr(network.links[name], role.peer.value).node
-        ends.setdefault(peer, LinkEnd(name, list(Role).index(role)))
+        ends[peer] = (*ends.get(peer, ()), LinkEnd(name, list(Role).index(role)))
     return ends
 
 

@@ -89,11 +89,14 @@ async def receiving_peers(network: NetworkFile, kme: Kme) -> AsyncIterator[str]:
 class TlsWire:
     """Keeps one key manager in touch with a peer's over TLS."""
 
-    def __init__(self, network: NetworkFile, kme: Kme, peer: str, address: str) -> None:
+    def __init__(
+        self, network: NetworkFile, kme: Kme, peer: str, address: str, link: str = ""
+    ) -> None:
         own, authority = _towards_peers(network, kme.node)
         self._tls = identity.client_side(own.certificate, own.key, authority.certificate)
         self._kme = kme
         self._peer = peer
+        self._link = link
         self._address = split_address(address)
 
     async def run(self) -> None:
@@ -101,14 +104,16 @@ class TlsWire:
         while True:
             try:
                 await self._attend()
-            except QnxError as error:
-                log.debug("the key managers' way to %s broke: %s", self._peer, error)
+            except* QnxError as errors:
+                log.debug("the key managers' way to %s broke: %s", self._peer, errors.exceptions)
             await asyncio.sleep(PAUSE_S)
 
     async def _attend(self) -> None:
         way = await TlsPeer.open(*self._address, self._tls, self._peer)
         try:
-            await self._kme.attend(self._peer, way)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(way.watch())
+                tasks.create_task(self._kme.attend(self._peer, way, self._link))
         finally:
             way.close()
 

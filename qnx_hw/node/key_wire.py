@@ -45,12 +45,15 @@ CALL_DEADLINE_S = 10.0
 class KeyWire:
     """Keeps one key manager in touch with the peer at the other end of a link."""
 
-    def __init__(self, kme: Kme, peer: str, role: Role, way: Way, channel_key: Secret) -> None:
+    def __init__(
+        self, kme: Kme, peer: str, role: Role, way: Way, channel_key: Secret, link: str = ""
+    ) -> None:
         self._kme = kme
         self._peer = peer
         self._role = role
         self._way = way
         self._channel_key = channel_key
+        self._link = link
 
     async def run(self) -> None:
         """Connect again and again until cancelled."""
@@ -69,7 +72,7 @@ class KeyWire:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(channel.keep_alive())
             tasks.create_task(self._serve(line, way))
-            tasks.create_task(self._kme.attend(self._peer, way))
+            tasks.create_task(self._kme.attend(self._peer, way, self._link))
 
     async def _serve(self, line: SealedLine, way: WirePeer) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -28,6 +28,7 @@ from qnx_hw.node.edge_keys import KmeSource
 from qnx_hw.node.ends import ends_of, graph_of, key_ends, relayed_ends
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
+from qnx_hw.node.key_watch import KeyWatch
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.peer_link import Greeting, listening
@@ -91,11 +92,13 @@ class Node:
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
         self._wires: list[KeyWire | TlsWire] = []
-        ends = key_ends(network, name) | relayed_ends(network, name)
-        self.kme = Kme(name, store.issued, ends)
+        self.kme = Kme(
+            name, store.issued, {**key_ends(network, name), **relayed_ends(network, name)}
+        )
         self._relay = self._make_relay(network)
         links = ends_of(network, name)
         self._cores = Cores(min(len(links), (os.cpu_count() or 1) - 1))
+        self._key_watch = KeyWatch(self.kme, network.keys.warn_below_bits, tell)
         self.pools = Pools(self.kme, POOL_CAPACITY_BITS, network.keys.reserve_bits)
         for link, role in links:
             self._add_station(network, link, role, tell)
@@ -145,6 +148,7 @@ class Node:
                     tasks.create_task(node._bank.run()),
                     tasks.create_task(node.kme.run()),
                     tasks.create_task(node._relay.run()),
+                    tasks.create_task(node._key_watch.run()),
                     tasks.create_task(node.pools.run()),
                     *(tasks.create_task(wire.run()) for wire in node._wires),
                     *(tasks.create_task(station.run()) for station in node.stations.values()),
@@ -270,8 +274,7 @@ class Node:
         if ours.tagger:
             self.feeds[ours.tagger] = feed
         way = self._way(network, link, role, link)
-        if theirs.node in self.kme.peers and self.kme.end(theirs.node).link == link:
-            self._wires.append(self._wire(network, link, role, theirs.node))
+        self._wires.append(self._wire(network, link, role, theirs.node))
         url = self._section.instruments[ours.tagger or ours.transmitter].url
         is_simulated = network.is_simulated(url)
         keeper = Keeper(
@@ -290,9 +293,9 @@ class Node:
         """Return what keeps the key manager in touch with a peer's."""
         section = network.nodes[peer].kme
         if has_own_way(network, self.name, peer) and section and section.peers:
-            return TlsWire(network, self.kme, peer, section.peers)
+            return TlsWire(network, self.kme, peer, section.peers, link)
         way = self._way(network, link, role, link + SUFFIX)
-        return KeyWire(self.kme, peer, role, way, self.store.channel_key(link))
+        return KeyWire(self.kme, peer, role, way, self.store.channel_key(link), link)
 
     def _way(self, network: NetworkFile, link: str, role: Role, name: str) -> Way:
         """Return the way to a link's peer for the conversation called `name`."""

@@ -74,7 +74,7 @@ class Pools:
             name=f"{self._kme.node} {peer}",
             node=self._kme.node,
             peer=peer,
-            link="" if end.is_relayed else end.link,
+            link="" if end.is_relayed else ", ".join(self._kme.links(peer)),
             stock_bits=seen.stock_bits,
             capacity_bits=self._capacity_bits,
             reserve_bits=self._reserve_bits,

@@ -80,7 +80,7 @@ class Delivery:
         slave = self._known(sae)
         offer = self._offer
         peer = self._peer(slave)
-        left = max(0, await self._kme.stock_bits(peer) - offer.reserve_bits)
+        left = await self._kme.spare_bits(peer, offer.reserve_bits)
         return msgspec.json.encode(
             values.Status(
                 source_KME_ID=self._registry.kme_ids[self._kme.node],

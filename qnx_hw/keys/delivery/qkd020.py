@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -122,6 +123,12 @@ class TlsPeer(Peer):
     def close(self) -> None:
         """Drop the connection."""
         self._writer.transport.abort()
+
+    async def watch(self) -> None:
+        """Wait until the peer is gone, which raises `ChannelError`."""
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        raise ChannelError("the other key manager closed the connection")
 
     async def call(self, requests: Sequence[Question]) -> Sequence[Reply]:
         replies: list[Reply | None] = [None] * len(requests)

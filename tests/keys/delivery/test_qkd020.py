@@ -44,6 +44,25 @@ async def on_tls(network: NetworkFile, folder: Path) -> AsyncIterator[tuple[Pair
                 wire.cancel()
 
 
+def test_a_peer_that_closes_is_noticed_before_anybody_asks(
+    network: NetworkFile, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with (
+            asyncio.timeout(60),
+            joined(tmp_path, is_attended=False) as pair,
+            asyncio.TaskGroup() as tasks,
+        ):
+            async with receiving_peers(network, pair.bob) as theirs:
+                wire = tasks.create_task(TlsWire(network, pair.alice, "bob", theirs).run())
+                await pair.alice.connected("bob")
+            while pair.alice.is_connected("bob"):  # noqa: ASYNC110 - nothing else is said
+                await asyncio.sleep(0.01)
+            wire.cancel()
+
+    asyncio.run(scenario())
+
+
 def post(
     network: NetworkFile, port: int, files: pki.Files, path: str, body: object = None
 ) -> tuple[int, Any]:
