@@ -16,8 +16,12 @@ from gui.desktop.panels.events import EventsPanel
 from gui.desktop.panels.histogram import HistogramPanel
 from gui.desktop.panels.instruments import InstrumentsPanel
 from gui.desktop.panels.matrix import MatrixPanel
+from gui.desktop.panels.network_map import MapPanel
 from gui.desktop.panels.panel import Panel
+from gui.desktop.panels.pools import PoolsPanel
 from gui.desktop.panels.rates import RatesPanel
+from gui.desktop.panels.routing import RoutingPanel
+from gui.desktop.panels.tunnels import TunnelsPanel
 
 PANELS: tuple[Callable[[Desk], Panel], ...] = (
     InstrumentsPanel,
@@ -26,6 +30,10 @@ PANELS: tuple[Callable[[Desk], Panel], ...] = (
     MatrixPanel,
     ErrorsPanel,
     EventsPanel,
+    MapPanel,
+    RoutingPanel,
+    PoolsPanel,
+    TunnelsPanel,
 )
 """The cards; each gives its own name, title and icon to `Panel`."""
 

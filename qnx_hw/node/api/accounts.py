@@ -47,6 +47,10 @@ class People:
         self._audit = audit
         self._worker = Worker("passwords")
 
+    def close(self) -> None:
+        """Let the thread end that checks passwords."""
+        self._worker.close()
+
     def operations(self) -> list[Operation]:
         """Return what clients may ask."""
         return [

@@ -58,6 +58,7 @@ class Api:
         self._access = access
         self._metrics = metrics_route(hub)
         self._state = State(hub, access.gate.accounts)
+        self._people = People(access.gate, access.audit)
         parts = (
             self._state,
             Links(hub, commands.links),
@@ -69,7 +70,7 @@ class Api:
             Recordings(commands.recordings),
             Discoveries(commands.discovery),
             NetworkFileSettings(commands.network_file, commands.links, commands.instruments),
-            People(access.gate, access.audit),
+            self._people,
         )
         self.operations: list[Operation] = [each for part in parts for each in part.operations()]
         self.operations.append(
@@ -96,8 +97,9 @@ class Api:
         )
 
     def close(self) -> None:
-        """End all streams, so that the server can stop."""
+        """End all streams and threads, so that the server can stop."""
         self._state.close()
+        self._people.close()
 
     async def _document(self, call: Call) -> Response:
         self._openapi = self._openapi or openapi(self.operations)

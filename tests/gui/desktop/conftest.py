@@ -6,16 +6,20 @@ import gc
 import importlib
 import threading
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from fake_node import FakeNode, sample_snapshot, serve
+from sample_network import sample_network
+from served_api import ServedApi, Site, served
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
     from gui.desktop.client import NodeClient
+    from gui.desktop.desk import Desk
     from gui.desktop.look import Look
     from gui.desktop.window import MainWindow
 
@@ -26,6 +30,7 @@ except ImportError as missing:
     print(f"desktop tests left out: {missing}")  # noqa: T201
 
 WAIT_MS = 20_000
+EXAMPLE = Path(__file__).parents[3] / "examples" / "demo.toml"
 FAILED = pytest.StashKey[bool]()
 
 
@@ -106,3 +111,52 @@ def desktop(qtbot: QtBot) -> Iterator[Desktop]:
         window.close()
         client.deleteLater()
         look.deleteLater()
+
+
+class Lab(NamedTuple):
+    """A desk on a real API over an invented network of six sites."""
+
+    desk: Desk
+    api: ServedApi
+    file: Path
+
+    @property
+    def client(self) -> NodeClient:
+        """The desk's connection."""
+        return self.desk.client
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServedApi, Path]]:
+    """Serve the API of a network file for a whole module."""
+    file = tmp_path_factory.mktemp("site") / "lab.toml"
+    file.write_text(EXAMPLE.read_text())
+    with served(Site(snapshot=sample_network(), file=file)) as api:
+        yield api, file
+
+
+@pytest.fixture
+def lab(site: tuple[ServedApi, Path], qtbot: QtBot, look: Look) -> Iterator[Lab]:
+    """Connect to the API, back in its first state, for a card or a dialog that stands alone."""
+    from gui.desktop.client import NodeClient
+    from gui.desktop.desk import Desk
+
+    api, file = site
+    file.write_text(EXAMPLE.read_text())
+    api.call(lambda: _reset(api))
+    client = NodeClient(api.url, look)
+    desk = Desk(client, look)
+    client.start()
+    qtbot.waitUntil(lambda: client.snapshot is not None, timeout=WAIT_MS)
+    yield Lab(desk, api, file)
+    client.stop()
+    desk.deleteLater()
+    client.deleteLater()
+
+
+def _reset(api: ServedApi) -> None:
+    network = sample_network()
+    for kind in ("nodes", "links", "hops", "pools", "tunnels", "plans", "loops"):
+        for view in getattr(network, kind):
+            api.hub.set(view)
+    api.access.database.execute("DELETE FROM files")

@@ -1,0 +1,1 @@
+"""The routing controller's plan, its forecasts, and questions to it."""

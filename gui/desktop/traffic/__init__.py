@@ -1,0 +1,1 @@
+"""Key in stock and the tunnels that draw on it."""
