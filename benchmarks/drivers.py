@@ -8,16 +8,14 @@ with pip; where it cannot be had, its column says so.
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from drivers.tdc1_words import BlockAssembler, WordDecoder
+from qnx_hw.commands import peers
 from qnx_hw.commands.bench import Result
 
 N_TAGS = 4_000_000
@@ -28,7 +26,6 @@ ROUNDS = 5
 BLOCK_PS = 100_000_000_000
 GOAL_PER_S = 20e6
 PEER = "S15lib"
-ENVIRONMENT = Path(tempfile.gettempdir()) / "qnx-peer-s15lib"
 PEER_PROGRAM = """
 import statistics, sys, time
 from S15lib.instruments.usb_counter_fpga import TimeStampTDC1
@@ -95,24 +92,8 @@ def _blocks(stream: bytes) -> None:
 
 def _peer(stream: bytes) -> float | None:
     """Return the tags per second of the maker's library, or None where it cannot be had."""
-    python = ENVIRONMENT / "bin" / "python"
-    try:
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", PEER, "setuptools<81"],
-            check=True,
-            capture_output=True,
-        )
-        with tempfile.NamedTemporaryFile() as recorded:
-            recorded.write(stream)
-            recorded.flush()
-            said = subprocess.run(
-                [python, "-c", PEER_PROGRAM, recorded.name, str(ROUNDS)],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-        return float(said.stdout)
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return None
+    with tempfile.NamedTemporaryFile() as recorded:
+        recorded.write(stream)
+        recorded.flush()
+        arguments = (recorded.name, str(ROUNDS))
+        return peers.number(PEER, (PEER, "setuptools<81"), PEER_PROGRAM, arguments)

@@ -1,17 +1,18 @@
 """Measure the loops over time tags: process CPU time, one core, beside `np.sum` over int64.
 
-Run `python benchmarks/timing.py`.
+Run `qnx bench timing`.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from qnx_hw.timing import coincidence, histogram, tag_codec
+from qnx_hw.commands.bench import Result
+from qnx_hw.timing import coincidence, filters, histogram, tag_codec
 from qnx_hw.timing.warm_up import warm_up
 
 ROUNDS = 7
@@ -27,8 +28,8 @@ def rate_mtags_s(run: Callable[[], object], tags: int) -> float:
     return tags / max(statistics.median(spans), 1e-9) / 1e6
 
 
-def main() -> None:
-    """Print one line per loop."""
+def suite() -> Iterator[Result]:
+    """Measure each loop, and numpy's way of counting the same coincidences."""
     warm_up(lambda _name, _done: None)
     rng = np.random.default_rng(1)
     pairs = np.sort(rng.integers(0, 2 * 10**12, 20_000_000))
@@ -37,27 +38,82 @@ def main() -> None:
     channels_a = rng.integers(1, 5, a.size).astype(np.uint8)
     channels_b = rng.integers(1, 5, b.size).astype(np.uint8)
     lags = rng.integers(-300, 300, (5, 5))
-    both = np.concatenate((a, b))
+    both, merged_channels = _merged(a, channels_a, b, channels_b)
     packed = tag_codec.encode(a, channels_a)
-    runs: dict[str, tuple[Callable[[], object], int]] = {
-        "np.sum(int64)": (both.sum, both.size),
+    machine = rate_mtags_s(both.sum, both.size)
+    yield Result(name="np.sum of int64", value=machine, unit="M/s")
+    searching = rate_mtags_s(lambda: _by_search(a, channels_a, b, channels_b, lags), both.size)
+    runs: dict[str, tuple[Callable[[], object], int, float | None]] = {
         "match, 16 channel pairs": (
             lambda: coincidence.match(a, channels_a, b, channels_b, lags, 1000),
             both.size,
+            5.0,
         ),
-        "delay histogram": (
+        "merged stream, split and matched": (
+            lambda: _match_merged(both, merged_channels, lags),
+            both.size,
+            4.0,
+        ),
+        "delay histogram (g2)": (
             lambda: histogram.delays(a, b, start_ps=-102_400, bin_ps=50, n_bins=4096),
             both.size,
+            5.0,
         ),
-        "pack tags": (lambda: tag_codec.encode(a, channels_a), a.size),
-        "unpack tags": (lambda: tag_codec.decode(packed), a.size),
     }
-    measured = {name: rate_mtags_s(*run) for name, run in runs.items()}
-    machine = measured["np.sum(int64)"]
-    for name, rate in measured.items():
-        print(f"{name:28s} {rate:8.1f} Mtags/s   {100 * rate / machine:6.2f} % of np.sum")
-    print(f"packed: {len(packed) / a.size:.2f} bytes per tag")
+    for name, (run, tags, goal) in runs.items():
+        rate = rate_mtags_s(run, tags)
+        share = 100 * rate / machine
+        yield Result(name=f"{name}: of np.sum", value=share, unit="%", goal=goal, met=share >= goal)
+        if name.startswith("match"):
+            yield Result(
+                name=name,
+                value=rate,
+                unit="Mtags/s",
+                goal=20 * searching,
+                met=rate >= 20 * searching,
+                peer="numpy searchsorted",
+                peer_value=searching,
+                ratio=rate / searching,
+            )
+    for name, run in {
+        "pack tags": lambda: tag_codec.encode(a, channels_a),
+        "unpack tags": lambda: tag_codec.decode(packed),
+    }.items():
+        yield Result(name=name, value=rate_mtags_s(run, a.size), unit="Mtags/s")
+    size = len(packed) / a.size
+    yield Result(name="packed tags", value=size, unit="B/tag", goal=4.0, met=size <= 4.0)
+
+
+def _merged(
+    a: np.ndarray, channels_a: np.ndarray, b: np.ndarray, channels_b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return one stream of eight channels; Bob's count from 5."""
+    times = np.concatenate((a, b))
+    order = np.argsort(times, kind="stable")
+    channels = np.concatenate((channels_a, channels_b + 4)).astype(np.uint8)
+    return times[order], channels[order]
+
+
+def _match_merged(times: np.ndarray, channels: np.ndarray, lags: np.ndarray) -> object:
+    sides = filters.split(times, channels, [[1, 2, 3, 4], [5, 6, 7, 8]])
+    (a, channels_a), (b, channels_b) = sides
+    return coincidence.match(a, channels_a, b, channels_b - 4, lags, 1000)
+
+
+def _by_search(
+    a: np.ndarray, channels_a: np.ndarray, b: np.ndarray, channels_b: np.ndarray, lags: np.ndarray
+) -> int:
+    """Count coincidences as scripts of laboratories do: a sorted search for each channel pair."""
+    found = 0
+    for first in range(1, 5):
+        ours = a[channels_a == first]
+        for second in range(1, 5):
+            theirs = b[channels_b == second] + lags[first, second]
+            low, high = np.searchsorted(theirs, (ours - 500, ours + 500))
+            found += int(np.count_nonzero(high > low))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    for result in suite():
+        print(result)

@@ -21,8 +21,21 @@ def select(times_ps: Times, channels: Channels, wanted: list[int]) -> tuple[Time
 def split(
     times_ps: Times, channels: Channels, groups: list[list[int]]
 ) -> list[tuple[Times, Channels]]:
-    """Cut a merged stream into one stream per group of channels."""
-    return [select(times_ps, channels, group) for group in groups]
+    """Cut a merged stream into one stream per group of channels, in one pass.
+
+    A channel belongs to one group at most; `ValueError` otherwise.
+    """
+    group_of = np.full(_CHANNELS, len(groups), np.int64)
+    for number, group in enumerate(groups):
+        if len(set(group)) != len(group) or np.any(group_of[group] != len(groups)):
+            raise ValueError(f"a channel stands twice in the groups {groups}")
+        group_of[group] = number
+    values = as_channels(channels, times_ps)
+    times, kept, ends = _dealt(times_ps, values, group_of, len(groups) + 1)
+    return [
+        (times[ends[number] : ends[number + 1]], kept[ends[number] : ends[number + 1]])
+        for number in range(len(groups))
+    ]
 
 
 def without_delays(
@@ -81,3 +94,31 @@ def _live(times: Times, channels: Channels, dead_time: int) -> npt.NDArray[np.bo
         keep[i] = times[i] - last[channels[i]] >= dead_time
         last[channels[i]] = times[i]
     return keep
+
+
+@kernel()
+def _dealt(
+    times: Times, channels: Channels, group_of: Times, n_groups: int
+) -> tuple[Times, Channels, Times]:
+    """Write each tag to the next place of its group; the last group is what nobody wants.
+
+    Also return where each group begins, and where the last one ends.
+    """
+    counts = np.zeros(_CHANNELS, np.int64)
+    for channel in channels:
+        counts[channel] += 1
+    ends = np.zeros(n_groups + 1, np.int64)
+    for channel in range(_CHANNELS):
+        ends[group_of[channel] + 1] += counts[channel]
+    for group in range(n_groups):
+        ends[group + 1] += ends[group]
+    places = ends.copy()
+    dealt = np.empty_like(times)
+    kept = np.empty_like(channels)
+    for index in range(times.size):
+        group = group_of[channels[index]]
+        place = places[group]
+        dealt[place] = times[index]
+        kept[place] = channels[index]
+        places[group] = place + 1
+    return dealt, kept, ends

@@ -47,6 +47,7 @@ def _pack() -> None:
 
 def _filter() -> None:
     filters.live(*_few_tags(), 1)
+    filters.split(*_few_tags(), [[1]])
 
 
 def _synchronise() -> None:

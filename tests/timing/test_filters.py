@@ -33,6 +33,11 @@ def test_splitting_loses_and_invents_nothing(tags: list[tuple[int, int]]) -> Non
     assert set(parts[0][1].tolist()) <= {1, 3}
 
 
+def test_a_channel_is_in_one_group_only() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        filters.split(*arrays([(1, 1)]), [[1, 2], [2]])
+
+
 @settings(max_examples=100, deadline=None)
 @given(TAGS, st.integers(0, 60), st.booleans())
 def test_tags_in_the_dead_time_of_any_tag_before_are_marked(
