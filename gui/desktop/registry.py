@@ -10,6 +10,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QWidget
 
 from gui.desktop.attach import attach_tool
+from gui.desktop.connect.dialog import connect_tool
 from gui.desktop.desk import Desk
 from gui.desktop.panels.errors import ErrorsPanel
 from gui.desktop.panels.events import EventsPanel
@@ -22,6 +23,7 @@ from gui.desktop.panels.pools import PoolsPanel
 from gui.desktop.panels.rates import RatesPanel
 from gui.desktop.panels.routing import RoutingPanel
 from gui.desktop.panels.tunnels import TunnelsPanel
+from gui.desktop.settings.window import settings_tool
 
 PANELS: tuple[Callable[[Desk], Panel], ...] = (
     InstrumentsPanel,
@@ -37,7 +39,11 @@ PANELS: tuple[Callable[[Desk], Panel], ...] = (
 )
 """The cards; each gives its own name, title and icon to `Panel`."""
 
-TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (attach_tool,)
+TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (
+    attach_tool,
+    connect_tool,
+    settings_tool,
+)
 """Dialogs and commands beside the cards: each adds its actions to the desk.
 
 Actions named `record` and `connect` get a button in the top bar."""

@@ -12,7 +12,7 @@ from gui.desktop.look import Look
 from gui.desktop.panels.panel import Panel
 from gui.desktop.traffic.rows import Column, RowsModel
 from gui.desktop.traffic.table import RowsTable
-from gui.desktop.words import percent, quantity, span
+from gui.desktop.words import quantity, span
 from qnx_hw.api.traffic import PoolView
 
 SOON_S = 4 * 3600.0
@@ -100,14 +100,14 @@ class LevelDelegate(QStyledItemDelegate):
             painter.fillRect(option.rect, QColor(colours.raised))
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        words = f"{quantity(pool.stock_bits, 'bit')}  {percent(_part(pool))}"
+        words = f"{quantity(pool.stock_bits, 'bit')}"
         painter.setPen(QColor(colours.text))
         painter.setFont(self._table.font())
         painter.drawText(
-            QRectF(area.right() - 128, area.top(), 128, area.height()),
+            QRectF(area.right() - 78, area.top(), 78, area.height()),
             Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words,
         )  # fmt: skip
-        track = QRectF(area.left(), area.center().y() - 3, max(area.width() - 138, 20.0), 6)
+        track = QRectF(area.left(), area.center().y() - 3, max(area.width() - 88, 20.0), 6)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colours.line2))
         painter.drawRoundedRect(track, 3, 3)

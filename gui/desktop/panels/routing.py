@@ -40,6 +40,8 @@ class RoutingPanel(Panel):
         self.what_if = WhatIfWidget()
         self.what_if.asked.connect(self._ask)
         self.tabs = QTabWidget()
+        self.tabs.setAccessibleName("Plan, forecast and questions")
+        self.tabs.tabBar().setAccessibleName("Plan, forecast and questions")
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.plan, "Plan")
         self.tabs.addTab(self.forecast, "Forecast")

@@ -1,0 +1,1 @@
+"""Finding instruments and taking them into the network."""
