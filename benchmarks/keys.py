@@ -1,23 +1,20 @@
 """Measure key delivery: two key managers in two processes, TLS everywhere, both sides durable.
 
-Run `python benchmarks/keys.py [SECONDS] [--json FILE]`. 32 kept connections ask at once. The load
+`qnx bench keys`. 32 kept connections ask at once. The load
 generator shares the machine's cores, so rates on two cores are lower bounds; processor time per
 request is of each key manager alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from kme_cluster import SAES, Cluster
 
+from qnx_hw.commands.bench import Result
+
+SECONDS = 5.0
+"""Of each load."""
 CONNECTIONS = 32
 WARM_UP_S = 0.5
 GOALS = {
@@ -123,50 +124,28 @@ async def measure(cluster: Cluster, work: Work, seconds: float) -> Figures:
     )
 
 
-def main() -> None:
-    """Print one line per load."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seconds", type=float, nargs="?", default=5.0)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+def suite(seconds: float = SECONDS) -> Iterator[Result]:
+    """Measure each kind of load, one after the other."""
     loads: list[tuple[str, Work, int]] = [
         ("enc_keys of one key", asks(1), 1),
         ("pairs of enc_keys and dec_keys", pair, 1),
         ("keys, 128 per enc_keys", asks(128), 128),
     ]
-    results = []
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), blocks=round(80 * arguments.seconds), block_bytes=65_536)
+        cluster = Cluster(Path(folder), blocks=round(80 * seconds), block_bytes=65_536)
         cluster.start(*SAES)
         try:
             for name, work, keys in loads:
-                found = asyncio.run(measure(cluster, work, arguments.seconds))
+                found = asyncio.run(measure(cluster, work, seconds))
                 rate = found.per_s * keys
-                print(
-                    f"{name:32} {rate:9.0f}/s (goal {GOALS[name]:.0f})   "
-                    f"p50 {1e3 * found.p50_s:6.1f} ms  p99 {1e3 * found.p99_s:6.1f} ms   processor "
-                    + ", ".join(f"{node} {us:.0f} us" for node, us in found.cpu_us.items())
-                )
-                results += [
-                    _result(name, rate, "1/s", GOALS[name], is_met=rate >= GOALS[name]),
-                    _result(
-                        f"{name}: p99",
-                        found.p99_s,
-                        "s",
-                        P99_GOAL_S,
-                        is_met=found.p99_s < P99_GOAL_S,
-                    ),
-                ]
+                yield _result(name, rate, "1/s", GOALS[name], is_met=rate >= GOALS[name])
+                is_met = found.p99_s < P99_GOAL_S
+                yield _result(f"{name}: p99", found.p99_s, "s", P99_GOAL_S, is_met=is_met)
+                for node, cost_us in found.cpu_us.items():
+                    yield Result(name=f"{name}: processor of {node}", value=cost_us, unit="us")
         finally:
             cluster.stop()
-    if arguments.json:
-        machine = {"platform": platform.platform(), "cores": os.cpu_count()}
-        arguments.json.write_text(json.dumps({"machine": machine, "results": results}, indent=2))
 
 
-def _result(name: str, value: float, unit: str, goal: float, *, is_met: bool) -> dict[str, object]:
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "met": is_met}
-
-
-if __name__ == "__main__":
-    main()
+def _result(name: str, value: float, unit: str, goal: float, *, is_met: bool) -> Result:
+    return Result(name=name, value=value, unit=unit, goal=goal, met=is_met)

@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
@@ -92,6 +93,7 @@ def _load(name: str) -> Callable[[], Iterable[Result]]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass looks its own module up
     spec.loader.exec_module(module)
     # A suite's type is a convention of this folder, as modules have no interfaces.
     return cast("Callable[[], Iterable[Result]]", module.suite)

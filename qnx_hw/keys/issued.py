@@ -75,8 +75,9 @@ class IssuedKeys(Storage):
                     raise KeyExhausted(f"link {link}: what is left is kept for authentication")
             runs = ledger.take_runs(wish.n_bits // 8, wish.number)
             self._check_origin(execute, link, [run for run, _ in runs], wish.may_be_simulated)
+            names = iter(wish.key_ids or [uuid.uuid4() for _ in range(wish.number)])
             keys = [
-                NamedKey(uuid.uuid4(), secret)
+                NamedKey(next(names), secret)
                 for run, octets in runs
                 for secret in _slices(octets, run.count)
             ]

@@ -424,7 +424,9 @@ class Kme:
         for bits, desk in sorted(stocks, key=lambda stock: -stock[0]):
             count = min(left, max(0, bits - wish.keep_bits) // wish.n_bits)
             if count > 0:
-                shares.append((desk, dataclasses.replace(wish, number=count)))
+                at = wish.number - left
+                names = wish.key_ids[at : at + count]
+                shares.append((desk, dataclasses.replace(wish, number=count, key_ids=names)))
                 left -= count
         if left > 0:
             raise KeyExhausted(f"the links to '{desks[0].peer}' hold {left} keys too few together")

@@ -117,6 +117,8 @@ class Wish:
     """What must be left afterwards."""
     may_be_simulated: bool = True
     quota: Quota | None = None
+    key_ids: tuple[UUID, ...] = ()
+    """Their names, where who asks has some; random ones otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

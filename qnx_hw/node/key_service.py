@@ -13,8 +13,9 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
+from qnx_hw.keys.delivery.front import Front
 from qnx_hw.keys.delivery.http import Response, Service, serving
-from qnx_hw.keys.delivery.qkd014 import Delivery, Registry, refuse
+from qnx_hw.keys.delivery.qkd014 import Registry, refuse
 from qnx_hw.keys.delivery.qkd020 import MAX_BODY_BYTES, PeerDelivery, TlsPeer, problem
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
@@ -56,8 +57,8 @@ async def delivering(network: NetworkFile, kme: Kme, tell: Teller) -> AsyncItera
         yield ""
         return
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
-    delivery = Delivery(kme, registry(network), network.keys, Rates(time.monotonic))
-    service = Service(delivery.answer, identity.client_name, refuse)
+    front = Front(kme, registry(network), network.keys, Rates(time.monotonic))
+    service = Service(front.answer, identity.client_name, refuse)
     async with serving(service, *split_address(section.listen), tls) as address:
         tell(Level.INFO, kme.node, f"serves keys to applications at https://{address}")
         yield address

@@ -22,6 +22,7 @@ from qnx_hw.errors import (
     StoreFailed,
 )
 from qnx_hw.keys.delivery import values014 as values
+from qnx_hw.keys.delivery.extensions014 import Supply, terms
 from qnx_hw.keys.delivery.http import Request, Response
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
@@ -74,6 +75,12 @@ class Delivery:
             return refuse(503, str(error))
         return Response(200, body)
 
+    def counted(self, client: str | None) -> str:
+        """Return which SAE asks, and count its request; refused where it is none of this node's."""
+        caller = self._caller(client)
+        self._rates.count(caller, self._registry.saes[caller].requests_per_s)
+        return caller
+
     async def _status(self, caller: str, sae: str, request: Request) -> bytes:
         if request.query or request.body:
             raise RequestRefused("the status takes no parameters", 400)
@@ -102,17 +109,18 @@ class Delivery:
         size = self._checked_size(asked)
         slaves = self._slaves(caller, sae, asked)
         peer = self._peer(self._registry.saes[sae])
+        homes = self._homes(slaves)
+        supply = await self._supply(asked, homes)
+        agreed = terms(asked.extension_mandatory, asked.extension_optional, supply)
         own = self._registry.saes[caller]
         wish = Wish(
             size,
             asked.number,
             keep_bits=self._offer.reserve_bits,
-            may_be_simulated=all(
-                self._registry.saes[each].may_receive_simulated for each in (caller, *slaves)
-            ),
+            may_be_simulated=agreed.may_be_simulated
+            and all(self._registry.saes[each].may_receive_simulated for each in (caller, *slaves)),
             quota=None if own.bits_per_day is None else Quota(caller, own.bits_per_day),
         )
-        homes = self._homes(slaves)
         keys = await self._kme.reserve(
             peer, wish, master=caller, holders=homes.pop(peer), ttl_s=self._offer.ttl_s
         )
@@ -127,7 +135,21 @@ class Delivery:
                 may_be_simulated=wish.may_be_simulated,
             )
             await self._kme.share(homes, keys, order)
-        return values.container([str(key.key_id) for key in keys], [key.secret for key in keys])
+        report = {"qnx_route": "relayed" if supply.is_relayed else "direct"}
+        return values.container(
+            [str(key.key_id) for key in keys],
+            [key.secret for key in keys],
+            report if agreed.is_reported else None,
+        )
+
+    async def _supply(self, asked: values.KeyRequest, homes: Mapping[str, object]) -> Supply:
+        if not (asked.extension_mandatory or asked.extension_optional):
+            return Supply(is_relayed=False, is_simulated=False)  # nobody looks
+        peers = [node for node in homes if node != self._kme.node]
+        return Supply(
+            is_relayed=any(self._kme.end(peer).is_relayed for peer in peers),
+            is_simulated=any([(await self._kme.stock(peer)).is_simulated for peer in peers]),
+        )
 
     async def _get_key_by_id(self, caller: str, sae: str, request: Request) -> bytes:
         self._known(sae)
@@ -169,8 +191,6 @@ class Delivery:
             raise RequestRefused(f"size shall be {span} bits", 400)
         if size % 8:
             raise RequestRefused(values.SIZE_MULTIPLE, 400)
-        if asked.extension_mandatory:
-            raise RequestRefused(values.MANDATORY_UNSUPPORTED, 400)
         return size
 
     def _slaves(self, caller: str, sae: str, asked: values.KeyRequest) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from qnx_hw.secret import Secret
 
 MAX_DEPTH = 16
 SIZE_MULTIPLE = "size shall be a multiple of 8"  # clause 6.2
-MANDATORY_UNSUPPORTED = "not all extension_mandatory parameters are supported"  # clause 6.2
 NOT_FOUND = "one or more keys specified are not found on KME"  # clause 5.4
 BAD_FORMAT = "bad request format"
 
@@ -73,13 +72,20 @@ _KEY_REQUEST = msgspec.json.Decoder(KeyRequest)
 _KEY_IDS = msgspec.json.Decoder(KeyIds)
 
 
-def container(names: Sequence[str], secrets: Sequence[Secret]) -> bytes:
+def container(
+    names: Sequence[str], secrets: Sequence[Secret], extension: Mapping[str, object] | None = None
+) -> bytes:
     """Return a key container, clause 6.3; written by hand, so that no value holds the key."""
     entries = (
         b'{"key_ID":"%b","key":"%b"}' % (name.encode(), base64.b64encode(secret.reveal()))
         for name, secret in zip(names, secrets, strict=True)
     )
-    return b'{"keys":[' + b",".join(entries) + b"]}"
+    about = (
+        b""
+        if extension is None
+        else b',"key_container_extension":' + msgspec.json.encode(extension)
+    )
+    return b'{"keys":[' + b",".join(entries) + b"]" + about + b"}"
 
 
 def error(message: str) -> bytes:
