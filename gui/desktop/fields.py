@@ -17,6 +17,7 @@ PREFIXES = {
     "f": 1e-15, "p": 1e-12, "n": 1e-9, "µ": 1e-6, "μ": 1e-6, "u": 1e-6, "m": 1e-3, "": 1.0,
     "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
 }  # fmt: skip
+_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _NUMBER = re.compile(r"\s*([-+−]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]*)\s*$")
 
 
@@ -54,6 +55,11 @@ def write_quantity(value: float | None, unit: str, digits: int = 6) -> str:
     """Write a value with its unit."""
     if value is None or not math.isfinite(value):
         return "–"
+    if value and unit in ("s", "V", "A", "W", "Hz"):
+        size, prefix = next(
+            ((size, p) for size, p in _SCALES if abs(value) >= size * 0.9995), _SCALES[-1]
+        )
+        return f"{value / size:.{digits}g} {prefix}{unit}"
     return f"{value:.{digits}g} {unit}".strip()
 
 
@@ -91,8 +97,16 @@ class QuantityField(QLineEdit):
     def show_held(self, value: float | None) -> None:
         """Show what the device holds; what somebody types is left alone."""
         self._held = value
+        text = write_quantity(value, self.unit)
+        if not self.is_edited and self.text() != text:
+            self.setText(text)
+            self.setCursorPosition(0)
+
+    def mark_unsafe(self, why: str) -> None:
+        """Colour what the device holds where it asks for trouble."""
+        self._set("unsafe", value=bool(why))
         if not self.is_edited:
-            self.setText(write_quantity(value, self.unit))
+            self.setToolTip(why)
 
     def revert(self) -> None:
         """Go back to what the device holds."""
@@ -147,6 +161,8 @@ class Choice(QComboBox):
         super().__init__()
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(6)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to what scrolls around the field."""

@@ -12,16 +12,22 @@ from PySide6.QtWidgets import QWidget
 from gui.desktop.attach import attach_tool
 from gui.desktop.connect.dialog import connect_tool
 from gui.desktop.desk import Desk
+from gui.desktop.panels.chsh import ChshPanel
+from gui.desktop.panels.detector import DetectorPanel
 from gui.desktop.panels.errors import ErrorsPanel
 from gui.desktop.panels.events import EventsPanel
 from gui.desktop.panels.histogram import HistogramPanel
 from gui.desktop.panels.instruments import InstrumentsPanel
+from gui.desktop.panels.key_rate import KeyRatePanel
 from gui.desktop.panels.matrix import MatrixPanel
 from gui.desktop.panels.network_map import MapPanel
 from gui.desktop.panels.panel import Panel
+from gui.desktop.panels.polarization import PolarizationPanel
 from gui.desktop.panels.pools import PoolsPanel
 from gui.desktop.panels.rates import RatesPanel
 from gui.desktop.panels.routing import RoutingPanel
+from gui.desktop.panels.sphere import SpherePanel
+from gui.desktop.panels.tagger import TaggerPanel
 from gui.desktop.panels.tunnels import TunnelsPanel
 from gui.desktop.settings.window import settings_tool
 
@@ -31,6 +37,12 @@ PANELS: tuple[Callable[[Desk], Panel], ...] = (
     HistogramPanel,
     MatrixPanel,
     ErrorsPanel,
+    KeyRatePanel,
+    ChshPanel,
+    SpherePanel,
+    PolarizationPanel,
+    TaggerPanel,
+    DetectorPanel,
     EventsPanel,
     MapPanel,
     RoutingPanel,

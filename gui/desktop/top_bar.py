@@ -171,7 +171,9 @@ class TopBar(QWidget):
             self.bell.setIcon(self._look.icon("bell", colour))
             self.bell.setToolTip(text)
             self.bell.setText(str(count) if count else "")
-            self.bell.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            styles = Qt.ToolButtonStyle
+            with_text, alone = styles.ToolButtonTextBesideIcon, styles.ToolButtonIconOnly
+            self.bell.setToolButtonStyle(with_text if count else alone)
 
     def _describe(self, link: LinkView | None) -> tuple[str, str]:
         colours = self._look.colours

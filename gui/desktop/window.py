@@ -6,7 +6,14 @@ from functools import partial
 
 from PySide6.QtCore import QSize, Qt, qVersion
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QUndoCommand
-from PySide6.QtWidgets import QGraphicsOpacityEffect, QLabel, QMainWindow, QToolBar, QWidget
+from PySide6.QtWidgets import (
+    QGraphicsOpacityEffect,
+    QLabel,
+    QMainWindow,
+    QTabWidget,
+    QToolBar,
+    QWidget,
+)
 
 from gui.desktop.client import NodeClient
 from gui.desktop.command_palette import CommandPalette, ShortcutList
@@ -36,6 +43,7 @@ class MainWindow(QMainWindow):
         self.desk = Desk(client, look)
         self.desk.setParent(self)
         self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         self.setContentsMargins(8, 0, 8, 0)
         self.top_bar = TopBar(self.desk)
         self.figures = Figures()
@@ -173,6 +181,7 @@ class MainWindow(QMainWindow):
 
     def _recolour(self) -> None:
         self.setWindowIcon(self.look.icon("atom", self.look.colours.accent))
+        self.figures.paint(self.look)
         self._drawn_revision = -1
 
     def _add_strip(self, name: str, content: QWidget) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from gui.web.pages import routes as pages
+from qnx_hw.api.commands import Setting
+from qnx_hw.api.instrument import InstrumentSettings, revision_of
+from qnx_hw.api.loops import ActuatorAxis, LoopState, LoopView
 from qnx_hw.api.schema import (
     BlockStage,
     ChannelRate,
@@ -100,14 +104,21 @@ def sample_instrument(node: str, name: str, **changes: Any) -> InstrumentView:
 
 def sample_snapshot(**changes: Any) -> Snapshot:
     def node(name: str, x: float) -> NodeView:
-        names = ("tagger", "detectors", "polarization")
+        families = {
+            "tagger": "time_tagger",
+            "detectors": "photon_detector",
+            "polarization": "polarization_controller",
+        }
         return NodeView(
             name=name,
             is_online=True,
             position=(x, 0.4),
             pool_bits=48_200_000,
             pool_capacity_bits=512_000_000,
-            instruments=tuple(sample_instrument(name, instrument) for instrument in names),
+            instruments=tuple(
+                sample_instrument(name, instrument, family=family)
+                for instrument, family in families.items()
+            ),
         )
 
     event = Event(
@@ -120,9 +131,49 @@ def sample_snapshot(**changes: Any) -> Snapshot:
         is_simulated=True,
         nodes=(node("alice", 0.2), node("bob", 0.8)),
         links=(sample_link(),),
+        loops=(sample_loop(),),
         events=(event,),
     )
     return msgspec.structs.replace(snapshot, **changes)
+
+
+SETTINGS: dict[str, dict[str, Setting]] = {
+    "tagger": {
+        "threshold_1_v": 0.4, "threshold_2_v": 0.4, "threshold_3_v": 0.4, "threshold_4_v": 0.02,
+        "delay_1_ps": 0, "delay_2_ps": 1250, "dead_time_ns": 2.0, "edge": "rising",
+        "reference": "internal",
+    },
+    "detectors": {
+        "bias_1_A": 1.8e-5, "bias_2_A": 1.75e-5, "dead_time_ns": 50.0, "enabled": True,
+        "temperature_c": -19.8,
+    },
+}  # fmt: skip
+
+
+def sample_loop(**changes: Any) -> LoopView:
+    """A polarization loop that came to rest on a spiral."""
+    path = tuple(
+        (
+            math.cos(0.9 * math.exp(-step / 40)),
+            math.sin(0.9 * math.exp(-step / 40)) * math.cos(step / 12),
+            math.sin(0.9 * math.exp(-step / 40)) * math.sin(step / 12),
+        )
+        for step in range(160)
+    )
+    axes = tuple(
+        ActuatorAxis(
+            name=f"paddle {number}", unit="deg", low=0.0, high=170.0,
+            requested=30.0 * number + 4, actual=30.0 * number,
+        )
+        for number in range(1, 4)
+    )  # fmt: skip
+    loop = LoopView(
+        name="alice-bob polarization", node="bob", link="alice-bob", kind="polarization",
+        instrument="polarization", state=LoopState.TRACKING, algorithm="spsa",
+        algorithms=("spsa", "simplex"), target=0.02, residual=Estimate(value=0.0123), axes=axes,
+        stokes=path, relocks=1,
+    )  # fmt: skip
+    return msgspec.structs.replace(loop, **changes)
 
 
 class FakeNode:
@@ -131,7 +182,13 @@ class FakeNode:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.commands: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.refusal = ""
+        self.settings: dict[str, dict[str, Setting]] = {
+            f"{node} {name}": dict(settings)
+            for node in ("alice", "bob")
+            for name, settings in SETTINGS.items()
+        }
         self._pushes: list[bytes] = []
         self._changed = threading.Condition()
         self._is_silent = False
@@ -158,6 +215,12 @@ class FakeNode:
                 Route("/api/v1/stream", self._stream),
                 Route("/api/v1/history", self._history),
                 Route("/api/v1/links/{name}/{verb}", self._command, methods=["POST"]),
+                Route("/api/v1/loops/{name}/{verb}", self._loop, methods=["POST"]),
+                Route("/api/v1/events/{number}/acknowledge", self._acknowledge, methods=["POST"]),
+                Route("/api/v1/instruments/{node}/{name}/settings", self._held),
+                Route(
+                    "/api/v1/instruments/{node}/{name}/settings", self._configure, methods=["POST"]
+                ),
                 *pages(),
             ]
         )
@@ -180,14 +243,15 @@ class FakeNode:
             yield b"".join(new) or b"event: alive\ndata: {}\n\n"
 
     async def _history(self, request: Request) -> Response:
-        times = tuple(self.snapshot.time_s - 10.0 * step for step in range(20, 0, -1))
-        scale = 0.02 if "qber" in request.query_params["name"] else 3000.0
+        times = tuple(time.time() - 30.0 * step for step in range(120, 0, -1))
+        name = request.query_params["name"]
+        scale = 0.02 if "qber" in name else 2.7 if name == "chsh_s" else 3000.0
         series = Series(
             link=request.query_params["link"],
             name=request.query_params["name"],
             unit="",
             times_s=times,
-            values=tuple(scale * (1 + 0.1 * math.sin(step)) for step in range(20)),
+            values=tuple(scale * (1 + 0.03 * math.sin(step / 9)) for step in range(120)),
         )
         return Response(msgspec.json.encode(series), media_type="application/json")
 
@@ -195,13 +259,69 @@ class FakeNode:
         path, headers = request.url.path, dict(request.headers)
         self.commands.append((path, headers))
         if self.refusal:
-            body = msgspec.json.encode(Problem(error=self.refusal))
-            return Response(body, status_code=409, media_type="application/json")
-        link = self.snapshot.links[0]
-        phase = LinkPhase.STOPPED if path.endswith("/stop") else LinkPhase.GENERATING
-        changed = msgspec.structs.replace(link, phase=phase)
+            return _answer(Problem(error=self.refusal), 409)
+        body = msgspec.json.decode(await request.body() or b"{}")
+        self.bodies.append(body)
+        link = next(x for x in self.snapshot.links if x.name == request.path_params["name"])
+        if path.endswith("/window"):
+            changed = msgspec.structs.replace(link, window_ps=body["window_ps"])
+        else:
+            phase = LinkPhase.STOPPED if path.endswith("/stop") else LinkPhase.GENERATING
+            changed = msgspec.structs.replace(link, phase=phase)
         self.push("link", changed)
-        return Response(msgspec.json.encode(changed), media_type="application/json")
+        return _answer(changed)
+
+    async def _loop(self, request: Request) -> Response:
+        if (refused := await self._note(request)) is not None:
+            return refused
+        loop = next(x for x in self.snapshot.loops if x.name == request.path_params["name"])
+        verb, body = request.path_params["verb"], self.bodies[-1]
+        states = {
+            "hold": LoopState.HOLDING, "resume": LoopState.TRACKING, "relock": LoopState.SEARCHING
+        }  # fmt: skip
+        wish = {key: body[key] for key in ("algorithm", "target") if body.get(key) is not None}
+        wish |= {"state": states[verb]} if verb in states else {}
+        changed = msgspec.structs.replace(loop, **wish)
+        self.push("loop", changed)
+        return _answer(changed)
+
+    async def _acknowledge(self, request: Request) -> Response:
+        if (refused := await self._note(request)) is not None:
+            return refused
+        number = int(request.path_params["number"])
+        event = next(x for x in self.snapshot.events if x.number == number)
+        seen = msgspec.structs.replace(event, is_acknowledged=True, acknowledged_by="desktop")
+        self.push("event", seen)
+        return _answer(seen)
+
+    async def _held(self, request: Request) -> Response:
+        return _answer(self._settings_of(request))
+
+    async def _configure(self, request: Request) -> Response:
+        if (refused := await self._note(request)) is not None:
+            return refused
+        held = self._settings_of(request)
+        changed = {**held.settings, **self.bodies[-1]["settings"]}
+        self.settings[f"{held.node} {held.name}"] = changed
+        return _answer(self._settings_of(request))
+
+    def _settings_of(self, request: Request) -> InstrumentSettings:
+        node, name = request.path_params["node"], request.path_params["name"]
+        settings = self.settings.get(f"{node} {name}", {})
+        return InstrumentSettings(
+            node=node, name=name, revision=revision_of(settings), settings=settings, time_s=1.0
+        )
+
+    async def _note(self, request: Request) -> Response | None:
+        """Remember a command; return a refusal where one is wanted."""
+        self.commands.append((request.url.path, dict(request.headers)))
+        self.bodies.append(msgspec.json.decode(await request.body() or b"{}"))
+        return _answer(Problem(error=self.refusal), 409) if self.refusal else None
+
+
+def _answer(value: msgspec.Struct, status: int = 200) -> Response:
+    body = msgspec.json.encode(value)
+    return Response(body, status_code=status, media_type="application/json")
 
 
 @contextmanager

@@ -1,67 +1,79 @@
-"""Error rate and secret key rate over time."""
+"""Error rates of both bases with their errors, and the key that comes of them."""
 
 from __future__ import annotations
 
-import time
-from functools import partial
-
-import numpy as np
-import pyqtgraph as pg
+from PySide6.QtWidgets import QLabel
 
 from gui.desktop.desk import Desk
-from gui.desktop.panels.panel import Panel
-from gui.desktop.panels.plots import Plot
-from qnx_hw.api.schema import Series
+from gui.desktop.panels.past import Curve, ErrorBars, PastPanel
+from qnx_hw.api.value import Estimate
 
-_SPAN_S = 3600
-_RELOAD_S = 2.0
+_CURVES = (
+    Curve("qber_z", 0, 0, 100.0, "Z"),
+    Curve("qber_x", 0, 3, 100.0, "X"),
+    Curve("secret_rate_bps", 1, 2, 1e-3, "secret"),
+)
 
 
-class ErrorsPanel(Panel):
-    """Two plots above each other, filled from the node's history."""
+class ErrorsPanel(PastPanel):
+    """QBER in Z and X below the abort line, visibilities, and the secret key rate."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__("errors", "QBER and key rate", "gauge", desk)
-        self.subtitle.setText("last hour")
-        self.errors = Plot("Quantum bit error rate in percent", "QBER (%)")
-        self.key = Plot("Secret key rate in kilobit per second", "kbit/s", "s")
-        for plot in (self.errors, self.key):
-            plot.setMouseEnabled(x=False, y=False)
-            self.body.addWidget(plot, 1)
-        self._curves = {
-            "qber_z": (self.errors.add_curve(0), 100.0),
-            "qber_x": (self.errors.add_curve(3), 100.0),
-            "secret_rate_bps": (self.key.add_curve(2), 1e-3),
-        }
+        plots = (
+            ("Quantum bit error rate in percent", "QBER (%)"),
+            ("Secret key rate in kilobit per second", "kbit/s"),
+        )
+        super().__init__("errors", "QBER and key rate", "gauge", desk, plots, _CURVES)
         self._limit: float | None = None
-        self._asked_s = 0.0
+        self._bars = {
+            "z": ErrorBars(self.plots[0], 0, 100.0),
+            "x": ErrorBars(self.plots[0], 3, 100.0),
+        }
+        self.numbers = QLabel()
+        self.numbers.setObjectName("legend")
+        self.body.insertWidget(0, self.numbers)
         self.recolour()
 
     def refresh(self) -> None:
-        """Put the abort line where the link has it, and ask for newer history now and then."""
+        """Draw the abort line, the newest estimates with their errors, and the history."""
+        super().refresh()
         link = self.client.links.get(self.link_name)
-        if link is not None and self._limit is None:
-            self._limit = link.qber_limit
-            self.errors.add_limit(link.qber_limit * 100, f"abort {link.qber_limit * 100:g} %")
-            self.errors.recolour(self.look)
-        if time.monotonic() - self._asked_s > _RELOAD_S:
-            self._asked_s = time.monotonic()
-            self._ask()
-
-    def recolour(self) -> None:
-        """Take over the colours of the theme."""
-        if hasattr(self, "errors"):
-            self.errors.recolour(self.look)
-            self.key.recolour(self.look)
-
-    def _ask(self) -> None:
-        if not self.client.is_live:
+        if link is None:
             return
-        for name, (curve, scale) in self._curves.items():
-            then = partial(_draw, curve, scale)
-            self.client.requests.history(self.link_name, name, _SPAN_S, then=then)
+        if link.qber_limit != self._limit:
+            self._limit = link.qber_limit
+            self.plots[0].set_limit(link.qber_limit * 100, f"abort {link.qber_limit * 100:g} %")
+            self.plots[0].recolour(self.look)
+        for bars, estimate in ((self._bars["z"], link.qber_z), (self._bars["x"], link.qber_x)):
+            bars.add(link, estimate)
+            bars.draw(self.span)
+        self.numbers.setText(
+            " &nbsp; ".join(
+                f'<span style="color:{self.look.channels[colour]}">■</span>&nbsp;{basis}&nbsp;'
+                f'<span style="font-family:JetBrains Mono">{percent(estimate)}</span>&nbsp; '
+                f"visibility {visibility(estimate)}"
+                for basis, colour, estimate in (("Z", 0, link.qber_z), ("X", 3, link.qber_x))
+            )
+        )
+
+    def show_link(self, name: str) -> None:
+        """Draw another link from now on."""
+        super().show_link(name)
+        for bars in self._bars.values():
+            bars.clear()
 
 
-def _draw(curve: pg.PlotCurveItem, scale: float, series: Series) -> None:
-    values = [np.nan if value is None else value * scale for value in series.values]
-    curve.setData(np.asarray(series.times_s) - time.time(), np.asarray(values, dtype=np.float64))
+def percent(estimate: Estimate) -> str:
+    """Write a part of one with its error in percent."""
+    if estimate.value is None:
+        return "no data"
+    error = f" ± {estimate.sigma * 100:.2f}" if estimate.sigma else ""
+    return f"{estimate.value * 100:.2f}{error} %"
+
+
+def visibility(qber: Estimate) -> str:
+    """Write the visibility V = 1 - 2 QBER of a basis with its error."""
+    if qber.value is None:
+        return "–"
+    error = None if qber.sigma is None else 2.0 * qber.sigma
+    return percent(Estimate(value=1.0 - 2.0 * qber.value, sigma=error))

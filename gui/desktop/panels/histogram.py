@@ -1,58 +1,204 @@
-"""The coincidence histogram of a link, with its window."""
+"""The coincidence histogram with the pipeline's window, which can be dragged, and a fit."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
 
 from gui.desktop.desk import Desk
+from gui.desktop.exports import Table
+from gui.desktop.fields import QuantityField
+from gui.desktop.panels.choices import add_choices
+from gui.desktop.panels.matrix import LABELS
 from gui.desktop.panels.panel import Panel
 from gui.desktop.panels.plots import Plot
+from gui.desktop.peak_fit import Peak, fit_peak
+from gui.desktop.setting_change import change_setting
+from qnx_hw.api.commands import SetWindow
+from qnx_hw.api.schema import Histogram, LinkView
+
+_LOWEST = 0.5
+"""What an empty bin is drawn as on a logarithmic axis."""
+_LEAST_PS, _MOST_PS = 10.0, 1e6
 
 
 class HistogramPanel(Panel):
-    """Coincidences against delay, all detector pairs together."""
+    """Coincidences against delay. The window on show is the one the node holds.
+
+    Dragging an edge, or typing a width, asks the node; until it answers, the asked width stands
+    beside the held one.
+    """
 
     def __init__(self, desk: Desk) -> None:
         super().__init__("histogram", "Coincidences", "chart-line", desk)
+        self.is_log = False
+        self.fitted: Peak | None = None
+        self._is_dragged = False
+        self._asked_ps: int | None = None
+        self._drawn: Histogram | None = None
         self.plot = Plot("Coincidence histogram", "counts / bin", "delay (ns)")
-        self._curve = self.plot.add_curve(0, stepped=True)
-        self._window = pg.LinearRegionItem(movable=False)
-        self._window.setZValue(-10)
-        self.plot.addItem(self._window)
+        self._curve = self.plot.add_curve(6, stepped=True)
+        self._fit_curve = self.plot.add_curve(5)
+        self.region = pg.LinearRegionItem(swapMode="block")
+        self.region.setZValue(10)
+        self.region.sigRegionChanged.connect(self._drag)
+        self.region.sigRegionChangeFinished.connect(self._dropped)
+        self.plot.addItem(self.region)
+        self.width_field = QuantityField("Coincidence window", "ps", _LEAST_PS, _MOST_PS)
+        self.width_field.setFixedWidth(92)
+        self.width_field.setToolTip("Full width of the window; Enter sends it")
+        self.width_field.committed.connect(lambda width_ps: self.ask_window(round(width_ps)))
+        self.width_field.problem.connect(desk.told)
+        self.numbers = QLabel()
+        self.numbers.setObjectName("mono")
+        self.numbers.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout()
+        row.addWidget(self.numbers, 1)
+        row.addWidget(QLabel("window"))
+        row.addWidget(self.width_field)
+        scales = [("lin", "Linear scale"), ("log", "Logarithmic scale")]
+        add_choices(self, self.tools, scales, "lin", self._use_scale)
+        self.body.addLayout(row)
         self.body.addWidget(self.plot, 1)
+        desk.pair_changed.connect(lambda *_: self._choose_pair())
         self.recolour()
 
     def refresh(self) -> None:
-        """Draw the newest histogram."""
+        """Draw the newest histogram and the window that the node holds."""
         link = self.client.links.get(self.link_name)
-        if link is None or link.histogram is None:
-            self.subtitle.setText("no data")
+        self.subtitle.setText(self._pair_name())
+        shown = None if link is None else self._histogram(link)
+        if link is None or shown is None:
+            self.numbers.setText("no data")
             return
-        histogram = link.histogram
-        edges = histogram.start_ps + histogram.bin_ps * np.arange(len(histogram.counts) + 1)
-        self._curve.setData(edges / 1e3, np.asarray(histogram.counts, dtype=np.float64))
-        parts = []
-        if histogram.peak_ps is not None:
-            parts.append(f"peak {histogram.peak_ps / 1e3:.3f} ns")
-        if histogram.fwhm_ps is not None:
-            parts.append(f"FWHM {histogram.fwhm_ps / 1e3:.2f} ns")
-        if link.car is not None:
-            parts.append(f"CAR {link.car:.1f}")
-        parts.append(f"window {link.window_ps / 1e3:.2f} ns")
-        self.subtitle.setText("  ·  ".join(parts))
-        # Delays are counted from where the tracked clock expects them: the window is around zero.
-        half_ns = link.window_ps / 2e3
-        self._window.setRegion((-half_ns, half_ns))
+        if shown is not self._drawn:
+            self._drawn = shown
+            self._draw_counts(shown)
+        if self._asked_ps is not None and link.window_ps == self._asked_ps:
+            self._asked_ps = None
+        self.width_field.show_held(link.window_ps)
+        if not self._is_dragged:
+            # Delays are counted from where the tracked clock expects them: around zero.
+            half_ns = link.window_ps / 2e3
+            self.region.blockSignals(True)
+            self.region.setRegion((-half_ns, half_ns))
+            self.region.blockSignals(False)
+        self._write(link)
+
+    def ask_window(self, width_ps: int) -> None:
+        """Ask the node for another window; can be undone."""
+        link = self.client.links.get(self.link_name)
+        width_ps = round(min(max(width_ps, _LEAST_PS), _MOST_PS))
+        if link is None or link.window_ps == width_ps:
+            self.redraw()
+            return
+        name, before_ps = link.name, link.window_ps
+        change_setting(
+            self.desk.undo,
+            f"Window of {name} {width_ps} ps",
+            lambda: self._send(name, width_ps, before_ps),
+            lambda: self._send(name, before_ps, width_ps),
+        )
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
-        if not hasattr(self, "plot"):
-            return
         self.plot.recolour(self.look)
         tint = QColor(self.look.colours.accent)
-        tint.setAlpha(45)
-        self._window.setBrush(tint)
-        for line in self._window.lines:
+        tint.setAlpha(34)
+        self.region.setBrush(tint)
+        tint.setAlpha(60)
+        self.region.setHoverBrush(tint)
+        for line in self.region.lines:
             line.setPen(pg.mkPen(self.look.colours.accent, width=1))
+            line.setHoverPen(pg.mkPen(self.look.colours.accent2, width=2))
+
+    def show_link(self, name: str) -> None:
+        """Draw another link from now on."""
+        super().show_link(name)
+        self._drawn, self._asked_ps, self._is_dragged = None, None, False
+
+    def export_table(self) -> Table | None:
+        """Return the bins."""
+        if self._drawn is None:
+            return None
+        start, step = self._drawn.start_ps, self._drawn.bin_ps
+        rows = ((start + index * step, count) for index, count in enumerate(self._drawn.counts))
+        return Table(("delay from (ps)", "coincidences"), tuple(rows))
+
+    def _histogram(self, link: LinkView) -> Histogram | None:
+        return link.histogram
+
+    def _pair_name(self) -> str:
+        alice, bob = self.desk.pair
+        return "all pairs" if alice < 0 else f"A·{LABELS[alice]} × B·{LABELS[bob]}"
+
+    def _choose_pair(self) -> None:
+        self._drawn = None
+        self.redraw()
+
+    def _draw_counts(self, shown: Histogram) -> None:
+        counts = np.asarray(shown.counts, dtype=np.float64)
+        edges = (shown.start_ps + shown.bin_ps * np.arange(counts.size + 1)) / 1e3
+        middles = edges[:-1] + shown.bin_ps / 2e3
+        self.fitted = fit_peak(middles, counts)
+        fine = np.linspace(edges[0], edges[-1], 400)
+        curve = np.full(1, np.nan) if self.fitted is None else self.fitted.curve(fine)
+        if self.is_log:
+            counts, curve = (np.log10(np.maximum(each, _LOWEST)) for each in (counts, curve))
+        self._curve.setData(edges, counts, fillLevel=np.log10(_LOWEST) if self.is_log else 0.0)
+        self._fit_curve.setData(fine if self.fitted is not None else np.zeros(1), curve)
+
+    def _write(self, link: LinkView) -> None:
+        parts = []
+        if self.fitted is not None:
+            parts.append(f"peak {self.fitted.centre:.3f} ns")
+            parts.append(f"FWHM {self.fitted.fwhm:.2f} ns")
+        car = link.car
+        if car is None and self.fitted is not None:
+            car = self.fitted.car(link.window_ps / 1e3)
+        parts.append("CAR –" if car is None else f"CAR {car:.1f}")
+        if self._asked_ps is not None:
+            parts.append(f"asked {self._asked_ps / 1e3:.2f} ns")
+        parts.append(f"held {link.window_ps / 1e3:.2f} ns")
+        self.numbers.setText(" · ".join(parts))
+
+    def _drag(self) -> None:
+        self._is_dragged = True
+        low, high = self.region.getRegion()
+        link = self.client.links.get(self.link_name)
+        half_ns = link.window_ps / 2e3 if link is not None else 0.0
+        # The window is symmetric: whichever edge was moved tells its half width.
+        moved = high if abs(high - half_ns) > abs(low + half_ns) else -low
+        moved = max(moved, _LEAST_PS / 2e3)
+        self.region.blockSignals(True)
+        self.region.setRegion((-moved, moved))
+        self.region.blockSignals(False)
+        self._asked_ps = round(2e3 * moved)
+        self.numbers.setText(f"window {2 * moved:.2f} ns")
+
+    def _dropped(self) -> None:
+        if self._is_dragged and self._asked_ps is not None:
+            self._is_dragged = False
+            self.ask_window(self._asked_ps)
+
+    def _send(self, link: str, width_ps: int, expected_ps: int) -> None:
+        self._asked_ps = width_ps
+        body = SetWindow(window_ps=width_ps, expected_ps=expected_ps)
+        path = ("links", link, "window")
+        requests = self.client.requests
+        requests.post(path, LinkView, body, then=lambda _: self.redraw(), otherwise=self._refused)
+        self.redraw()
+
+    def _refused(self, reason: str) -> None:
+        self._asked_ps = None
+        self.desk.told.emit(reason)
+        self.redraw()
+
+    def _use_scale(self, scale: str) -> None:
+        self.is_log = scale == "log"
+        self.plot.getAxis("left").setLogMode(self.is_log)
+        self.plot.enableAutoRange()
+        self._drawn = None
+        self.redraw()

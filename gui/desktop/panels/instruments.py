@@ -7,6 +7,7 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from gui.desktop.desk import Desk
+from gui.desktop.exports import Table
 from gui.desktop.look import mono_font
 from gui.desktop.panels.panel import Panel
 from qnx_hw.api.schema import InstrumentView
@@ -14,6 +15,12 @@ from qnx_hw.api.schema import InstrumentView
 _GOOD = {"ready", "busy", "streaming"}
 _RATE_UNITS = {"cps", "1/s"}
 _WAITING = {"connecting", "reconnecting"}
+CARDS = {
+    "time_tagger": "tagger",
+    "photon_detector": "detector",
+    "polarization_controller": "polarization",
+}
+"""The card of each family."""
 
 
 class InstrumentsPanel(Panel):
@@ -31,6 +38,9 @@ class InstrumentsPanel(Panel):
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self._items: dict[tuple[str, str], QTreeWidgetItem] = {}
         self._leds: dict[str, QIcon] = {}
+        self.tree.currentItemChanged.connect(lambda *_: self._choose())
+        self.tree.itemActivated.connect(lambda *_: self._open())
+        desk.instrument_changed.connect(self._follow)
         self.body.addWidget(self.tree, 1)
 
     def refresh(self) -> None:
@@ -48,6 +58,35 @@ class InstrumentsPanel(Panel):
         """Take over the colours of the theme."""
         self._leds = {}
 
+    def export_table(self) -> Table | None:
+        """Return all readings."""
+        rows = [
+            (each.node, each.name, each.state, str(each.is_simulated), r.name, r.value, r.unit)
+            for node in self.client.nodes.values()
+            for each in node.instruments
+            for r in each.readings
+        ]
+        heads = ("node", "instrument", "state", "simulated", "reading", "value", "unit")
+        return Table(heads, tuple(rows)) if rows else None
+
+    def _choose(self) -> None:
+        item = self.tree.currentItem()
+        for (node, name), known in self._items.items():
+            if known is item and name and self.desk.instrument != (node, name):
+                self.desk.choose_instrument(node, name)
+
+    def _open(self) -> None:
+        """Show the card of the chosen instrument."""
+        node, name = self.desk.instrument
+        held = self.client.nodes.get(node)
+        families = {x.name: x.family for x in held.instruments} if held is not None else {}
+        if (card := CARDS.get(families.get(name, ""))) is not None:
+            self.desk.wanted.emit(card)
+
+    def _follow(self, node: str, name: str) -> None:
+        if (item := self._items.get((node, name))) is not None:
+            self.tree.setCurrentItem(item)
+
     def _show(self, item: QTreeWidgetItem, instrument: InstrumentView) -> None:
         colours = self.look.colours
         state = instrument.state
@@ -55,6 +94,9 @@ class InstrumentsPanel(Panel):
             colours.ok if state in _GOOD else colours.warn if state in _WAITING else colours.error
         )
         item.setIcon(0, self._led(tint))
+        mark = "  ·  SIM" if instrument.is_simulated else ""
+        if item.text(0) != instrument.name + mark:
+            item.setText(0, instrument.name + mark)
         reading = instrument.readings[0] if instrument.readings else None
         shown = _short(reading.value, reading.unit) if reading and state in _GOOD else state
         item.setText(1, shown)
