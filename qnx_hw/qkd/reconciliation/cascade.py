@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.qkd.reconciliation import cascade_kernels as kernels
-from qnx_hw.qkd.reconciliation.cascade_kernels import Board
+from qnx_hw.qkd.reconciliation.cascade_board import (
+    ERRORS,
+    FRESH,
+    MAX_SUBSETS,
+    N_REGISTERS,
+    OVERLAP,
+    OWNER,
+    SEARCHED,
+    Board,
+)
 from qnx_hw.qkd.reconciliation.cascade_plan import (
     LANES,
     PASSES,
@@ -25,6 +34,7 @@ from qnx_hw.qkd.reconciliation.cascade_plan import (
     plan,
     public_number,
 )
+from qnx_hw.qkd.reconciliation.cascade_shuffles import draw_shuffles
 from qnx_hw.qkd.reconciliation.interface import (
     MAX_KEY_BITS,
     Bits,
@@ -71,7 +81,7 @@ class _Party:
     @property
     def n_errors(self) -> int:
         """Bits that were corrected."""
-        return int(self._board.registers[kernels.ERRORS])
+        return int(self._board.registers[ERRORS])
 
     def _said(self) -> bytes:
         return self._ours[: (self._pending + 7) // 8].tobytes()
@@ -209,7 +219,7 @@ def _board(
     n_words = max(1, -(-key.size // LANES))
     n_bits = n_words * LANES
     highest = (n_bits - 1).bit_length()
-    sizes, overlap = plan(qber_hint, parameters)
+    sizes, overlap = plan(key.size, qber_hint, parameters)
     top = np.array([min(size.bit_length() - 1, highest) for size in sizes], np.int64)
     level_sizes = [-(-n_bits >> level) for level in range(int(top.max()) + 1)]
     first = np.concatenate([[0], np.cumsum(level_sizes)]).astype(np.int64)
@@ -219,12 +229,12 @@ def _board(
     order, slots = np.empty((2, PASSES, n_words), np.int64)
     lanes = np.empty((PASSES, 3, LANES), np.int64)
     number = np.uint64(public_number(seed))
-    kernels.draw_shuffles(number, order, slots, lanes)
-    registers = np.zeros(kernels.N_REGISTERS, np.int64)
-    registers[kernels.OWNER] = owner
-    registers[kernels.SEARCHED] = -1
-    registers[kernels.OVERLAP] = overlap * n_bits // 100_000
-    registers[kernels.FRESH] = parameters.confirmations
+    draw_shuffles(number, order, slots, lanes)
+    registers = np.zeros(N_REGISTERS, np.int64)
+    registers[OWNER] = owner
+    registers[SEARCHED] = -1
+    registers[OVERLAP] = overlap * n_bits // 100_000
+    registers[FRESH] = parameters.confirmations
     return Board(
         registers=registers,
         words=words,
@@ -234,10 +244,10 @@ def _board(
         order=order,
         slots=slots,
         lanes=lanes,
-        questions=np.empty(n_bits + kernels.MAX_SUBSETS, np.int64),
-        waiting=np.empty(n_bits + kernels.MAX_SUBSETS, np.int64),
+        questions=np.empty(n_bits + MAX_SUBSETS, np.int64),
+        waiting=np.empty(n_bits + MAX_SUBSETS, np.int64),
         fixed=np.zeros(n_words, np.uint64),
-        subsets=np.zeros(kernels.MAX_SUBSETS, np.uint8),
+        subsets=np.zeros(MAX_SUBSETS, np.uint8),
         subset_seed=np.array([number], np.uint64),
         scratch=np.empty(n_words, np.uint64),
     )

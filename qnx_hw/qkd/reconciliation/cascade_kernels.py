@@ -16,138 +16,36 @@ protocol Cascade" (2015, arXiv 1407.3257) describes the variants.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from qnx_hw.qkd.reconciliation.cascade_plan import LANES, PASSES
-
-# numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
-# They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
-kernel: Callable[..., Any] = partial(
-    numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False
+from qnx_hw.qkd.reconciliation.cascade_board import (
+    ERRORS,
+    EVEN,
+    FAILED,
+    FRESH,
+    INDEX_MASK,
+    KIND_SHIFT,
+    LEVEL_SHIFT,
+    MAX_SUBSETS,
+    ODD,
+    OPENED,
+    OVERLAP,
+    OWNER,
+    QUESTIONS,
+    QUEUED,
+    SEARCHED,
+    SUBSET,
+    SUBSET_NODE,
+    SUBSETS,
+    UNKNOWN,
+    WAITING,
+    WHOLE,
+    Board,
+    kernel,
 )
-
-UNKNOWN, EVEN, ODD = 0, 2, 3
-QUEUED = 4
-"""Flag of a node that waits to be searched."""
-
-SUBSET, SUBSET_NODE = 6, 7
-"""Kinds of question beside the passes' own numbers: a whole subset, part of the searched one."""
-MAX_SUBSETS = 1024
-WHOLE = 40
-"""A level above the largest string."""
-
-# A node or question in one number: pass or kind, level, index in the level.
-KIND_SHIFT, LEVEL_SHIFT = 56, 48
-INDEX_MASK = (1 << LEVEL_SHIFT) - 1
-
-# Registers.
-OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING, OVERLAP = range(10)
-N_REGISTERS = 10
-
-
-class Board(NamedTuple):
-    """One party's working memory."""
-
-    registers: npt.NDArray[np.int64]
-    """Passes opened, questions pending, errors found, contradiction seen, subsets asked, subsets
-    still wanted, subset searched (-1: none), whether to correct the words, nodes waiting,
-    questions so few that the next pass is opened beside them."""
-    words: npt.NDArray[np.uint64]
-    """The party's string in each pass' order."""
-    states: npt.NDArray[np.uint8]
-    """What is known of each pass' nodes, level by level."""
-    first: npt.NDArray[np.int64]
-    """Where each level begins in a row of `states`."""
-    top: npt.NDArray[np.int64]
-    """Each pass' block level."""
-    order: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]
-    lanes: npt.NDArray[np.int64]
-    """The shuffles, see `cascade_plan.Shuffles`."""
-    questions: npt.NDArray[np.int64]
-    waiting: npt.NDArray[np.int64]
-    fixed: npt.NDArray[np.uint64]
-    """Corrected bits, in pass-0 order."""
-    subsets: npt.NDArray[np.uint8]
-    """Difference parity of each subset asked."""
-    subset_seed: npt.NDArray[np.uint64]
-    scratch: npt.NDArray[np.uint64]
-    """Room for one pass' words."""
-
-
-@kernel()
-def _mix(x: np.uint64) -> np.uint64:
-    # The finaliser of splitmix64 (Steele, Lea, Flood 2014).
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@kernel()
-def _shuffle(values: npt.NDArray[np.int64], state: np.uint64) -> np.uint64:
-    # Fisher-Yates; the high half of a 64-bit product is close enough to uniform below 2^24.
-    for i in range(values.size - 1, 0, -1):
-        state += np.uint64(0x9E3779B97F4A7C15)
-        j = np.int64(((_mix(state) >> np.uint64(32)) * np.uint64(i + 1)) >> np.uint64(32))
-        values[i], values[j] = values[j], values[i]
-    return state
-
-
-@kernel()
-def draw_shuffles(
-    seed: np.uint64,
-    order: npt.NDArray[np.int64],
-    slots: npt.NDArray[np.int64],
-    lanes: npt.NDArray[np.int64],
-) -> None:
-    """Fill in the shuffles of all passes from a seed; pass 0 keeps the order."""
-    n_words = order.shape[1]
-    state = seed
-    for p in range(order.shape[0]):
-        for j in range(n_words):
-            order[p, j] = j
-        for b in range(LANES):
-            lanes[p, 0, b], lanes[p, 1, b] = 0, b
-        if p > 0:
-            state = _shuffle(order[p], state)
-            state = _shuffle(lanes[p, 1], state)
-            for b in range(LANES):
-                state += np.uint64(0x9E3779B97F4A7C15)
-                lanes[p, 0, b] = np.int64(_mix(state) % np.uint64(n_words))
-        for j in range(n_words):
-            slots[p, order[p, j]] = j
-        for b in range(LANES):
-            lanes[p, 2, lanes[p, 1, b]] = b
-
-
-@kernel()
-def _interleave(
-    source: npt.NDArray[np.uint64],
-    order: npt.NDArray[np.int64],
-    lanes: npt.NDArray[np.int64],
-    moved: npt.NDArray[np.uint64],
-    out: npt.NDArray[np.uint64],
-) -> None:
-    n_words = source.size
-    for j in range(n_words):
-        moved[j] = source[order[j]]
-        out[j] = np.uint64(0)
-    one = np.uint64(1)
-    for b in range(LANES):
-        offset = lanes[0, b]
-        lane, target = np.uint64(lanes[1, b]), np.uint64(b)
-        ahead, behind = moved[offset:], moved[:offset]
-        begin, end = out[: n_words - offset], out[n_words - offset :]
-        for j in range(ahead.size):
-            begin[j] |= ((ahead[j] >> lane) & one) << target
-        for j in range(behind.size):
-            end[j] |= ((behind[j] >> lane) & one) << target
+from qnx_hw.qkd.reconciliation.cascade_plan import PASSES
+from qnx_hw.qkd.reconciliation.cascade_shuffles import interleave, mix
 
 
 @kernel()
@@ -180,7 +78,7 @@ def _node_parity(words: npt.NDArray[np.uint64], level: int, index: int) -> int:
 @kernel()
 def _mask(seed: np.uint64, subset: int, word: int) -> np.uint64:
     number = np.uint64(subset) * np.uint64(0xD1342543DE82EF95) + np.uint64(word)
-    return np.uint64(_mix(seed + number * np.uint64(0x9E3779B97F4A7C15)))
+    return np.uint64(mix(seed + number * np.uint64(0x9E3779B97F4A7C15)))
 
 
 @kernel()
@@ -402,7 +300,7 @@ def _ask_waiting(board: Board) -> None:
 def _open_pass(board: Board) -> None:
     p = board.registers[OPENED]
     if p > 0:
-        _interleave(board.words[0], board.order[p], board.lanes[p], board.scratch, board.words[p])
+        interleave(board.words[0], board.order[p], board.lanes[p], board.scratch, board.words[p])
     level = board.top[p]
     n_bits = board.fixed.size << 6
     for index in range((n_bits + (1 << level) - 1) >> level):

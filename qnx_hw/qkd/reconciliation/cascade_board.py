@@ -1,0 +1,69 @@
+"""One party's working memory of Cascade, and how its kernels are compiled.
+
+numba keeps compiled kernels as long as their own file is unchanged; it does not see a change of
+what they take from another. After a change of a constant here, touch `cascade_kernels.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+# numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
+# They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
+kernel: Callable[..., Any] = partial(
+    numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False
+)
+
+UNKNOWN, EVEN, ODD = 0, 2, 3
+QUEUED = 4
+"""Flag of a node that waits to be searched."""
+
+SUBSET, SUBSET_NODE = 6, 7
+"""Kinds of question beside the passes' own numbers: a whole subset, part of the searched one."""
+MAX_SUBSETS = 1024
+WHOLE = 40
+"""A level above the largest string."""
+
+# A node or question in one number: pass or kind, level, index in the level.
+KIND_SHIFT, LEVEL_SHIFT = 56, 48
+INDEX_MASK = (1 << LEVEL_SHIFT) - 1
+
+# Registers.
+OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING, OVERLAP = range(10)
+N_REGISTERS = 10
+
+
+class Board(NamedTuple):
+    """One party's working memory."""
+
+    registers: npt.NDArray[np.int64]
+    """Passes opened, questions pending, errors found, contradiction seen, subsets asked, subsets
+    still wanted, subset searched (-1: none), whether to correct the words, nodes waiting,
+    questions so few that the next pass is opened beside them."""
+    words: npt.NDArray[np.uint64]
+    """The party's string in each pass' order."""
+    states: npt.NDArray[np.uint8]
+    """What is known of each pass' nodes, level by level."""
+    first: npt.NDArray[np.int64]
+    """Where each level begins in a row of `states`."""
+    top: npt.NDArray[np.int64]
+    """Each pass' block level."""
+    order: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]
+    lanes: npt.NDArray[np.int64]
+    """The shuffles, see `cascade_plan.Shuffles`."""
+    questions: npt.NDArray[np.int64]
+    waiting: npt.NDArray[np.int64]
+    fixed: npt.NDArray[np.uint64]
+    """Corrected bits, in pass-0 order."""
+    subsets: npt.NDArray[np.uint8]
+    """Difference parity of each subset asked."""
+    subset_seed: npt.NDArray[np.uint64]
+    scratch: npt.NDArray[np.uint64]
+    """Room for one pass' words."""
