@@ -32,8 +32,9 @@ def tally(alice: npt.NDArray[np.uint8], bob: npt.NDArray[np.uint8]) -> Tally:
     """Count the four pairs of outcomes; the rows have equal length and hold 0 and 1."""
     if alice.shape != bob.shape:
         raise ValueError(f"{alice.size} outcomes of Alice against {bob.size} of Bob")
-    cells = np.bincount(alice.astype(np.int64) * 2 + bob, minlength=4)
-    return Tally(((int(cells[0]), int(cells[1])), (int(cells[2]), int(cells[3]))))
+    ours, theirs = int(np.count_nonzero(alice)), int(np.count_nonzero(bob))
+    both = int(np.count_nonzero(alice & bob))
+    return Tally(((alice.size - ours - theirs + both, theirs - both), (ours - both, both)))
 
 
 def error_rate(errors: int, rounds: int) -> Estimate:

@@ -314,8 +314,9 @@ def sift(alice: Bits, bob: Bits) -> Sifted:
     """Sort the paired events by Alice's basis (0 Z, 1 X) and Bob's (0 to 3)."""
     if alice.shape != bob.shape:
         raise ValueError(f"{alice.size} bases of Alice against {bob.size} of Bob")
-    kinds = alice.astype(np.int64) * 4 + bob
-    z, zx, za, zb, xz, x, xa, xb = (np.flatnonzero(kinds == kind) for kind in range(8))
+    counts = np.bincount((alice << 2) | bob, minlength=8)
+    places = np.asarray(_places(alice, bob, counts))
+    z, zx, za, zb, xz, x, xa, xb = np.split(places, np.cumsum(counts)[:-1])
     return Sifted(z, x, zx, xz, (za, zb, xa, xb))
 
 
@@ -327,10 +328,35 @@ def sample_size(rounds: int, fraction: float) -> int:
 def choose_test(rounds: int, fraction: float, random_octets: bytes) -> Bits:
     """Return a mask of `sample_size` ones whose places are uniformly random among `rounds`.
 
-    `random_octets` are 8 fresh random bytes for each round. They are sorted by; ties, which
-    would favour early rounds, have a probability below rounds^2 / 2^65.
+    `random_octets` are 8 fresh random bytes for each place: Floyd's algorithm (Bentley and Floyd,
+    Commun. ACM 30, 754 (1987)). The bias of a remainder is below rounds / 2^64.
     """
-    keys = np.frombuffer(random_octets, dtype=np.uint64, count=rounds)
-    mask = np.zeros(rounds, dtype=np.uint8)
-    mask[np.argsort(keys, kind="stable")[: sample_size(rounds, fraction)]] = 1
+    size = sample_size(rounds, fraction)
+    return np.asarray(_sample(rounds, np.frombuffer(random_octets, np.uint64, size)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _sample(  # type: ignore[no-untyped-def]
+    rounds: int, draws
+):
+    mask = np.zeros(rounds, np.uint8)
+    for k in range(draws.size):
+        last = rounds - draws.size + k
+        place = np.int64(draws[k] % np.uint64(last + 1))
+        mask[last if mask[place] else place] = 1
     return mask
+
+
+@numba.njit(nogil=True, cache=True)
+def _places(  # type: ignore[no-untyped-def]
+    alice, bob, counts
+):
+    places = np.empty(alice.size, np.int64)
+    ends = np.zeros(8, np.int64)
+    for kind in range(1, 8):
+        ends[kind] = ends[kind - 1] + counts[kind - 1]
+    for k in range(alice.size):
+        kind = alice[k] * 4 + bob[k]
+        places[ends[kind]] = k
+        ends[kind] += 1
+    return places

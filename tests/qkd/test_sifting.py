@@ -186,7 +186,7 @@ def test_every_pair_is_sifted_into_one_class(pairs: list[tuple[int, int]]) -> No
 
 @given(st.integers(0, 300), st.floats(0.01, 0.9), st.integers(0, 1000))
 def test_a_sample_has_its_size(rounds: int, fraction: float, seed: int) -> None:
-    octets = np.random.default_rng(seed).bytes(8 * rounds)
+    octets = np.random.default_rng(seed).bytes(8 * sample_size(rounds, fraction))
 
     mask = choose_test(rounds, fraction, octets)
 
@@ -198,7 +198,7 @@ def test_every_round_is_tested_equally_often() -> None:
     random = np.random.default_rng(8)
     counts = np.zeros(40)
     for _ in range(4000):
-        counts += choose_test(40, 0.25, random.bytes(320))
+        counts += choose_test(40, 0.25, random.bytes(80))
 
     # 1000 +- 27 each; five deviations are seen once in two million.
     assert np.abs(counts - 1000).max() < 140

@@ -32,7 +32,7 @@ from qnx_hw.qkd.session.rounds import (
     read_bases,
     write_kinds,
 )
-from qnx_hw.qkd.sifting import Events, choose_test
+from qnx_hw.qkd.sifting import Events, choose_test, sample_size
 
 
 class AliceBlock(BlockParty):
@@ -131,7 +131,11 @@ class AliceBlock(BlockParty):
         fractions = self._context.parameters.test_fractions
         sizes = (rounds.sifted.z.size, rounds.sifted.x.size)
         chosen_z, chosen_x = (
-            choose_test(count, fraction, self._context.randomness.octets(8 * count))
+            choose_test(
+                count,
+                fraction,
+                self._context.randomness.octets(8 * sample_size(count, fraction)),
+            )
             for count, fraction in zip(sizes, fractions, strict=True)
         )
         rounds.choose(chosen_z, chosen_x, fractions)

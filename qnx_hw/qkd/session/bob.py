@@ -149,8 +149,9 @@ class BobBlock(BlockParty):
         if self.objection:
             return [said]
         course = Course(setting, way, judgement, message.shuffle)
-        self._keys = CorrectedKeys(rounds.keys(), course, self._context.hands)
-        self._uncorrected, self._key_kinds = rounds.keys()[0], rounds.key_kinds()
+        keys = rounds.keys()
+        self._keys = CorrectedKeys(keys, course, self._context.hands)
+        self._uncorrected, self._key_kinds = keys[0], rounds.key_kinds()
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return [said, *self._ask(self._keys.start())]
 

@@ -88,6 +88,7 @@ class Rounds:
         self.sifted = sift(alice, bob)
         self.kinds: Bits = np.empty(0, dtype=np.uint8)
         """Decoy BB84: the number of the intensity in each round."""
+        self._disclosed: Disclosed | None = None
         self._tested_z: Bits = np.zeros(self.sifted.z.size, dtype=np.uint8)
         self._tested_x: Bits = np.zeros(self.sifted.x.size, dtype=np.uint8)
 
@@ -103,9 +104,15 @@ class Rounds:
             if chosen.size != rounds or int(chosen.sum()) != sample_size(rounds, fraction):
                 raise ChannelError("the test sample has a wrong size")
         self._tested_z, self._tested_x = tested_z, tested_x
+        self._disclosed = None
 
     def disclosed(self) -> Disclosed:
         """Return this party's outcomes that may be published."""
+        if self._disclosed is None:
+            self._disclosed = self._disclose()
+        return self._disclosed
+
+    def _disclose(self) -> Disclosed:
         return Disclosed(
             self._outcomes[self.sifted.z[self._tested_z == 1]],
             self._outcomes[self.sifted.x[self._tested_x == 1]],

@@ -1,0 +1,332 @@
+"""Measure the QKD pipeline: `qnx bench qkd`; both parties on one thread, processor time.
+
+Speeds are of sifted bits. f is the leak of Alice's messages over the Shannon limit at the errors
+that were there. Memory is shared with whatever else runs: a loaded machine halves the speeds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+# Suites are loaded by their path; their helpers lie beside them.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import qkd_peers as peers
+
+from qnx_hw.commands.bench import Result
+from qnx_hw.qkd import messages
+from qnx_hw.qkd.authentication import HASH_KEY_BYTES, Authenticator, Pad, PadSource
+from qnx_hw.qkd.finite_key import binary_entropy
+from qnx_hw.qkd.parameters import SessionParameters
+from qnx_hw.qkd.privacy_amplification import amplify, seed_length
+from qnx_hw.qkd.reconciliation import CascadeParameters, LdpcParameters, Mode, ldpc, reconcile
+from qnx_hw.qkd.reconciliation.ldpc_codes import code
+from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session import KeyReady, Output, Send, SystemRandomness
+from qnx_hw.qkd.session.alice import AliceBlock
+from qnx_hw.qkd.session.bob import BobBlock
+from qnx_hw.qkd.session.hands import OneAfterAnother
+from qnx_hw.qkd.session.matching import Chunk, Matched
+from qnx_hw.qkd.session.party import Context, Step
+from qnx_hw.qkd.sifting import Events
+from qnx_hw.qkd.slots import encode_slots
+from qnx_hw.secret import Secret
+
+RATES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.10, 0.11)
+LEAK_GOALS = {
+    (100_000, Mode.LOW_LEAK): (1.045, 1.045, 1.045, 1.05, 1.06, 1.065, 1.065),
+    (1_000_000, Mode.LOW_LEAK): (1.03, 1.04, 1.035, 1.045, 1.055, 1.055, 1.06),
+    (100_000, Mode.LOW_ROUND): (1.06, 1.06, 1.06, 1.06, 1.08, 1.08, 1.08),
+}
+SPEED_GOALS = {100_000: 50.0, 1_000_000: 25.0}
+FRAMES = {100_000: 10, 1_000_000: 3}
+MOST_ROUNDS = 130
+AMPLIFICATION_GOALS = {100_000: 150.0, 1_000_000: 50.0, 10_000_000: 10.0}
+CHAIN_GOAL = 15.0
+SPACING_PS = 10_000
+PACKAGE = "the package ldpc"
+START = "from qnx_hw.node.warming import compile_all; compile_all(lambda what, part: None)"
+
+
+def suite() -> Iterator[Result]:
+    """Yield the figures, the cheap ones first."""
+    yield from sifting_results()
+    yield from authentication_results()
+    yield from amplification_results()
+    for (size, mode), goals in LEAK_GOALS.items():
+        for rate, goal in zip(RATES, goals, strict=True):
+            yield from cascade_results(size, mode, rate, goal)
+    yield from ldpc_results()
+    yield chain_result()
+    yield from start_results()
+
+
+class Frames(NamedTuple):
+    """What some frames came to."""
+
+    f: float
+    rounds: float
+    mbit_per_s: float
+    failed: int
+
+
+def frames(size: int, rate: float, count: int, parameters: object) -> Frames:
+    """Reconcile frames after one that warms up; means."""
+    random = np.random.default_rng(round(rate * 1e4))
+    factors, rounds, spent_s, failed = [], [], 0.0, 0
+    for frame in range(count + 1):
+        alice = random.integers(0, 2, size, dtype=np.uint8)
+        bob = alice ^ (random.random(size) < rate).astype(np.uint8)
+        seed, start_s = frame.to_bytes(8), time.process_time()
+        if isinstance(parameters, CascadeParameters):
+            result = reconcile(alice, bob, rate, seed=seed, parameters=parameters)
+        else:
+            assert isinstance(parameters, LdpcParameters)
+            result = ldpc.reconcile(alice, bob, rate, seed=seed, parameters=parameters)
+        if frame == 0:
+            continue
+        spent_s += time.process_time() - start_s
+        realised = binary_entropy(float(np.mean(alice != bob)))
+        factors.append(result.leak_alice / (size * realised))
+        rounds.append(result.rounds)
+        failed += not np.array_equal(result.corrected, alice)
+    speed = size * count / spent_s / 1e6
+    return Frames(float(np.mean(factors)), float(np.mean(rounds)), speed, failed)
+
+
+def cascade_results(size: int, mode: Mode, rate: float, goal: float) -> Iterator[Result]:
+    """Measure one mode of Cascade at one error rate."""
+    found = frames(size, rate, FRAMES[size], CascadeParameters(mode=mode))
+    name = f"cascade {mode} n={size:.0e} Q={rate:.0%}"
+    if found.failed:
+        raise SystemExit(f"{name}: {found.failed} frames were not corrected")
+    other = peers.sequence(rate) if rate == 0.03 else None
+    leak = None if other is None else other[1] / binary_entropy(rate)
+    yield _result(f"{name}: f", found.f, "", most=goal, peer=("SeQUeNCe", leak))
+    is_bounded = mode is Mode.LOW_ROUND
+    yield _result(f"{name}: rounds", found.rounds, "", most=MOST_ROUNDS if is_bounded else None)
+    least = SPEED_GOALS[size] if rate == 0.03 and mode is Mode.LOW_LEAK else None
+    speed = None if other is None else other[0]
+    yield _result(
+        f"{name}: speed", found.mbit_per_s, "Mbit/s", least=least, peer=("SeQUeNCe", speed)
+    )
+    if least is not None:
+        other = peers.qkdpy(rate)
+        peer = ("qkdpy", None if other is None else other[0])
+        yield _result(f"{name}: speed", found.mbit_per_s, "Mbit/s", least=least, peer=peer)
+
+
+def ldpc_results() -> Iterator[Result]:
+    """Measure the codes: one syndrome alone, and blind."""
+    one = frames(96_000, 0.0275, 20, LdpcParameters(efficiency=1.10))
+    other = peers.ldpc(code(20, 128), 0.026)
+    speed = None if other is None or not other[1] else other[0]
+    yield _result("ldpc n=1e5 Q=2.75% from f=1.10: f", one.f, "", most=1.10 + 0.002)
+    yield _result("ldpc n=1e5 Q=2.75% from f=1.10: messages", one.rounds, "", most=2.05)
+    yield _result(
+        "ldpc n=1e5 Q=2.75% from f=1.10: speed",
+        one.mbit_per_s,
+        "Mbit/s",
+        least=2.0,
+        peer=(PACKAGE, speed),
+    )
+    for rate in (0.02, 0.03, 0.05, 0.08):
+        blind = frames(100_000, rate, 8, LdpcParameters())
+        name = f"ldpc blind n=1e5 Q={rate:.0%}"
+        yield _result(f"{name}: f", blind.f, "", most=1.09 if rate == 0.03 else None)
+        # The last message says only that Bob has enough.
+        yield _result(f"{name}: messages", blind.rounds - 1, "", most=3.0)
+        yield _result(f"{name}: speed", blind.mbit_per_s, "Mbit/s")
+    long = frames(756_000, 0.0275, 1, LdpcParameters(efficiency=1.08))
+    yield _result("ldpc n=8e5 Q=2.75% from f=1.08: f", long.f, "", most=1.08 + 0.002)
+    yield _result("ldpc n=8e5 Q=2.75% from f=1.08: speed", long.mbit_per_s, "Mbit/s", least=1.5)
+
+
+def amplification_results() -> Iterator[Result]:
+    """Measure Toeplitz hashing to half the length."""
+    for size, goal in AMPLIFICATION_GOALS.items():
+        random = np.random.default_rng(size)
+        bits = random.integers(0, 2, size, dtype=np.uint8)
+        seed = random.integers(0, 2, seed_length(size, size // 2), dtype=np.uint8)
+        amplify(bits[:1000], seed[:999], 500)
+        spans = []
+        for _ in range(3):
+            start_s = time.process_time()
+            amplify(bits, seed, size // 2)
+            spans.append(time.process_time() - start_s)
+        other = peers.qkdpy(0.03) if size == 100_000 else None
+        peer = ("qkdpy, 2000 bits", None if other is None else other[1])
+        speed = size / float(np.median(spans)) / 1e6
+        name = f"privacy amplification n={size:.0e}"
+        yield _result(name, speed, "Mbit/s", least=goal, peer=peer)
+
+
+def sifting_results() -> Iterator[Result]:
+    """Hold the code of detection times against the entropy of independent slots."""
+    for probability in (0.1, 1e-2, 1e-3, 1e-4):
+        random = np.random.default_rng(1)
+        slots = np.cumsum(random.geometric(probability, 200_000).astype(np.int64))
+        encode_slots(slots[:100])
+        start_s = time.process_time()
+        octets = encode_slots(slots)
+        spent_s = time.process_time() - start_s
+        limit = binary_entropy(probability) / probability * slots.size
+        over = 8 * len(octets) / limit - 1
+        name = f"sifting, {probability:g} detections a slot"
+        yield _result(f"{name}: over entropy", 100 * over, "%", most=1.5)
+        yield _result(f"{name}: speed", slots.size / spent_s / 1e6, "M events/s")
+
+
+class _Pads(PadSource):
+    """Counts what is taken."""
+
+    def __init__(self) -> None:
+        self.taken_bits = 0
+
+    def take_pad(self) -> Pad:
+        self.taken_bits += 128
+        return Pad(self.taken_bits, Secret(bytes(16)))
+
+    def take_peer_pad(self, address: int) -> Secret:
+        return Secret(bytes(16))
+
+
+def _context(role: Role, parameters: SessionParameters, pads: _Pads) -> Context:
+    return Context(
+        role,
+        parameters,
+        Authenticator(role, "bench", Secret(bytes(2 * HASH_KEY_BYTES)), pads),
+        SystemRandomness(),
+        lambda: False,
+        "0",
+        b"",
+        lambda: None,
+        OneAfterAnother(),
+    )
+
+
+def authentication_results() -> Iterator[Result]:
+    """Count the secret bits of both parties' tags."""
+    pads = _Pads()
+    sealers = [
+        Authenticator(role, "bench", Secret(bytes(2 * HASH_KEY_BYTES)), pads) for role in Role
+    ]
+    spent = []
+    for block in range(1, 257):
+        before = pads.taken_bits
+        for sealer in sealers:
+            sealer.seal(block, (b"said",))
+        spent.append(pads.taken_bits - before)
+    yield _result("authentication: tags of a block", float(np.median(spent)), "bits", most=256)
+    yield _result("authentication: with the hashes' replacement", float(np.mean(spent)), "bits")
+
+
+def chain_result() -> Result:
+    """Take a block of matched pairs through the session's own steps to both keys."""
+    size, rate = 2_000_000, 0.03
+    spans = []
+    for number in (1, 2):
+        parameters = SessionParameters(
+            link="bench", block_sifted_bits=1_000_000, test_fraction=0.05, count_leak="alice"
+        )
+        pads = _Pads()
+        alice = AliceBlock(_context(Role.ALICE, parameters, pads), number, size * SPACING_PS)
+        bob = BobBlock(_context(Role.BOB, parameters, pads), number, size * SPACING_PS)
+        spans.append(_distil(alice, bob, size, rate))
+    sifted = alice.report.sifted_bits
+    speed = sifted / min(spans) / 1e6
+    name = f"whole chain, n={sifted:.2e} Q={rate:.0%}, low-round"
+    return _result(name, speed, "Mbit/s", least=CHAIN_GOAL)
+
+
+def _distil(alice: AliceBlock, bob: BobBlock, size: int, rate: float) -> float:
+    """Return the processor time from sifted bits to both keys.
+
+    The clock starts when Alice has Bob's bases.
+    """
+    random = np.random.default_rng(5)
+    bases = random.integers(0, 2, (2, size), dtype=np.uint8)
+    ours = random.integers(0, 2, size, dtype=np.uint8)
+    wrong = (random.random(size) < rate).astype(np.uint8)
+    other = random.integers(0, 2, size, dtype=np.uint8)
+    theirs = np.where(bases[0] == bases[1], ours ^ wrong, other).astype(np.uint8)
+    times = np.arange(size, dtype=np.int64) * SPACING_PS
+    end_ps = size * SPACING_PS
+    sent: deque[tuple[Role, bytes]] = deque()
+    keys: dict[Role, bytes] = {}
+
+    def act(role: Role, outputs: list[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                sent.append((role.peer, output.message))
+            elif isinstance(output, KeyReady):
+                keys[role] = output.key.reveal()
+
+    act(Role.BOB, bob.begin(alice.plan()[1].message))  # type: ignore[union-attr]
+    start_s = 0.0
+    events = Events(times, bases[1], theirs, 0, end_ps + 1)
+    act(Role.BOB, bob.add(events)[0])
+    chunk = Chunk(alice.number, 0, end_ps, times, True)
+    paired = np.ones(size, np.uint8)
+    _, octets = sent.popleft()
+    act(Role.ALICE, alice.receive(messages.decode(octets), octets))
+    alice.add(Matched(chunk, True, paired, bases[0], ours))
+    act(Role.ALICE, alice.sift())
+    while sent:
+        role, octets = sent.popleft()
+        party = alice if role is Role.ALICE else bob
+        if isinstance(messages.decode(octets), messages.Bases):
+            start_s = time.process_time()
+        act(role, party.receive(messages.decode(octets), octets))
+        if alice.step is Step.CORRECTED:
+            act(Role.ALICE, alice.amplify())
+    if len(keys) != 2 or keys[Role.ALICE] != keys[Role.BOB]:
+        raise SystemExit(f"the chain made no key: {alice.objection or bob.objection}")
+    return time.process_time() - start_s
+
+
+def start_results() -> Iterator[Result]:
+    """Measure how long a new process compiles before it can make key: wall clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, goal in (("cold", 20.0), ("warm", 5.0)):
+            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+            start_s = time.monotonic()
+            subprocess.run([sys.executable, "-c", START], check=True, env=environment)
+            yield _result(f"kernels ready, {name}", time.monotonic() - start_s, "s", most=goal)
+
+
+def _result(
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    peer: tuple[str, float | None] | None = None,
+) -> Result:
+    met = None
+    if least is not None:
+        met = value >= least
+    elif most is not None:
+        met = value <= most
+    peer_name, peer_value = peer or (None, None)
+    return Result(
+        name=name,
+        value=value,
+        unit=unit,
+        goal=least if most is None else most,
+        met=met,
+        peer=peer_name if peer_value is not None else None,
+        peer_value=peer_value,
+        ratio=value / peer_value if peer_value else None,
+    )
