@@ -21,11 +21,11 @@ from qnx_hw.network.keyflow import (
     BULK,
     CRITICAL,
     WEIGHTS,
+    Allocator,
     Grants,
     KeyMap,
     Outlook,
     Pools,
-    allocate,
     clairvoyant,
     key_topology,
 )
@@ -160,11 +160,11 @@ def _played(
     key_map: KeyMap, wanted: Floats, gains: Floats, pools: Pools, rule: Rule | None
 ) -> Floats:
     """Return what was served `(T, C, P)` in the judged part; only the past is known."""
-    served = []
+    served, allocator = [], Allocator(key_map)
     for slot in range(WARM, len(wanted)):
         if rule is None:
             ahead = look_ahead(wanted[:slot], gains[:slot], wanted[slot], season=DAY, horizon=DAY)
-            grants = allocate(key_map, pools, ahead)
+            grants = allocator.allocate(pools, ahead)
         else:
             grants = Grants(rule(key_map, pools, wanted[slot]), np.zeros(key_map.pool_count))
         served.append(grants.served(key_map))

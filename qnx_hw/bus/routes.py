@@ -32,6 +32,15 @@ class RouteEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The share of bandwidth at the source; None elsewhere and where it is not limited."""
 
 
+class StockAdvice(msgspec.Struct, frozen=True, kw_only=True):
+    """How much relayed key to have ready with a peer; levels, never key."""
+
+    peer: str
+    bits: int
+    by: tuple[str, ...] = ()
+    """Neighbours over which to relay it, best first."""
+
+
 class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
     """All entries of one node."""
 
@@ -40,6 +49,8 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
     """Grows with every plan; an older one is never applied over a newer one."""
     time_s: float
     entries: tuple[RouteEntry, ...]
+    stocks: tuple[StockAdvice, ...] = ()
+    """For peers without a common link, where users are expected to draw key."""
 
 
 class RouteAck(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import highspy
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linprog
 from scipy.sparse import block_diag, coo_array, csr_array, eye_array, hstack, kron, vstack
 
@@ -116,82 +118,140 @@ def allocate(
     key_map: KeyMap, pools: Pools, outlook: Outlook, *, weights: Floats = WEIGHTS
 ) -> Grants:
     """Decide the slot that is now; never more than is asked for or in stock."""
-    wanted, gains, lengths = _blocks(outlook)
-    asked = wanted.sum(axis=0) > 0
-    columns = [np.flatnonzero(asked[c][key_map.paths.pair_of]) for c in range(len(weights))]
-    program = _Programme(key_map, columns, len(lengths))
-    reserve = _reserve(key_map, outlook)
-    flows, prices = program.solve(pools, wanted, gains, weights, reserve)
-    return Grants(_fitted(key_map, pools, wanted[0], flows), prices)
+    return Allocator(key_map, weights=weights).allocate(pools, outlook)
+
+
+class Allocator:
+    """Decides slot after slot for one network, each from the last slot's solution."""
+
+    def __init__(self, key_map: KeyMap, *, weights: Floats = WEIGHTS) -> None:
+        self._map, self._weights = key_map, weights
+        self._program: _Programme | None = None
+
+    def allocate(self, pools: Pools, outlook: Outlook) -> Grants:
+        """Decide the slot that is now; never more than is asked for or in stock."""
+        wanted, gains, lengths = _blocks(outlook)
+        asked = wanted.sum(axis=0) > 0
+        program = self._program
+        if program is None or not program.covers(asked, len(lengths), pools):
+            if program is not None and program.asked.shape == asked.shape:
+                asked = asked | program.asked
+            program = _Programme(self._map, asked, len(lengths), pools, self._weights)
+            self._program = program
+        flows, prices = program.solve(pools, wanted, gains, _reserve(self._map, outlook))
+        return Grants(_fitted(self._map, pools, wanted[0], flows), prices)
 
 
 class _Programme:
-    """Variables: flows by block, class and path that is asked for; then stock by block and pool."""
+    """Variables: flows by block, class and path that is asked for; then stock by block and pool.
 
-    def __init__(self, key_map: KeyMap, columns: list[Integers], blocks: int) -> None:
-        self._map, self._columns, self._blocks = key_map, columns, blocks
-        pairs = key_map.paths.first.size - 1
-        self._draw = csr_array(hstack([key_map.draws[own].T for own in columns]))
-        ask = [
-            coo_array(
-                (np.ones(own.size), (key_map.paths.pair_of[own], np.arange(own.size))),
-                shape=(pairs, own.size),
-            )
-            for own in columns
-        ]
-        self._ask = csr_array(block_diag(ask))
+    Only the right sides change from slot to slot, so that the last basis is where a dual simplex
+    goes on.
+    """
+
+    def __init__(
+        self, key_map: KeyMap, asked: npt.NDArray[np.bool_], blocks: int, pools: Pools,
+        weights: Floats,
+    ) -> None:  # fmt: skip
+        self.asked, self._capacity, self._blocks = asked, pools.capacity, blocks
+        self._map, self._weights = key_map, weights
+        self._columns = [np.flatnonzero(of_class[key_map.paths.pair_of]) for of_class in asked]
+        self._solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._solver.setOptionValue("output_flag", False)
+        self._solver.setOptionValue("threads", 1)
+        self._rows = 0
+        self._pass()
+
+    def covers(self, asked: npt.NDArray[np.bool_], blocks: int, pools: Pools) -> bool:
+        """Whether this programme is the one for such a slot, but for its right sides."""
+        return (
+            blocks == self._blocks
+            and asked.shape == self.asked.shape
+            and not np.any(asked & ~self.asked)
+            and np.array_equal(pools.capacity, self._capacity)
+        )
 
     def solve(
-        self, pools: Pools, wanted: Floats, gains: Floats, weights: Floats, reserve: Floats
+        self, pools: Pools, wanted: Floats, gains: Floats, reserve: Floats
     ) -> tuple[Floats, Floats]:
-        size, count = self._draw.shape[1], self._map.pool_count
-        blocks, eye = self._blocks, eye_array(self._blocks)
-        flows_only = csr_array((blocks * self._ask.shape[0], blocks * count))
-        asked = hstack([kron(eye, self._ask), flows_only])
-        step = eye - eye_array(blocks, k=-1)
-        balance = hstack([kron(eye, self._draw), kron(step, eye_array(count))])
-        now = hstack([self._draw, csr_array((count, (blocks - 1) * size + blocks * count))])
-        is_bulk = np.repeat([c != CRITICAL for c in range(len(weights))], self._widths())
-        bulk = hstack(
-            [
-                self._draw * is_bulk[None, :],
-                csr_array((count, (blocks - 1) * size + blocks * count)),
-            ]
-        )
+        """Return the flows of the first block `(C, paths)` and the prices of key now `(L,)`."""
         start = gains.copy()
         start[0] += pools.stock
-        limits = (
-            wanted.reshape(-1),
-            start.reshape(-1),
-            pools.stock,
-            np.maximum(pools.stock - reserve, 0.0),
+        limits = np.concatenate(
+            (
+                wanted.reshape(-1),
+                start.reshape(-1),
+                pools.stock,
+                np.maximum(pools.stock - reserve, 0.0),
+            )
         )
-        worth = np.repeat(weights, self._widths())
-        cost = np.concatenate([-worth * _LATER**block for block in range(blocks)])
-        kept = np.zeros(blocks * count)
-        kept[-count:] = -_KEPT_VALUE * weights.min()
-        bounds = [(0.0, np.inf)] * (blocks * size)
-        bounds += [(0.0, float(most)) for _ in range(blocks) for most in pools.capacity]
-        result = linprog(
-            np.concatenate((cost, kept)),
-            csr_array(vstack([asked, balance, now, bulk])),
-            np.concatenate(limits),
-            bounds=bounds,
-            method="highs",
-        )
-        if result.status != 0:
-            raise ValueError(f"the linear programme has no answer: {result.message}")
-        flows = np.zeros((len(weights), len(self._map.paths)))
+        rows = np.arange(self._rows, dtype=np.int32)
+        lowest = np.full(self._rows, -highspy.kHighsInf)
+        self._solver.changeRowsBounds(self._rows, rows, lowest, limits)  # type: ignore[attr-defined]
+        self._solver.run()
+        status = self._solver.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise ValueError(f"the linear programme has no answer: {status.name}")
+        solution = self._solver.getSolution()
+        values = np.asarray(solution.col_value)
+        flows = np.zeros((len(self._columns), len(self._map.paths)))
         begin = 0
         for c, own in enumerate(self._columns):
-            flows[c, own] = result.x[begin : begin + own.size]
+            flows[c, own] = values[begin : begin + own.size]
             begin += own.size
-        first = asked.shape[0]
-        prices = -result.ineqlin.marginals[first : first + count]
-        return flows, np.asarray(prices, dtype=np.float64)
+        first = wanted.size
+        duals = np.asarray(solution.row_dual)[first : first + self._map.pool_count]
+        return flows, -duals
 
-    def _widths(self) -> list[int]:
-        return [own.size for own in self._columns]
+    def _pass(self) -> None:
+        """Build the matrix and the costs, and hand them to the solver."""
+        key_map, blocks, count = self._map, self._blocks, self._map.pool_count
+        pairs = key_map.paths.first.size - 1
+        draw = csr_array(hstack([key_map.draws[own].T for own in self._columns]))
+        ask = block_diag(
+            [
+                coo_array(
+                    (np.ones(own.size), (key_map.paths.pair_of[own], np.arange(own.size))),
+                    shape=(pairs, own.size),
+                )
+                for own in self._columns
+            ]
+        )
+        size, eye = draw.shape[1], eye_array(blocks)
+        widths = [own.size for own in self._columns]
+        is_bulk = np.repeat([c != CRITICAL for c in range(len(widths))], widths)
+        later = csr_array((count, (blocks - 1) * size + blocks * count))
+        step = eye - eye_array(blocks, k=-1)
+        matrix = csr_array(
+            vstack(
+                [
+                    hstack([kron(eye, ask), csr_array((blocks * ask.shape[0], blocks * count))]),
+                    hstack([kron(eye, draw), kron(step, eye_array(count))]),
+                    hstack([draw, later]),
+                    hstack([draw * is_bulk[None, :], later]),
+                ]
+            )
+        )
+        matrix.eliminate_zeros()
+        worth = np.repeat(self._weights, widths)
+        kept = np.zeros(blocks * count)
+        kept[-count:] = -_KEPT_VALUE * self._weights.min()
+        self._rows = matrix.shape[0]
+        lp = highspy.HighsLp()
+        lp.num_row_, lp.num_col_ = matrix.shape
+        costs = [-worth * _LATER**block for block in range(blocks)]
+        lp.col_cost_ = np.concatenate((*costs, kept))
+        lp.col_lower_ = np.zeros(lp.num_col_)
+        lp.col_upper_ = np.concatenate(
+            (np.full(blocks * size, highspy.kHighsInf), np.tile(self._capacity, blocks))
+        )
+        lp.row_lower_ = np.full(self._rows, -highspy.kHighsInf)
+        lp.row_upper_ = np.zeros(self._rows)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+        lp.a_matrix_.index_ = matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data
+        self._solver.passModel(lp)
 
 
 def _blocks(outlook: Outlook) -> tuple[Floats, Floats, list[int]]:

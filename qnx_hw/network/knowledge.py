@@ -25,6 +25,10 @@ _SKEW_S = 5.0
 """A clock further off than this is worth a word."""
 _BURST = 2.0
 """Users may offer more than the links carry, but not beyond this many times."""
+_MOST_DRAWN = 2.0
+"""One-time pad draws a bit a bit, and some for tags."""
+_DRAW_MEMORY = 0.98
+"""A sample, of what was drawn and what arrived before."""
 SILENT_S = 10.0
 """After this long without a sample a node counts as away."""
 
@@ -48,6 +52,8 @@ class _Heard:
     hops: dict[str, HopSample] = field(default_factory=dict)
     pools: dict[str, PoolSample] = field(default_factory=dict)
     flows: tuple[FlowSample, ...] = ()
+    draws: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """Key drawn and traffic arrived lately, by destination and class."""
     lost: int = 0
 
 
@@ -77,6 +83,7 @@ class Knowledge:
             heard.received_s = received_s
             heard.hops = {hop.target: hop for hop in sample.hops}
             heard.flows = sample.flows
+            _note_draws(heard)
             heard.pools = {pool.peer: pool for pool in sample.pools}
         return self._add_flows(sample, self._interval(time_s), self._interval(received_s))
 
@@ -152,6 +159,27 @@ class Knowledge:
             flow for flow in flows if _is_amount(flow.demand_bps) and _is_amount(flow.key_draw_bps)
         ]
         return sum(flow.demand_bps for flow in good), sum(flow.key_draw_bps for flow in good)
+
+    def key_wanted_bps(self) -> Floats:
+        """Return the key `(2, P)`, critical and bulk, that users' newest offers would draw."""
+        rows, columns = self.topology.pairs
+        wanted = np.zeros((2, self.topology.node_count, self.topology.node_count))
+        for name, heard in self._heard.items():
+            row = self._index[name]
+            leaving_bps = self.topology.capacities[self.topology.sources == row].sum() * 1e6
+            for flow in heard.flows:
+                column = self._index.get(flow.destination)
+                draw = self.draw_per_bit(name, flow.destination, flow.traffic_class)
+                if column is None or not _is_amount(flow.demand_bps):
+                    continue
+                kind = 0 if flow.traffic_class == "critical" else 1
+                wanted[kind, row, column] += draw * min(flow.demand_bps, _BURST * leaving_bps)
+        return wanted[:, rows, columns]
+
+    def draw_per_bit(self, source: str, destination: str, traffic_class: str) -> float:
+        """Return the key that a bit of such traffic draws; 0 where it drew none."""
+        drawn, arrived = self._heard[source].draws.get((destination, traffic_class), (0.0, 0.0))
+        return min(drawn / arrived, _MOST_DRAWN) if arrived > 0 else 0.0
 
     def lost_samples(self) -> dict[str, int]:
         """Return how many samples of each node never came."""
@@ -243,6 +271,18 @@ class Knowledge:
     def _is_away(self, near: str, far: str, now_s: float) -> bool:
         last = (self._heard[near].received_s, self._heard[far].received_s)
         return any(math.isfinite(at) and now_s - at > SILENT_S for at in last)
+
+
+def _note_draws(heard: _Heard) -> None:
+    """Add to what was drawn and what arrived; who lacks key draws none, and nothing arrives."""
+    for flow in heard.flows:
+        if _is_amount(flow.key_draw_bps) and _is_amount(flow.goodput_bps):
+            place = flow.destination, flow.traffic_class
+            drawn, arrived = heard.draws.get(place, (0.0, 0.0))
+            heard.draws[place] = (
+                _DRAW_MEMORY * drawn + flow.key_draw_bps,
+                _DRAW_MEMORY * arrived + flow.goodput_bps,
+            )
 
 
 def _is_amount(value: float) -> bool:

@@ -34,9 +34,9 @@ class Expert:
     """Factor on the residuals: how much worse than lately it may get."""
 
 
-RECENT = Expert("recent", memory=1.0, horizon=64, stretch=2.0)
-WIDE = Expert("wide", memory=0.4, horizon=256, stretch=2.2)
-ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=1.9)
+RECENT = Expert("recent", memory=1.0, horizon=64, stretch=1.7)
+WIDE = Expert("wide", memory=0.4, horizon=256, stretch=1.9)
+ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=2.1)
 _MOST_NUMBERS = 20_000_000
 """Scenarios times pairs that a search may handle; a longer horizon is cut."""
 

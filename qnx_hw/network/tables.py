@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from msgspec.structs import replace
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from qnx_hw.bus.routes import NextHop, RouteEntry, RouteTable
+from qnx_hw.bus.routes import NextHop, RouteEntry, RouteTable, StockAdvice
 from qnx_hw.network.paths import PathSet
 from qnx_hw.network.topology import Floats, Topology
 
 _LEAST_SHARE = 0.01
 """Smaller shares are not worth a path."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What tables say besides ways."""
+
+    limits_bps: Mapping[int, float] = field(default_factory=dict)
+    """By pair, what its source may send, but for critical traffic with an entry of its own."""
+    critical_bps: Mapping[int, float | None] = field(default_factory=dict)
+    """Pairs whose critical traffic has an entry of its own at the source; None: no limit."""
+    stocks: Mapping[str, tuple[StockAdvice, ...]] = field(default_factory=dict)
+
+
+NO_TERMS = Terms()
 _Flow = dict[int, dict[int, float]]
 """What goes from node to node, of one unit from source to destination."""
 
@@ -27,9 +43,9 @@ def route_tables(
     revision: int,
     time_s: float,
     closed: frozenset[int] = frozenset(),
-    limits_bps: Mapping[int, float] | None = None,
+    terms: Terms = NO_TERMS,
 ) -> tuple[RouteTable, ...]:
-    """Return every node's table for splits `(paths,)`; `limits_bps` by pair hold at the source.
+    """Return every node's table for splits `(paths,)`.
 
     No entry leads in a circle: what paths of a pair would send around one is taken out.
     """
@@ -42,26 +58,35 @@ def route_tables(
         for node, out in sorted(flow.items()):
             total = sum(out.values())
             hops = {other: share / total for other, share in sorted(out.items())}
-            limit = (limits_bps or {}).get(pair) if node == source else None
-            entries[node].append(
-                RouteEntry(
-                    source=topology.names[ends[0]],
-                    destination=topology.names[ends[1]],
-                    traffic_class="any",
-                    next_hops=tuple(
-                        NextHop(node=topology.names[hop], weight=share)
-                        for hop, share in hops.items()
-                    ),
-                    backups=tuple(
-                        topology.names[hop]
-                        for hop in _backups(topology, distances, node, ends[1], closed)
-                        if hop not in hops
-                    ),
-                    rate_limit_bps=limit,
-                )
+            limit = terms.limits_bps.get(pair) if node == source else None
+            entry = RouteEntry(
+                source=topology.names[ends[0]],
+                destination=topology.names[ends[1]],
+                traffic_class="any",
+                next_hops=tuple(
+                    NextHop(node=topology.names[hop], weight=share) for hop, share in hops.items()
+                ),
+                backups=tuple(
+                    topology.names[hop]
+                    for hop in _backups(topology, distances, node, ends[1], closed)
+                    if hop not in hops
+                ),
+                rate_limit_bps=limit,
             )
+            if node == source and pair in terms.critical_bps:
+                own_bps = terms.critical_bps[pair]
+                entries[node].append(
+                    replace(entry, traffic_class="critical", rate_limit_bps=own_bps)
+                )
+            entries[node].append(entry)
     return tuple(
-        RouteTable(node=name, revision=revision, time_s=time_s, entries=tuple(entries[node]))
+        RouteTable(
+            node=name,
+            revision=revision,
+            time_s=time_s,
+            entries=tuple(entries[node]),
+            stocks=terms.stocks.get(name, ()),
+        )
         for node, name in enumerate(topology.names)
     )
 

@@ -29,13 +29,15 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.config.controller import ControllerSection
 from qnx_hw.errors import BusAway, BusRefused, ConfigError, NobodyAnswered, QnxError
 from qnx_hw.network.forecast import train
+from qnx_hw.network.key_policy import KeyPolicy
 from qnx_hw.network.knowledge import Knowledge
 from qnx_hw.network.objectives import Objective
 from qnx_hw.network.policy import Decision, Policy, Situation
-from qnx_hw.network.tables import route_tables
+from qnx_hw.network.tables import Terms, route_tables
 from qnx_hw.network.topology import Topology
 from qnx_hw.node.api import RoutingCommands
 from qnx_hw.node.expectations import Expectations
+from qnx_hw.node.key_terms import KeyWatcher, terms_of
 from qnx_hw.node.plan_views import answered, plan_view
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.traffic_store import TrafficStore
@@ -76,6 +78,10 @@ class Controller(RoutingCommands):
         )
         season = round(self._section.season_s / interval_s)
         self._expectations = Expectations(self.topology, interval_s=interval_s, season=season)
+        self._keys = KeyWatcher(
+            self.topology,
+            lambda: KeyPolicy(self.topology, season_s=self._section.season_s),
+        )
         self._deciding, self._training = Worker("deciding"), Worker("training")
         self._store = TrafficStore(Path(network.network.data_dir) / "controller" / "traffic.db")
         self._restore()
@@ -158,7 +164,8 @@ class Controller(RoutingCommands):
                 capacities=self._expectations.capacities(self.knowledge),
             )
             decision = await self._deciding.call(self._policy.decide, self._situation)
-            if decision.is_new:
+            key_moved = await self._weigh_key(now_s)
+            if decision.is_new or key_moved:
                 await self._push(decision, now_s)
             self._view = await self._viewed(decision, now_s)
             self._publish()
@@ -257,26 +264,39 @@ class Controller(RoutingCommands):
         shares = self.knowledge.link_loads() / self.topology.capacities
         return float(np.nanmax(shares)) if np.isfinite(shares).any() else None
 
+    async def _weigh_key(self, now_s: float) -> bool:
+        """Decide once a slot what key allows; whether nodes should be told."""
+        if not self._keys.is_due(now_s):
+            return False
+        wanted_bps, told = self.knowledge.key_wanted_bps(), self.knowledge.pools()
+        return await self._deciding.call(self._keys.decide, now_s, wanted_bps, told)
+
     async def _push(self, decision: Decision, now_s: float) -> None:
         self._revision = max(self._revision, await self._newest_revision()) + 1
         limits = {
             int(pair): float(decision.rates[pair]) * 1e6
             for pair in np.flatnonzero(np.isfinite(decision.rates))
         }
+        terms, reason = Terms(limits), decision.reason
+        if self._keys.plan is not None:
+            by_key = terms_of(self._keys.plan, self.knowledge)
+            for pair, limit in by_key.limits_bps.items():
+                limits[pair] = min(limit, limits.get(pair, np.inf))
+            terms = replace(by_key, limits_bps=limits)
+            if not decision.is_new:
+                reason = "key moved what pairs may send or keep ready"
         tables = route_tables(
             decision.paths,
             decision.splits,
             revision=self._revision,
             time_s=now_s,
             closed=decision.closed,
-            limits_bps=limits,
+            terms=terms,
         )
         bucket = self._bus.bucket(BUCKET)
         for table in tables:
             await bucket.put(table.node, msgspec.json.encode(table))
-        self._tell(
-            Level.INFO, "controller", f"routes of revision {self._revision}: {decision.reason}"
-        )
+        self._tell(Level.INFO, "controller", f"routes of revision {self._revision}: {reason}")
         view = await self._viewed(decision, now_s)
         await self._deciding.call(self._store.add_plan, view)
 

@@ -201,15 +201,23 @@ class Node:
             keep_bits=network.keys.reserve_bits,
         )
         blocks = RelayedBlocks(self.store)
-        return Relay(self.kme, blocks, graph_of(network), settings, self._advice)
+        return Relay(self.kme, blocks, graph_of(network), settings, self._advice, self._level)
 
     def _advice(self, peer: str) -> list[str]:
         """Return the neighbours by which the routing controller sends to a peer, best first."""
         if self.site is None:
             return []
+        for stock in self.site.edge.forwarder.table.stocks:
+            if stock.peer == peer and stock.by:
+                return list(stock.by)
         entry = self.site.edge.forwarder.entry(self.name, peer, ANY)
         hops = entry.next_hops if entry is not None else ()
         return [hop.node for hop in sorted(hops, key=lambda hop: -hop.weight)]
+
+    def _level(self, peer: str) -> int:
+        """Return how much relayed key the controller expects to be drawn with a peer."""
+        stocks = self.site.edge.forwarder.table.stocks if self.site is not None else ()
+        return next((stock.bits for stock in stocks if stock.peer == peer), 0)
 
     def _make_alignments(self, network: NetworkFile, tell: Teller) -> list[Alignment]:
         made = []

@@ -122,6 +122,35 @@ def test_a_link_whose_key_slows_down_is_spared_within_minutes(tmp_path: Path) ->
     played(scenario())
 
 
+@pytest.mark.slow
+def test_scarce_key_limits_bulk_at_its_source_and_spares_critical_traffic(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        loop = Loop(tmp_path)
+        loop.nodes.demand = {("a", "c"): 20.0, ("c", "a"): 2.0}
+        loop.nodes.critical = {("c", "a")}
+        loop.nodes.key_rates = dict.fromkeys([("a", "b"), ("b", "c"), ("c", "d"), ("a", "d")], 3e6)
+
+        await loop.run(8)
+
+        entries = {
+            (entry.source, entry.destination, entry.traffic_class): entry.rate_limit_bps
+            for table in loop.nodes.tables.values()
+            for entry in table.entries
+            if entry.source == table.node
+        }
+        # Two ways of 3 Mbit/s of key carry 2 of critical traffic and at most 4 of bulk.
+        bulk_bps = entries["a", "c", "any"]
+        assert bulk_bps is not None
+        assert 1e6 < bulk_bps <= 4.1e6
+        assert entries["c", "a", "any"] is None
+        (stock,) = loop.nodes.tables["c"].stocks
+        assert stock.peer == "a"
+        assert stock.bits == pytest.approx(2e6 * 600, rel=0.05)
+        assert set(stock.by) <= {"b", "d"}
+
+    played(scenario())
+
+
 def test_a_hop_that_goes_down_is_left_at_the_next_step_and_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         loop = Loop(tmp_path)

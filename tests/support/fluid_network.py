@@ -23,6 +23,9 @@ class FluidNetwork:
     topology: Topology
     demand: dict[tuple[str, str], float] = field(default_factory=dict)
     key_rates: dict[tuple[str, str], float] = field(default_factory=dict)
+    stocks: dict[tuple[str, str], int] = field(default_factory=dict)
+    critical: set[tuple[str, str]] = field(default_factory=set)
+    """Pairs of nodes whose traffic is critical; all other is bulk."""
     down: set[tuple[str, str]] = field(default_factory=set)
     tables: dict[str, RouteTable] = field(default_factory=dict)
     number: int = 0
@@ -89,7 +92,7 @@ class FluidNetwork:
                 pools=tuple(
                     PoolSample(
                         peer=pair[1] if pair[0] == node else pair[0],
-                        stock_bits=0,
+                        stock_bits=self.stocks.get(pair, 0),
                         capacity_bits=10**9,
                         in_bps=rate,
                         out_bps=0.0,
@@ -100,7 +103,9 @@ class FluidNetwork:
                 flows=tuple(
                     FlowSample(
                         destination=destination,
-                        traffic_class="bulk",
+                        traffic_class="critical"
+                        if (source, destination) in self.critical
+                        else "bulk",
                         demand_bps=amount * MEGA,
                         goodput_bps=amount * MEGA,
                         key_draw_bps=keyed * amount * MEGA,

@@ -63,10 +63,14 @@ SHUNNED_S = 20.0
 MOST_WAITING = 256
 """Messages to pass on; what comes when so many wait is refused."""
 WORKERS = 8
+MOST_AHEAD = 16
+"""Times the usual stock that is made ready at most, whoever advises it."""
 LARGEST_BATCH_BYTES = 65_536
 
 Preference: TypeAlias = Callable[[str], Sequence[str]]
 """The neighbours by which to send to a destination, best first; may be empty."""
+Level: TypeAlias = Callable[[str], int]
+"""How much key to have ready with a peer, by who knows what will be asked for; 0 for no matter."""
 _Onward: TypeAlias = "tuple[Carry, Secret] | Forward | Lost"
 
 
@@ -102,18 +106,21 @@ class Relay(Relaying):
         graph: Graph,
         settings: RelaySettings,
         prefer: Preference = lambda _: (),
+        level: Level = lambda _: 0,
     ) -> None:
         self._kme = kme
         self._blocks = blocks
         self._graph = graph
         self._settings = settings
         self._prefer = prefer
+        self._level = level
         self._onward: asyncio.Queue[_Onward] = asyncio.Queue(MOST_WAITING)
         self._questions: dict[int, asyncio.Future[bytes]] = {}
         self._number = secrets.randbits(40)
         self._awaited: dict[tuple[str, int], asyncio.Future[Arrived]] = {}
         self._shares: dict[str, tuple[int, _Shares]] = {}
         self._filling = {peer: asyncio.Lock() for peer in kme.relayed_peers}
+        self._low_part = settings.low_bits / settings.high_bits
         self._shunned: dict[frozenset[str], float] = {}
         kme.relay = self
 
@@ -392,6 +399,11 @@ class Relay(Relaying):
         link = self._kme.end(peer).link
         await self._kme.ask(peer, msgspec.structs.replace(message, link=link, at=at))
 
+    def _high_bits(self, peer: str) -> int:
+        """Return up to where to fill: as set, or more where more will be asked for."""
+        most_bits = MOST_AHEAD * self._settings.high_bits
+        return max(self._settings.high_bits, min(self._level(peer), most_bits))
+
     async def _attend(self, peer: str) -> None:
         while True:
             try:
@@ -404,8 +416,9 @@ class Relay(Relaying):
         while True:
             try:
                 await self._kme.connected(peer)
-                if await self._kme.stock_bits(peer) < self._settings.low_bits:
-                    while await self._kme.stock_bits(peer) < self._settings.high_bits:
+                high_bits = self._high_bits(peer)
+                if await self._kme.stock_bits(peer) < high_bits * self._low_part:
+                    while await self._kme.stock_bits(peer) < high_bits:
                         await self.fill(peer)
             except QnxError as error:
                 log.debug("no key was relayed to %s: %s", peer, error)
