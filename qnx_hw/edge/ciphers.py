@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 from abc import abstractmethod
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -21,12 +21,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from qnx_hw.edge.records import (
+    DATA_BEGIN,
     HEADER_BYTES,
+    MAX_PLAIN_BYTES,
     PAD_ADDRESS_BYTES,
+    RUN_HEADER,
     TAG_BYTES,
     BadRecord,
     Header,
     RecordType,
+    pack_header,
 )
 from qnx_hw.secret import Secret
 
@@ -39,55 +43,106 @@ _NONCE = struct.Struct(">IQ")
 _ADDRESS = struct.Struct(">Q")
 
 
+class Run(NamedTuple):
+    """Records that were opened at once."""
+
+    records: int = 0
+    octets: int = 0
+    """How long they were."""
+    plain: int = 0
+    """How much they held."""
+    acknowledged: int = -1
+    """What the last of them said."""
+
+
 class Cipher(Protocol):
     """Protects the records of one direction under one epoch."""
 
     @abstractmethod
     def seal_into(
-        self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
+        self, header: tuple[RecordType, int, int], plain: memoryview, room: memoryview
     ) -> int:
-        """Write a whole record for (type, number, acknowledged) and return its size."""
+        """Write records for (type, first number, acknowledged) and return how long they are.
+
+        There is one for each 64 KiB, and at least one.
+        """
 
     @abstractmethod
     def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
         """Write what a whole record holds and return its size; `BadRecord` for a forgery."""
 
+    @abstractmethod
+    def open_run(self, octets: memoryview, number: int, plain: memoryview) -> Run:
+        """Open data records in a row, the first with this number; stop before anything else."""
+
 
 class GcmCipher(Cipher):
-    """AES-256-GCM under one key."""
+    """AES-256-GCM under one key.
+
+    Between the cipher's calls stands as little as can be: what the interpreter does for a record
+    costs as much as the cipher itself.
+    """
 
     def __init__(self, key: Secret, epoch: int) -> None:
-        self._cipher = AESGCM(key.reveal())
+        cipher = AESGCM(key.reveal())
+        self._encrypt = cipher.encrypt_into
+        self._decrypt = cipher.decrypt_into
         self._epoch = epoch
 
     def seal_into(
-        self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
+        self, header: tuple[RecordType, int, int], plain: memoryview, room: memoryview
     ) -> int:
-        """Write a record."""
+        """Write records."""
         kind, number, acknowledged = header
-        length = len(plain) + TAG_BYTES
-        Header(kind, self._epoch, number, acknowledged, length).pack_into(record)
-        self._cipher.encrypt_into(
-            _NONCE.pack(self._epoch, number),
-            plain,
-            record[:HEADER_BYTES],
-            record[HEADER_BYTES : HEADER_BYTES + length],
-        )
-        return HEADER_BYTES + length
+        encrypt, epoch, size = self._encrypt, self._epoch, len(plain)
+        start = at = 0
+        while True:
+            end = min(start + MAX_PLAIN_BYTES, size)
+            length = end - start + TAG_BYTES
+            body = at + HEADER_BYTES
+            pack_header(room, at, (kind, epoch, number, acknowledged, length))
+            after = body + length
+            nonce = _NONCE.pack(epoch, number)
+            encrypt(nonce, plain[start:end], room[at:body], room[body:after])
+            if end == size:
+                return after
+            start, at, number = end, after, number + 1
 
     def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
         """Check and decrypt a record."""
-        size = header.length - TAG_BYTES
+        size = header[4] - TAG_BYTES
+        nonce = _NONCE.pack(self._epoch, header[2])
         try:
-            self._cipher.decrypt_into(
-                _NONCE.pack(self._epoch, header.number),
-                record[HEADER_BYTES:],
-                record[:HEADER_BYTES],
-                plain[:size],
-            )
+            self._decrypt(nonce, record[HEADER_BYTES:], record[:HEADER_BYTES], plain[:size])
         except InvalidTag as error:
             raise BadRecord("a record's tag is wrong") from error
         return size
+
+    def open_run(self, octets: memoryview, number: int, plain: memoryview) -> Run:
+        """Open records whose tags are right; the first other one is left to `open_into`."""
+        decrypt, epoch, size = self._decrypt, self._epoch, len(octets)
+        first, at, filled, acknowledged = number, 0, 0, -1
+        while size - at >= HEADER_BYTES:
+            begin, at_epoch, at_number, expected, zero, length = RUN_HEADER.unpack_from(octets, at)
+            body = at + HEADER_BYTES
+            after = body + length
+            if (
+                begin != DATA_BEGIN
+                or at_epoch != epoch
+                or at_number != number
+                or zero
+                or after > size
+                or not TAG_BYTES <= length <= MAX_PLAIN_BYTES + TAG_BYTES
+            ):
+                break
+            end = filled + length - TAG_BYTES
+            nonce = _NONCE.pack(epoch, number)
+            try:
+                decrypt(nonce, octets[body:after], octets[at:body], plain[filled:end])
+            except InvalidTag:
+                break
+            at, filled, number, acknowledged = after, end, number + 1, expected
+        return Run(number - first, at, filled, acknowledged)
 
 
 class PadLender(Protocol):
@@ -112,15 +167,26 @@ class PadCipher(Cipher):
         self._next_address = 0
 
     def seal_into(
+        self, header: tuple[RecordType, int, int], plain: memoryview, room: memoryview
+    ) -> int:
+        """Write records, with the pad's address before each ciphertext."""
+        kind, number, acknowledged = header
+        at = 0
+        for start in range(0, len(plain) or 1, MAX_PLAIN_BYTES):
+            piece = plain[start : start + MAX_PLAIN_BYTES]
+            at += self._seal_one((kind, number, acknowledged), piece, room[at:])
+            number += 1
+        return at
+
+    def _seal_one(
         self, header: tuple[RecordType, int, int], plain: memoryview, record: memoryview
     ) -> int:
-        """Write a record, with the pad's address before the ciphertext."""
-        kind, number, acknowledged = header
         size = len(plain)
         address, pad = self._pads.take(size + PAD_TAG_BYTES)
         octets = pad.reveal()
         length = PAD_ADDRESS_BYTES + size + TAG_BYTES
-        Header(kind, self._epoch, number, acknowledged, length).pack_into(record)
+        kind, number, acknowledged = header
+        pack_header(record, 0, (kind, self._epoch, number, acknowledged, length))
         _ADDRESS.pack_into(record, HEADER_BYTES, address)
         end = HEADER_BYTES + PAD_ADDRESS_BYTES + size
         _xor(plain, octets[:size], record[HEADER_BYTES + PAD_ADDRESS_BYTES : end])
@@ -153,6 +219,10 @@ class PadCipher(Cipher):
         self._next_address = address + size + PAD_TAG_BYTES
         _xor(record[HEADER_BYTES + PAD_ADDRESS_BYTES : end], octets[:size], plain[:size])
         return size
+
+    def open_run(self, octets: memoryview, number: int, plain: memoryview) -> Run:
+        """Leave every record to `open_into`: each costs pads, which take longest."""
+        return Run()
 
 
 def _xor(octets: memoryview, pad: bytes, out: memoryview) -> None:

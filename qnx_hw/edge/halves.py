@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from qnx_hw.edge.ciphers import MAX_RECORDS_PER_KEY, Cipher
-from qnx_hw.edge.records import MAX_RECORD_BYTES, BadRecord, Header, RecordType
+from qnx_hw.edge.ciphers import MAX_RECORDS_PER_KEY, Cipher, Run
+from qnx_hw.edge.records import (
+    HEADER_BYTES,
+    MAX_PLAIN_BYTES,
+    MAX_RECORD_BYTES,
+    BadRecord,
+    Header,
+    RecordType,
+    parse_header,
+)
 from qnx_hw.errors import KeyExhausted, QnxError
 
 RETAINED_BYTES = 32 << 20
 """How much unacknowledged ciphertext is kept for a new circuit; more than the way usually holds."""
-SMALL_RECORD_BYTES = 4096
-"""Smaller records are kept as copies, larger ones in the buffer they were sealed in."""
+BATCH = 4
+"""Full records that are sealed at once and leave in one call to the system."""
+BATCH_BYTES = BATCH * MAX_PLAIN_BYTES
+PAGE_BYTES = BATCH * MAX_RECORD_BYTES
 
 
 class SessionOver(QnxError, ConnectionError):
     """The session ended; the words say why."""
 
 
-@dataclass(slots=True, eq=False)
-class _Kept:
-    number: int
-    record: memoryview
-    buffer: bytearray | None
+class _Page:
+    """Memory for sealed records, one behind the other; used again when none of them is kept."""
+
+    __slots__ = ("kept", "used", "view")
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(PAGE_BYTES))
+        self.used = 0
+        self.kept = 0
+
+
+class _Kept(NamedTuple):
+    end: int
+    """The number after the last of these records."""
+    records: memoryview
+    page: _Page
 
 
 class SendingHalf:
@@ -33,7 +54,8 @@ class SendingHalf:
         self._cipher = cipher
         self._kept: deque[_Kept] = deque()
         self._kept_bytes = 0
-        self._free: list[bytearray] = []
+        self._page = _Page()
+        self._free: list[_Page] = []
         self._under_key = 0
         self.number = 0
         """Of the next record."""
@@ -46,27 +68,29 @@ class SendingHalf:
         return self._kept_bytes
 
     def seal(self, kind: RecordType, plain: memoryview, acknowledged: int) -> memoryview:
-        """Return the next record; it stays valid until it is acknowledged or crowded out.
+        """Return the next records, one for each 64 KiB and at least one, `BATCH` at most.
 
-        A repeated record is the same bytes, so a nonce never protects two texts.
+        They stay valid until they are acknowledged or crowded out. A repeated record is the same
+        bytes, so a nonce never protects two texts.
         """
-        if self._under_key >= MAX_RECORDS_PER_KEY:
+        self.release()
+        size = len(plain)
+        count = -(-size // MAX_PLAIN_BYTES) or 1
+        if self._under_key + count > MAX_RECORDS_PER_KEY:
             raise KeyExhausted("this key protected as many records as it may")
-        buffer = self._free.pop() if self._free else bytearray(MAX_RECORD_BYTES)
-        whole = memoryview(buffer)
-        size = self._cipher.seal_into((kind, self.number, acknowledged), plain, whole)
-        if size <= SMALL_RECORD_BYTES:
-            kept = _Kept(self.number, memoryview(bytes(whole[:size])), None)
-            self._free.append(buffer)
-        else:
-            kept = _Kept(self.number, whole[:size], buffer)
-        self._kept.append(kept)
-        self._kept_bytes += size
-        self._under_key += 1
-        self.number += 1
+        page = self._page_for(size + count * (MAX_RECORD_BYTES - MAX_PLAIN_BYTES))
+        room = page.view[page.used :]
+        sealed = self._cipher.seal_into((kind, self.number, acknowledged), plain, room)
+        records = room[:sealed]
+        page.used += sealed
+        page.kept += 1
+        self._under_key += count
+        self.number += count
+        self._kept.append(_Kept(self.number, records, page))
+        self._kept_bytes += sealed
         while self._kept_bytes > RETAINED_BYTES:
             self._forget()
-        return kept.record
+        return records
 
     def renew(self, cipher: Cipher) -> None:
         """Seal what follows under the next epoch's key."""
@@ -75,23 +99,37 @@ class SendingHalf:
 
     def release(self) -> None:
         """Forget what the peer has."""
-        while self._kept and self._kept[0].number < self.acknowledged:
+        while self._kept and self._kept[0].end <= self.acknowledged:
             self._forget()
 
     def repeat_from(self, expected: int) -> list[memoryview]:
         """Return the records that a new circuit begins with; `SessionOver` where some are gone."""
         self.acknowledged = max(self.acknowledged, expected)
         self.release()
-        first = self._kept[0].number if self._kept else self.number
-        if expected != first:
+        found = [kept.records for kept in self._kept]
+        first = parse_header(found[0]).number if found else self.number
+        if not first <= expected <= self.number:
             raise SessionOver("more was under way than is kept for a new circuit")
-        return [kept.record for kept in self._kept]
+        for _ in range(expected - first):
+            found[0] = found[0][HEADER_BYTES + parse_header(found[0]).length :]
+        return found
+
+    def _page_for(self, size: int) -> _Page:
+        """Return the page that the next bytes go to."""
+        page = self._page
+        if not page.kept:
+            page.used = 0
+        elif page.used + size > PAGE_BYTES:
+            page = self._page = self._free.pop() if self._free else _Page()
+            page.used = 0
+        return page
 
     def _forget(self) -> None:
         kept = self._kept.popleft()
-        self._kept_bytes -= len(kept.record)
-        if kept.buffer is not None:
-            self._free.append(kept.buffer)
+        self._kept_bytes -= len(kept.records)
+        kept.page.kept -= 1
+        if not kept.page.kept and kept.page is not self._page:
+            self._free.append(kept.page)
 
 
 class ReceivingHalf:
@@ -109,16 +147,23 @@ class ReceivingHalf:
             raise BadRecord("an epoch does not begin again")
         self._ciphers[epoch] = cipher
 
+    def open_run(self, octets: memoryview, plain: memoryview) -> Run:
+        """Open the data records under the newest key that `octets` begins with."""
+        run = self._ciphers[self._epoch].open_run(octets, self.expected, plain)
+        self.expected += run.records
+        return run
+
     def open(self, header: Header, record: memoryview, plain: memoryview) -> int:
         """Write what the record holds into `plain`; `BadRecord` for all but the next one."""
-        if header.number != self.expected:
-            raise BadRecord(f"record {header.number} came where {self.expected} was due")
-        cipher = self._ciphers.get(header.epoch)
+        _, epoch, number, _, _ = header
+        if number != self.expected:
+            raise BadRecord(f"record {number} came where {self.expected} was due")
+        cipher = self._ciphers.get(epoch)
         if cipher is None:
-            raise BadRecord(f"there is no key for epoch {header.epoch}")
+            raise BadRecord(f"there is no key for epoch {epoch}")
         size = cipher.open_into(header, record, plain)
-        self.expected += 1
-        if header.epoch > self._epoch:
-            self._epoch = header.epoch
-            self._ciphers = {at: each for at, each in self._ciphers.items() if at >= self._epoch}
+        self.expected = number + 1
+        if epoch > self._epoch:
+            self._epoch = epoch
+            self._ciphers = {at: each for at, each in self._ciphers.items() if at >= epoch}
         return size

@@ -15,6 +15,7 @@ All numbers are big endian. Numbers count across epochs, so nothing can be moved
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
@@ -51,6 +52,10 @@ class RecordType(IntEnum):
     PONG = 8
 
 
+RUN_HEADER = struct.Struct(">IIQQII")
+"""The header, with version, type and flags as one number: what a run of records has in common."""
+DATA_BEGIN = int.from_bytes(struct.pack(">BBH", VERSION, RecordType.DATA, 0), "big")
+
 _TYPES = {int(kind): kind for kind in RecordType}
 
 
@@ -59,7 +64,7 @@ class BadRecord(QnxError, ValueError):
 
 
 class Header(NamedTuple):
-    """The clear part of a record; a tuple, because two are made for every record."""
+    """The clear part of a record."""
 
     kind: RecordType
     epoch: int
@@ -67,25 +72,18 @@ class Header(NamedTuple):
     acknowledged: int
     length: int
 
-    def pack_into(self, buffer: bytearray | memoryview) -> None:
-        """Write the header at the start of a buffer."""
-        _HEADER.pack_into(
-            buffer,
-            0,
-            VERSION,
-            self.kind,
-            0,
-            self.epoch,
-            self.number,
-            self.acknowledged,
-            0,
-            self.length,
-        )
+
+def pack_header(buffer: bytearray | memoryview, at: int, header: tuple[int, ...]) -> None:
+    """Write a header's fields into a buffer; a plain tuple will do."""
+    kind, epoch, number, acknowledged, length = header
+    _HEADER.pack_into(buffer, at, VERSION, kind, 0, epoch, number, acknowledged, 0, length)
 
 
-def parse_header(octets: bytes | bytearray | memoryview) -> Header:
+def parse_header(octets: bytes | bytearray | memoryview, at: int = 0) -> Header:
     """Read a header; `BadRecord` for anything that no version of ours sends."""
-    version, kind, flags, epoch, number, acknowledged, zero, length = _HEADER.unpack_from(octets)
+    version, kind, flags, epoch, number, acknowledged, zero, length = _HEADER.unpack_from(
+        octets, at
+    )
     if version != VERSION or flags or zero:
         raise BadRecord("not a record of this version")
     known = _TYPES.get(kind)
@@ -94,6 +92,49 @@ def parse_header(octets: bytes | bytearray | memoryview) -> Header:
     if not TAG_BYTES <= length <= MAX_BODY_BYTES:
         raise BadRecord(f"a record cannot have {length} bytes")
     return Header(known, epoch, number, acknowledged, length)
+
+
+class RecordReader:
+    """Cuts what a socket brings into records, as many at a time as have come."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._buffer = memoryview(bytearray(capacity_bytes))
+        self._start = self._end = 0
+
+    def clear(self) -> None:
+        """Forget what came: the socket is another one."""
+        self._start = self._end = 0
+
+    def fill(self, circuit: socket.socket) -> None:
+        """Wait for more; what `take` returned before is no longer valid."""
+        left = self._end - self._start
+        if left:
+            self._buffer[:left] = self._buffer[self._start : self._end]
+        self._start, self._end = 0, left
+        size = circuit.recv_into(self._buffer[left:])
+        if not size:
+            raise ConnectionError("the circuit ended")
+        self._end += size
+
+    def pending(self) -> memoryview:
+        """Return what came and was not taken; valid until `fill`."""
+        return self._buffer[self._start : self._end]
+
+    def skip(self, size: int) -> None:
+        """Take so many bytes of `pending`."""
+        self._start += size
+
+    def take(self) -> tuple[Header, memoryview] | None:
+        """Return the next record, header and body together; None where it is not whole yet."""
+        start = self._start
+        if self._end - start < HEADER_BYTES:
+            return None
+        header = parse_header(self._buffer, start)
+        end = start + HEADER_BYTES + header.length
+        if end > self._end:
+            return None
+        self._start = end
+        return header, self._buffer[start:end]
 
 
 class RecordDecoder:

@@ -24,25 +24,24 @@ from dataclasses import dataclass
 
 from qnx_hw.edge.carrier import Carrier, wake
 from qnx_hw.edge.ciphers import Cipher
-from qnx_hw.edge.halves import ReceivingHalf, SendingHalf, SessionOver
-from qnx_hw.edge.keying import SessionKeys
-from qnx_hw.edge.records import (
-    HEADER_BYTES,
-    MAX_PLAIN_BYTES,
-    MAX_RECORD_BYTES,
-    BadRecord,
-    Header,
-    RecordType,
-    parse_header,
+from qnx_hw.edge.halves import (
+    BATCH_BYTES,
+    PAGE_BYTES,
+    ReceivingHalf,
+    SendingHalf,
+    SessionOver,
 )
+from qnx_hw.edge.keying import SessionKeys
+from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader, RecordType
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError
 
 RESUME_S = 60.0
 """How long an end waits for a new circuit."""
 KEY_WAIT_S = 1.0
 """How long a sender waits for key before it looks whether the session is still wanted."""
-ACKNOWLEDGE_BYTES = 1 << 20
-COUNT_BYTES = 128 << 10
+ACKNOWLEDGE_BYTES = 4 << 20
+"""An acknowledgement wakes a thread at the other end, which costs both as much as 256 KiB do."""
+COUNT_BYTES = 1 << 20
 MAX_FAILURES = 8
 """Refused records after which a session ends; each costs a new circuit."""
 MAX_CONTROLS = 64
@@ -50,6 +49,9 @@ SILENCE_S = 10.0
 """A circuit on which nothing came for so long is lost; the other end pings each second."""
 ENDING_S = 10.0
 EMPTY = memoryview(b"")
+
+Place = tuple[socket.socket, int]
+"""A circuit and its number, as the carrier says."""
 
 _TIME = struct.Struct(">d")
 
@@ -94,6 +96,9 @@ class Session:
         self._on_over = on_over
         self._sending = SendingHalf(keys.sending_cipher())
         self._receiving = ReceivingHalf(keys.receiving_cipher(), keys.peer_epoch)
+        self._reader = RecordReader(PAGE_BYTES)
+        self._read_from = 1
+        """The circuit that `prove` read from."""
         self._send_lock = threading.Lock()
         self._receive_lock = threading.Lock()
         self._controls: deque[tuple[RecordType, bytes]] = deque()
@@ -125,15 +130,19 @@ class Session:
         have any effect, but that it may ask for another circuit where this one is lost.
         """
         end_s = time.monotonic() + ENDING_S
-        record = memoryview(bytearray(MAX_RECORD_BYTES))
-        while True:
+        found = None
+        while found is None:
             circuit, generation = self.carrier.current(max(0.0, end_s - time.monotonic()))
+            if generation != self._read_from:
+                self._reader.clear()
+                self._read_from = generation
             circuit.settimeout(ENDING_S)
             try:
-                header, whole = _read_record(circuit, record)
-                break
+                self._reader.fill(circuit)
+                found = self._reader.take()
             except OSError:
                 self.carrier.lose(generation)
+        header, whole = found
         plain = memoryview(bytearray(MAX_PLAIN_BYTES))
         size = self._receiving.open(header, whole, plain)
         if header.kind is not RecordType.START or plain[:size] != self.keys.greetings:
@@ -219,7 +228,8 @@ class Session:
                 self._on_over(self)
 
     def _send(self) -> None:
-        plain = memoryview(bytearray(MAX_PLAIN_BYTES))
+        # Pads are scarce: a batch that waits for the last of its pads would waste the first.
+        plain = memoryview(bytearray(MAX_PLAIN_BYTES if self.keys.may_wait else BATCH_BYTES))
         assert self._user is not None
         self._put(None, EMPTY)
         while True:
@@ -273,15 +283,16 @@ class Session:
         cipher = self.keys.switch()
         if cipher is not None:
             self._sending.renew(cipher)
-        record = self._sending.seal(kind, plain, self._receiving.expected)
+        first = self._sending.number
+        records = self._sending.seal(kind, plain, self._receiving.expected)
         if kind is RecordType.END:
             self._end_number = self._sending.number - 1
-        self._transmit(record)
+        self._transmit(records)
         self._uncounted += len(plain)
         if self._uncounted >= COUNT_BYTES:
             self.keys.sending.count(self._uncounted)
             self._uncounted = 0
-        self.counters.records += 1
+        self.counters.records += self._sending.number - first
         self._unacknowledged_in = 0
 
     def _transmit(self, record: memoryview) -> None:
@@ -294,29 +305,79 @@ class Session:
             self.carrier.lose(generation)
 
     def _receive(self) -> None:
-        record, plain = memoryview(bytearray(MAX_RECORD_BYTES)), bytearray(MAX_PLAIN_BYTES)
-        view = memoryview(plain)
-        while not self._is_finished():
-            circuit, generation = self.carrier.current(RESUME_S)
-            try:
-                header, whole = _read_record(circuit, record)
-                with self._receive_lock:
-                    if self.carrier.peek() != (circuit, generation):
-                        continue  # the other end was told what we expect, without this record
-                    size = self._receiving.open(header, whole, view)
-            except OSError:
-                self.carrier.lose(generation)
-                continue
-            except (BadRecord, Conflict, KeyExhausted) as error:
-                self.counters.failures += 1
-                if self.counters.failures >= MAX_FAILURES:
-                    raise SessionOver(f"too many refused records; the last: {error}") from error
-                self.carrier.lose(generation)
-                continue
-            self.heard_s = time.monotonic()
-            self._acknowledged(header.acknowledged)
-            self._take(header.kind, view[:size])
+        plain = memoryview(bytearray(BATCH_BYTES))
+        place = self.carrier.current(RESUME_S)
+        if place[1] != self._read_from:
+            self._reader.clear()  # `prove` read from a circuit that is lost
+        while True:
+            opened, failure = self._open_all(place, plain)
+            for kind, body in opened:
+                self._take(kind, body)
+            if failure is not None:
+                self._refuse(failure, place[1])
+            if self._is_finished():
+                break
+            place = self._fill(place)
         self._linger()
+
+    def _fill(self, place: Place) -> Place:
+        """Wait for more from the circuit, or from the one after it."""
+        while True:
+            if self.carrier.peek() != place:
+                place = self.carrier.current(RESUME_S)
+                self._reader.clear()
+            try:
+                self._reader.fill(place[0])
+            except OSError:
+                self.carrier.lose(place[1])
+            else:
+                return place
+
+    def _open_all(
+        self, place: Place, plain: memoryview
+    ) -> tuple[list[tuple[RecordType, memoryview]], Exception | None]:
+        """Open the records that have come, up to one that fails; data in a row is one piece."""
+        opened: list[tuple[RecordType, memoryview]] = []
+        start = end = 0
+        acknowledged = -1
+        failure: Exception | None = None
+        try:
+            while True:
+                with self._receive_lock:
+                    if self.carrier.peek() != place:
+                        break  # the other end was told what we expect, without these records
+                    run = self._receiving.open_run(self._reader.pending(), plain[end:])
+                    if run.records:
+                        self._reader.skip(run.octets)
+                        end += run.plain
+                        acknowledged = run.acknowledged
+                    if (found := self._reader.take()) is None:
+                        break
+                    header, record = found
+                    size = self._receiving.open(header, record, plain[end:])
+                acknowledged = header.acknowledged
+                if header.kind is not RecordType.DATA:
+                    if end > start:
+                        opened.append((RecordType.DATA, plain[start:end]))
+                    opened.append((header.kind, plain[end : end + size]))
+                    start = end + size
+                end += size
+        except (BadRecord, Conflict, KeyExhausted, OSError) as error:
+            failure = error
+        if end > start:
+            opened.append((RecordType.DATA, plain[start:end]))
+        if acknowledged >= 0:
+            self.heard_s = time.monotonic()
+            self._acknowledged(acknowledged)
+        return opened, failure
+
+    def _refuse(self, failure: Exception, generation: int) -> None:
+        """Answer a record that did not open: with a new circuit, or with the end."""
+        if not isinstance(failure, OSError):
+            self.counters.failures += 1
+            if self.counters.failures >= MAX_FAILURES:
+                raise SessionOver(f"too many refused records; the last: {failure}") from failure
+        self.carrier.lose(generation)
 
     def _is_finished(self) -> bool:
         """Whether all that both users said has arrived."""
@@ -388,22 +449,6 @@ class Session:
             circuit.settimeout(ENDING_S)
             while circuit.recv(MAX_PLAIN_BYTES):
                 pass
-
-
-def _read_record(circuit: socket.socket, buffer: memoryview) -> tuple[Header, memoryview]:
-    _read_exactly(circuit, buffer[:HEADER_BYTES])
-    header = parse_header(buffer)
-    size = HEADER_BYTES + header.length
-    _read_exactly(circuit, buffer[HEADER_BYTES:size])
-    return header, buffer[:size]
-
-
-def _read_exactly(circuit: socket.socket, view: memoryview) -> None:
-    while view:
-        size = circuit.recv_into(view, 0, socket.MSG_WAITALL)
-        if not size:
-            raise ConnectionError("the circuit ended")
-        view = view[size:]
 
 
 def _is_writable(circuit: socket.socket) -> bool:

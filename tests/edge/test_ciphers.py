@@ -15,6 +15,7 @@ from qnx_hw.edge.records import (
     Header,
     RecordDecoder,
     RecordType,
+    pack_header,
     parse_header,
 )
 from qnx_hw.errors import Conflict
@@ -150,7 +151,7 @@ def test_no_announced_length_is_taken_on_trust(noise: bytes) -> None:
 
 def test_a_record_longer_than_the_limit_is_refused_at_its_header() -> None:
     header = bytearray(HEADER_BYTES)
-    Header(RecordType.DATA, 0, 0, 0, 1 << 20).pack_into(header)
+    pack_header(header, 0, (RecordType.DATA, 0, 0, 0, 1 << 20))
 
     with pytest.raises(BadRecord, match="cannot have"):
         list(RecordDecoder().feed(header))
