@@ -305,7 +305,7 @@ class Session:
             self.carrier.lose(generation)
 
     def _receive(self) -> None:
-        plain = memoryview(bytearray(BATCH_BYTES))
+        plain = memoryview(bytearray(PAGE_BYTES))
         place = self.carrier.current(RESUME_S)
         if place[1] != self._read_from:
             self._reader.clear()  # `prove` read from a circuit that is lost
