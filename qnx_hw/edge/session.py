@@ -132,6 +132,8 @@ class Session:
         end_s = time.monotonic() + ENDING_S
         found = None
         while found is None:
+            if time.monotonic() > end_s:
+                raise BadRecord("no proof of the keys came in time")
             circuit, generation = self.carrier.current(max(0.0, end_s - time.monotonic()))
             if generation != self._read_from:
                 self._reader.clear()
