@@ -13,9 +13,11 @@ import numpy as np
 
 from qnx_hw.commands.bench import Result
 from qnx_hw.timing import coincidence, filters, histogram, tag_codec
+from qnx_hw.timing.pair_stream import PairStream
 from qnx_hw.timing.warm_up import warm_up
 
 ROUNDS = 7
+BLOCK_TAGS = 1 << 17
 
 
 def rate_mtags_s(run: Callable[[], object], tags: int) -> float:
@@ -94,10 +96,19 @@ def _merged(
     return times[order], channels[order]
 
 
-def _match_merged(times: np.ndarray, channels: np.ndarray, lags: np.ndarray) -> object:
-    sides = filters.split(times, channels, [[1, 2, 3, 4], [5, 6, 7, 8]])
-    (a, channels_a), (b, channels_b) = sides
-    return coincidence.match(a, channels_a, b, channels_b - 4, lags, 1000)
+def _match_merged(times: np.ndarray, channels: np.ndarray, lags: np.ndarray) -> int:
+    """Match a merged stream in the blocks in which a tagger would bring it."""
+    stream = PairStream(lags, 1000)
+    found = 0
+    for start in range(0, times.size, BLOCK_TAGS):
+        block = slice(start, start + BLOCK_TAGS)
+        sides = filters.split(times[block], channels[block], [[1, 2, 3, 4], [5, 6, 7, 8]])
+        (a, channels_a), (b, channels_b) = sides
+        until_ps = int(times[block][-1])
+        stream.feed_a(a, channels_a, until_ps)
+        stream.feed_b(b, channels_b - 4, until_ps)
+        found += len(stream.take())
+    return found
 
 
 def _by_search(

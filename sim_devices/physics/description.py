@@ -263,7 +263,18 @@ def _response(table: Table) -> Response:
         table.number("afterpulse_ps", 50_000.0, 1.0, 1e9),
         table.number("crosstalk_probability", 0.0, 0.0, 0.3),
         table.number("recovery_ps", 0.0, 0.0, 1e9),
+        _histogram(table),
+        table.number("jitter_bin_ps", 1.0, 0.01, 1e6),
     )
+
+
+def _histogram(table: Table) -> tuple[float, ...]:
+    if "jitter_histogram" not in table.names():
+        return ()
+    counts = table.numbers("jitter_histogram", (1.0,), 0.0, 1e15)
+    if not any(counts):
+        raise ValueError(f"{table.place}.jitter_histogram: needs a count above zero")
+    return counts
 
 
 def _eavesdropper(table: Table) -> Eavesdropper:

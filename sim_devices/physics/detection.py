@@ -40,10 +40,24 @@ class Response:
     afterpulse_ps: float = 50_000.0
     crosstalk_probability: float = 0.0
     recovery_ps: float = 0.0
+    jitter_histogram: tuple[float, ...] = ()
+    """A measured distribution, in bins of `jitter_bin_ps`; it stands in place of the others."""
+    jitter_bin_ps: float = 1.0
+
+    @property
+    def reach_ps(self) -> int:
+        """No click is moved further than this by jitter, but for one in 1e12."""
+        measured_ps = len(self.jitter_histogram) * self.jitter_bin_ps
+        return round(8 * self.jitter_ps + 16 * self.jitter_tail_ps + measured_ps) + 1
 
 
 def jitter_table(response: Response) -> Real:
-    """Return the inverse distribution of the jitter at 4097 equally likely steps, in ps."""
+    """Return the inverse distribution of the jitter at 4097 equally likely steps, in ps.
+
+    A measured one is counted from its mean: what all clicks have in common is a delay.
+    """
+    if response.jitter_histogram:
+        return _measured(np.asarray(response.jitter_histogram), response.jitter_bin_ps)
     steps = (np.arange(N_JITTER + 1) / N_JITTER).clip(0.25 / N_JITTER, 1 - 0.25 / N_JITTER)
     gauss = response.jitter_ps / FWHM_PER_SIGMA * ndtri(steps)
     if not response.jitter_tail_fraction or not response.jitter_tail_ps:
@@ -54,6 +68,18 @@ def jitter_table(response: Response) -> Real:
     sample = ndtri((np.arange(n_draws) + 0.5) / n_draws) * response.jitter_ps / FWHM_PER_SIGMA
     sample = sample + late * rng.exponential(response.jitter_tail_ps, n_draws)
     return np.asarray(np.quantile(sample, steps))
+
+
+def _measured(counts: Real, bin_ps: float) -> Real:
+    edges = np.arange(counts.size + 1) * bin_ps
+    below = np.concatenate(([0.0], np.cumsum(counts) / counts.sum()))
+    mean_ps = float(np.sum(counts * (edges[:-1] + bin_ps / 2)) / counts.sum())
+    filled = np.flatnonzero(counts > 0)
+    # Both ends of each filled bin; nothing is drawn from the gap before the next.
+    shares = np.column_stack((below[filled], below[filled + 1] - 1e-12)).ravel()
+    times = np.column_stack((edges[filled], edges[filled + 1])).ravel()
+    steps = np.arange(N_JITTER + 1) / N_JITTER
+    return np.asarray(np.interp(steps, shares, times) - mean_ps)
 
 
 @dataclass(slots=True, eq=False)

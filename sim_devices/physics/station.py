@@ -120,7 +120,7 @@ class BenchStation(StationView):
         self._tags_until = self._counts_until = self.clock.segment().stamp_ps
         self._counts_taken = np.zeros(setup.n_detectors, dtype=np.int64)
         # Jitter moves a stamp by at most this much across the end of a chunk.
-        self._guard_ps = round(8 * response.jitter_ps + 16 * response.jitter_tail_ps) + 1
+        self._guard_ps = response.reach_ps
 
     @property
     def n_detectors(self) -> int:

@@ -47,6 +47,7 @@ def test_demo_shows_few_errors() -> None:
         (("stations", "alice", "loss_db"), "much", "bench.stations.alice.loss_db: must be a num"),
         (("stations", "alice", "loss_dB"), 3.0, "bench.stations.alice.loss_dB: unknown"),
         (("stations", "alice", "rotation"), "some", "'some' is none of identity, random"),
+        (("stations", "alice", "jitter_histogram"), [0, 0], "needs a count above zero"),
         (("stations", "alice"), 3, "bench.stations.alice: must be a table"),
         (("sources", "spdc", "arms"), ["alice", "eve"], "there is no .bench.stations.eve."),
         (("sources", "spdc", "arms"), ["alice"], "two or more"),

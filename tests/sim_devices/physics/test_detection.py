@@ -52,6 +52,21 @@ def test_jitter_tail_is_exponential() -> None:
     assert kstest(stamps - light.times_ps, late.cdf).pvalue > 1e-4
 
 
+def test_measured_jitter_is_drawn_as_it_was_measured() -> None:
+    light = Arrivals(np.arange(1, 100_001) * 10**6, np.zeros(100_000, dtype=np.uint8))
+    counts = (0.0, 0.0, 5.0, 20.0, 10.0, 0.0, 5.0)  # bins of 200 ps, with a side peak
+
+    stamps, _ = _see(Response(jitter_histogram=counts, jitter_bin_ps=200.0), light)
+
+    late_ps = stamps - light.times_ps
+    mean_ps = 200.0 * np.average(np.arange(7) + 0.5, weights=counts)
+    found, _ = np.histogram(late_ps + mean_ps + 0.5, bins=np.arange(8) * 200.0)
+    assert abs(late_ps.mean() + 0.5) < 4 * late_ps.std() / np.sqrt(late_ps.size)
+    share = np.array(counts) / sum(counts)
+    sigma = np.sqrt(share * (1 - share) / late_ps.size)
+    assert np.all(np.abs(found / late_ps.size - share) <= 4 * sigma + 1e-3)
+
+
 def test_stamps_are_sorted_whatever_the_jitter() -> None:
     stamps, _ = _see(Response(jitter_ps=1e6), _light(1e6))
 
