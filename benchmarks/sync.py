@@ -8,14 +8,19 @@ CPU time without compilation. fpfind (GPL) is called as a program of its own whe
 
 from __future__ import annotations
 
+import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from qnx_hw.commands import peers
 from qnx_hw.commands.bench import Result
 from qnx_hw.timing.clock_sync import Lock, Tracker, acquire
 from qnx_hw.timing.warm_up import warm_up
@@ -43,6 +48,8 @@ class Scenario:
     cpu_goal_s: float = 2.0
     success_goal: float = 1.0
     follows: bool = True
+    clock: tuple[float, float] | None = None
+    """Offset (s) and rate (ppm) where the seed does not draw them."""
 
 
 SCENARIOS = {
@@ -56,6 +63,13 @@ SCENARIOS = {
     ),
     "lab, 200 ppm": Scenario(1e6, (0.2, 0.2), 1.0, 10.0, limit_ppm=200.0, follows=False),
 }
+
+
+# What fpfind can take: an offset above zero and below a fifth of a second, counts well correlated.
+PEER = "fpfind"
+PEER_CASE = Scenario(4e5, (0.5, 0.25), 12.0, 10.0, clock=(0.05, 5.0))
+PEER_SETTINGS = ("-q", "21", "-R", "256")
+PEER_TIMEOUT_S = 300.0
 
 
 @dataclass(slots=True)
@@ -77,6 +91,8 @@ class Link:
         sign = 1 if seed % 2 else -1
         self.offset_s = sign * rng.uniform(0.05, 0.95) * scenario.limit_s
         self.ppm = rng.uniform(-0.95, 0.95) * scenario.limit_ppm
+        if scenario.clock is not None:
+            self.offset_s, self.ppm = scenario.clock
         common: dict[str, object] = {
             "dark_rate_cps": scenario.dark_cps,
             "dead_time_ps": 30_000,
@@ -119,6 +135,7 @@ def suite(seeds: int = SEEDS, uncorrelated: int = UNCORRELATED) -> Iterator[Resu
         for seed in range(seeds):
             _run(scenario, seed, outcome)
         yield from _results(name, scenario, outcome, seeds)
+    yield _beside_fpfind()
     false_locks = sum(_is_false_lock(seed) for seed in range(uncorrelated))
     yield Result(
         name=f"false locks in {uncorrelated} unrelated pairs of streams",
@@ -127,6 +144,52 @@ def suite(seeds: int = SEEDS, uncorrelated: int = UNCORRELATED) -> Iterator[Resu
         goal=0,
         met=false_locks == 0,
     )
+
+
+def _beside_fpfind() -> Result:
+    link = Link(PEER_CASE, 1)
+    parts = [link.tags(1.0) for _ in range(round(PEER_CASE.seconds))]
+    a, b = (np.concatenate(side) for side in zip(*parts, strict=True))
+    started_s = time.process_time()
+    found = acquire(a, b, offset_limit_s=10.0, drift_limit_ppm=10.0)
+    ours_s = time.process_time() - started_s
+    peer_s = _fpfind_s(a, b)
+    return Result(
+        name="0.2/0.1 Mcps, 2e4 pairs/s, +50 ms, 5 ppm: CPU",
+        value=ours_s if found is not None else float("nan"),
+        unit="s",
+        peer=PEER if peer_s else f"{PEER} cannot be had here",
+        peer_value=peer_s,
+        ratio=ours_s / peer_s if peer_s else None,
+    )
+
+
+def _fpfind_s(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Return the CPU time that fpfind takes for two files, where it finds the offset."""
+    python = peers.environment(PEER, (PEER,))
+    if python is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("a.ts", "b.ts")]
+        for path, times in zip(paths, (a, b), strict=True):
+            words = (np.rint(times * 0.256).astype(np.uint64) << np.uint64(10)) | np.uint64(1)
+            path.write_bytes(words.astype("<u8").tobytes())
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        files = ("-t", str(paths[0]), "-T", str(paths[1]))
+        try:
+            done = subprocess.run(
+                [python.parent / PEER, *files, *PEER_SETTINGS],
+                capture_output=True,
+                text=True,
+                timeout=PEER_TIMEOUT_S,
+                check=True,
+            )
+            offset_ns = float(done.stdout.split()[-1])
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+            return None
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    is_right = abs(abs(offset_ns) - 5e7) < 1e5
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime if is_right else None
 
 
 def _run(scenario: Scenario, seed: int, outcome: Outcome) -> None:
