@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from qnx_hw.errors import InstrumentRefused, ProtocolError
+from qnx_hw.errors import UNREADABLE, InstrumentRefused, ProtocolError
 from qnx_hw.instruments.values import Identity
 
 _ERRORS = ("SCPI_ERR_", "No connection")
@@ -94,7 +94,7 @@ def stream_status(name: str, reply: bytes) -> StreamStatus:
 def _service_reply(name: str, reply: bytes) -> _Reply:
     try:
         read = msgspec.json.decode(reply, type=_Reply)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the data link of '{name}' said {reply[:80]!r}", reply) from error
     if read.error is not None:
         raise InstrumentRefused(f"the data link of '{name}' refused: {read.error.description}")

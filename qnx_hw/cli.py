@@ -33,6 +33,7 @@ COMMANDS = {
     "keylength": "compute how many secret bits a block holds",
     "align": "align a polarization, steer and replay the loop that does",
     "tune": "find the window and the pump with the most key",
+    "chaos": "let faults befall a simulated network and see that nothing breaks",
     "doctor": "see whether everything is here that qnx needs",
     "bench": "measure ours beside peers",
 }

@@ -1,5 +1,10 @@
 """Every error that crosses a package border, each derived from the builtin that fits."""
 
+import msgspec
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes of others: text in them may be no UTF-8, or nested too deeply."""
+
 
 class QnxError(Exception):
     """Something qnx refuses, lost or gave up, said in the words of the user."""

@@ -17,6 +17,7 @@ from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import VIEWS, Event, LinkView, NodeView, Snapshot, View
 from qnx_hw.api.sse import ServerEvent, SseDecoder
 from qnx_hw.api.traffic import HopView, PlanView, PoolView, TunnelView
+from qnx_hw.errors import UNREADABLE
 
 STALE_S = 1.9
 """Silence after which what is shown is marked as old: the mark is there within two seconds."""
@@ -173,7 +174,7 @@ class NodeClient(QObject):
         try:
             for event in self._decoder.feed(bytes(stream.readAll().data())):
                 self._take(event)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (ValueError, *UNREADABLE) as error:
             self.refused.emit(f"{self.url} sent something this desktop does not know: {error}")
             self._finished()
 

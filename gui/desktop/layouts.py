@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from qnx_hw.errors import UNREADABLE
+
 VERSION = 1
 """Of the cards and their names; a layout of another version is not restored."""
 _MAGIC = b"QNXL"
@@ -59,7 +61,7 @@ class LayoutStore:
             return None
         try:
             saved = msgspec.msgpack.decode(body, type=SavedLayout)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
         return saved if (saved.version, saved.qt) == (VERSION, qt) else None
 

@@ -12,6 +12,7 @@ from PySide6.QtNetwork import QNetworkAccessManager, QNetworkReply, QNetworkRequ
 
 from qnx_hw.api.commands import Command, Nothing
 from qnx_hw.api.schema import Problem, Series
+from qnx_hw.errors import UNREADABLE
 
 ANSWER_MS = 10_000
 UNAUTHORIZED = 401
@@ -159,7 +160,7 @@ class Requests:
                 return
             try:
                 value = msgspec.json.decode(bytes(finished.readAll().data()), type=answer)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 words = f"{self.url} answered in words this desktop does not know: {error}"
                 (otherwise or self._refuse)(words)
                 return
@@ -173,7 +174,7 @@ class Requests:
     def _reason(self, reply: QNetworkReply) -> str:
         try:
             return msgspec.json.decode(bytes(reply.readAll().data()), type=Problem).error
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return f"{self.url} did not answer as it should: {reply.errorString()}"
 
 

@@ -51,7 +51,7 @@ from qnx_hw.api.schema import (
 from qnx_hw.api.settings import FileVersion, Preview, Settings
 from qnx_hw.api.sse import SseDecoder
 from qnx_hw.api.traffic import Forecast, PlanView
-from qnx_hw.errors import ConfigError, QnxError
+from qnx_hw.errors import UNREADABLE, ConfigError, QnxError
 
 Update = Snapshot | View | Event
 UPDATES: dict[str, type[Update]] = {"snapshot": Snapshot, "event": Event, **VIEWS}
@@ -397,5 +397,5 @@ def _path(*parts: str) -> str:
 def _sentence(status: int, body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=Problem).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return f"the node answered with status {status}"

@@ -27,7 +27,7 @@ from qnx_hw.bus.interface import (
 from qnx_hw.bus.mailbox import Watch
 from qnx_hw.bus.permissions import REPEATED
 from qnx_hw.bus.subjects import check, check_pattern, matches
-from qnx_hw.errors import BusAway, BusRefused, Conflict, NobodyAnswered
+from qnx_hw.errors import UNREADABLE, BusAway, BusRefused, Conflict, NobodyAnswered
 
 WRONG_LAST_SEQUENCE = 10071  # nats-server, server/errors.json
 STREAM_NAME_IN_USE = 10058
@@ -242,5 +242,5 @@ async def _api(bus: Asking, what: str, request: bytes) -> _Answer:
 def _decoded(message: Msg) -> _Answer:
     try:
         return msgspec.json.decode(message.data, type=_Answer)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BusAway(f"the core answered what it should not: {error}") from error

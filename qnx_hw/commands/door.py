@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from qnx_hw import config
-from qnx_hw.errors import ConfigError, QnxError
+from qnx_hw.errors import UNREADABLE, ConfigError, QnxError
 
 ANSWER_DEADLINE_S = 120.0
 
@@ -38,7 +38,7 @@ class Caller:
             if reply.error:
                 raise QnxError(reply.error)
             return msgspec.json.decode(line, type=kind)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise QnxError(f"the node answered what it should not: {error}") from error
 
 
@@ -58,7 +58,7 @@ def at_the_door(file: Path, node: str | None, /, **wishes: str | int) -> Iterato
     try:
         key = msgspec.json.decode(path.read_bytes(), type=Key)
         circuit = socket.create_connection(("127.0.0.1", key.port), ANSWER_DEADLINE_S)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise QnxError(
             f"node '{node}' does not run here: {error}; "
             f"start it with `qnx run {file} --node {node}`"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qnx_hw import config
+
+if TYPE_CHECKING:
+    from qnx_hw.keys.delivery.client import Client
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +62,24 @@ def run(arguments: argparse.Namespace) -> int:
     return _fetch(network, arguments)
 
 
+def client_of(network: config.NetworkFile, own: str) -> Client:
+    """Return a connection to the key manager that serves an SAE; `ConfigError` without one."""
+    from qnx_hw.errors import ConfigError
+    from qnx_hw.keys import pki
+    from qnx_hw.keys.delivery import identity
+    from qnx_hw.keys.delivery.client import Client
+
+    sae = network.saes.get(own)
+    kme = network.nodes[sae.node].kme if sae else None
+    if kme is None:
+        raise ConfigError(f"the network file has no key manager for an SAE '{own}'")
+    files = pki.of_sae(network.certificates, own)
+    authority = pki.authority(network.certificates, pki.SAE_AUTHORITY).certificate
+    tls = identity.client_side(files.certificate, files.key, authority)
+    host, _, port = kme.listen.rpartition(":")
+    return Client(host.strip("[]"), int(port), tls)
+
+
 def _init(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
     """Make the secrets and say where they lie."""
     from qnx_hw.errors import ConfigError
@@ -80,22 +102,12 @@ def _init(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
 def _fetch(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
     """Ask the key manager that serves the SAE; keys go into a private file and nowhere else."""
     from qnx_hw.errors import ConfigError
-    from qnx_hw.keys import pki
-    from qnx_hw.keys.delivery import identity
-    from qnx_hw.keys.delivery.client import Client, names_in
+    from qnx_hw.keys.delivery.client import names_in
     from qnx_hw.keys.vault import write_private
 
-    sae = network.saes.get(arguments.own)
-    kme = network.nodes[sae.node].kme if sae else None
-    if kme is None:
-        raise ConfigError(f"{arguments.file} has no key manager for an SAE '{arguments.own}'")
     if arguments.action != "status" and arguments.out.exists():
         raise ConfigError(f"{arguments.out} exists; keys go into a new file")
-    own = pki.of_sae(network.certificates, arguments.own)
-    authority = pki.authority(network.certificates, pki.SAE_AUTHORITY).certificate
-    tls = identity.client_side(own.certificate, own.key, authority)
-    host, _, port = kme.listen.rpartition(":")
-    with Client(host.strip("[]"), int(port), tls) as client:
+    with client_of(network, arguments.own) as client:
         if arguments.action == "status":
             status = client.status(arguments.peer)
             result: dict[str, object] = {

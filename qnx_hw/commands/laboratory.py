@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from qnx_hw.errors import QnxError
+from qnx_hw.errors import UNREADABLE, QnxError
 
 START_DEADLINE_S = 90.0
 STOP_DEADLINE_S = 0.6
@@ -86,7 +86,7 @@ async def _opening(process: asyncio.subprocess.Process) -> Opening:
         raise QnxError(
             f"the simulated laboratory did not start within {START_DEADLINE_S:g} s"
         ) from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise QnxError("the simulated laboratory did not start; see above") from error
 
 

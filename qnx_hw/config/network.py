@@ -27,7 +27,7 @@ from qnx_hw.config.section import (
     Probability,
     Section,
 )
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import UNREADABLE, ConfigError
 
 
 class NetworkSection(Section, frozen=True, kw_only=True):
@@ -216,7 +216,7 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
     """Check a network file's text and return it; `ConfigError` names the place and the reason."""
     try:
         network = msgspec.toml.decode(text, type=NetworkFile)
-    except (msgspec.DecodeError, tomllib.TOMLDecodeError) as error:
+    except (tomllib.TOMLDecodeError, *UNREADABLE) as error:
         raise ConfigError(f"{source}: {error}") from error
     for name, link in network.links.items():
         for role in ("alice", "bob"):

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from qnx_hw.edge.forwarding import MAX_HOPS
-from qnx_hw.errors import ChannelError
+from qnx_hw.errors import UNREADABLE, ChannelError
 
 VERSION = 1
 MAX_MESSAGE_BYTES = 16 << 10
@@ -87,7 +87,7 @@ async def receive(circuit: socket.socket, kind: type[_Message]) -> _Message:
         raise ChannelError(f"a circuit began with {length} bytes, more than {MAX_MESSAGE_BYTES}")
     try:
         return msgspec.msgpack.decode(await read_exactly(circuit, length), type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ChannelError("a circuit began with something else than a request") from error
 
 

@@ -44,7 +44,7 @@ from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.relay import Relay
 from qnx_hw.edge.session import RESUME_S, Session
 from qnx_hw.edge.traffic import Line, Traffic
-from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
+from qnx_hw.errors import UNREADABLE, ChannelError, KeyExhausted, QnxError
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -535,5 +535,5 @@ def _resume_tag(key: Secret, resume: Resume) -> bytes:
 def _read_resume(octets: bytes) -> Resume:
     try:
         return msgspec.msgpack.decode(octets, type=Resume)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ChannelError("not a request to go on") from error

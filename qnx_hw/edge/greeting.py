@@ -27,7 +27,7 @@ from qnx_hw.edge.handshake import (
 from qnx_hw.edge.keying import KeyAsker, PadKeys, SessionKeys
 from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.traffic import Line, Traffic
-from qnx_hw.errors import ChannelError, KeyExhausted
+from qnx_hw.errors import UNREADABLE, ChannelError, KeyExhausted
 from qnx_hw.secret import Secret
 
 _Greeting = TypeVar("_Greeting", bound=msgspec.Struct)
@@ -223,5 +223,5 @@ def _decode(octets: bytes, kind: type[_Greeting]) -> _Greeting:
         raise ChannelError(f"a greeting of {len(octets)} bytes")
     try:
         return msgspec.msgpack.decode(octets, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ChannelError("not a greeting of this version") from error

@@ -17,6 +17,7 @@ from qnx_hw.edge.epochs import TunnelKeys
 from qnx_hw.edge.halves import SessionOver
 from qnx_hw.edge.handshake import KemKey, Schedule, encapsulate, hash_key
 from qnx_hw.edge.records import BadRecord
+from qnx_hw.errors import UNREADABLE
 from qnx_hw.secret import Secret
 
 READY_DEADLINE_S = 60.0
@@ -116,7 +117,7 @@ class SessionKeys:
         """Get the key that the peer names; `take` is called with the cipher when it is here."""
         try:
             named = msgspec.msgpack.decode(body, type=NextKey)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadRecord("not the name of a key") from error
         if not self.peer_epoch < named.epoch < 1 << 32:
             raise BadRecord("an epoch does not begin again")

@@ -23,7 +23,7 @@ from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.sealed_file import CHUNK_BYTES, SealedFile, Sealer, new_key, write_private
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.edge.user import User, read_message, user_pair
-from qnx_hw.errors import ConfigError, QnxError
+from qnx_hw.errors import UNREADABLE, ConfigError, QnxError
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Store:
         """Return a parcel."""
         try:
             return msgspec.json.decode((self._place(name) / META).read_bytes(), type=Parcel)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             return None
 
     def all(self) -> list[Parcel]:

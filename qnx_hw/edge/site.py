@@ -32,7 +32,7 @@ from qnx_hw.edge.session import Session
 from qnx_hw.edge.streams import SERVICE as STREAM
 from qnx_hw.edge.streams import StreamSink, StreamSource
 from qnx_hw.edge.traffic import Traffic
-from qnx_hw.errors import ChannelError, QnxError
+from qnx_hw.errors import UNREADABLE, ChannelError, QnxError
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class Site:
     async def _apply(self, octets: bytes) -> None:
         try:
             table = decode_table(octets)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             answer = RouteAck(node=self.node, revision=0, accepted=False, reason=str(error))
         else:
             if table.revision == self.edge.forwarder.table.revision == self._recalled:

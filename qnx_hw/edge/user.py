@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from qnx_hw.errors import ChannelError
+from qnx_hw.errors import UNREADABLE, ChannelError
 
 MAX_MESSAGE_BYTES = 64 << 10
 
@@ -72,5 +72,5 @@ async def read_message(reader: asyncio.StreamReader, kind: type[_Message]) -> _M
         raise ChannelError(f"a message of {length} bytes")
     try:
         return msgspec.msgpack.decode(await reader.readexactly(length), type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ChannelError("not the message that was due") from error

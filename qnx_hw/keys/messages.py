@@ -8,7 +8,7 @@ from typing import Annotated, Protocol, TypeAlias
 
 import msgspec
 
-from qnx_hw.errors import ChannelError
+from qnx_hw.errors import UNREADABLE, ChannelError
 from qnx_hw.keys.ledger import Order, Place, Run
 
 MOST_REQUESTS = 64
@@ -157,7 +157,7 @@ def decode_requests(octets: bytes) -> list[Request]:
     """Read the peer's requests."""
     try:
         requests = _REQUESTS.decode(octets)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise ChannelError("the peer's key manager asks in words that are not known") from error
     if len(requests) > MOST_REQUESTS:
         raise ChannelError(f"the peer's key manager asks more than {MOST_REQUESTS} things at once")
@@ -168,7 +168,7 @@ def decode_replies(octets: bytes, expected: int) -> list[Reply]:
     """Read the peer's replies."""
     try:
         replies = _REPLIES.decode(octets)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise ChannelError("the peer's key manager answers in words not known") from error
     if len(replies) != expected:
         raise ChannelError("the peer's key manager did not answer each question")

@@ -27,7 +27,7 @@ from qnx_hw.bus.routes import BUCKET, RouteAck, RouteTable
 from qnx_hw.bus.telemetry import NodeSample
 from qnx_hw.config import NetworkFile
 from qnx_hw.config.controller import ControllerSection
-from qnx_hw.errors import BusAway, BusRefused, ConfigError, NobodyAnswered, QnxError
+from qnx_hw.errors import UNREADABLE, BusAway, BusRefused, ConfigError, NobodyAnswered, QnxError
 from qnx_hw.network.forecast import train
 from qnx_hw.network.key_policy import KeyPolicy
 from qnx_hw.network.knowledge import Knowledge
@@ -126,7 +126,7 @@ class Controller(RoutingCommands):
         """Take one sample that `node` sent; what cannot be read changes nothing."""
         try:
             sample = msgspec.json.decode(payload, type=NodeSample)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self.knowledge.doubts[node] = f"its telemetry cannot be read: {error}"
             return
         if sample.node != node:

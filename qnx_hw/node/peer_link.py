@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
-from qnx_hw.errors import ChannelError
+from qnx_hw.errors import UNREADABLE, ChannelError
 
 VERSION = 3
 MAX_MESSAGE_BYTES = 16 << 20
@@ -103,7 +103,7 @@ class Channel:
         text = await self._body(length, MAX_GREETING_BYTES)
         try:
             return msgspec.json.decode(text, type=Greeting)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise ChannelError("who connected does not speak qnx's link protocol") from error
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from qnx_hw.api.recordings import RecordingView
-from qnx_hw.errors import RecordingError
+from qnx_hw.errors import UNREADABLE, RecordingError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.node.recorder import DESCRIPTION, Description
 from qnx_hw.timing.archive import Archive, Origin, read_archive
@@ -49,7 +49,7 @@ class StoredRecording:
             description = msgspec.json.decode(path.read_bytes(), type=Description)
         except OSError as error:
             raise RecordingError(f"{folder} is no recording: {error.strerror}") from error
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise RecordingError(f"{path} is damaged: {error}") from error
         return cls(folder, description)
 

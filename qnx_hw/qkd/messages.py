@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from qnx_hw.errors import ChannelError
+from qnx_hw.errors import UNREADABLE, ChannelError
 from qnx_hw.qkd.roles import Role
 
 MAX_MESSAGE_BYTES = 1 << 24
@@ -234,7 +234,7 @@ def decode(octets: bytes) -> AnyMessage:
         raise ChannelError(f"the peer sent a message of {len(octets)} bytes, too long to take")
     try:
         return _decoder.decode(octets)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         # The decoder's own words could quote what the peer sent.
         raise ChannelError(
             f"the peer sent {len(octets)} bytes that are no message of this protocol"

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qnx_hw.errors import RecordingError
+from qnx_hw.errors import UNREADABLE, RecordingError
 from qnx_hw.instruments.tags import TagBlock
 
 MAGIC = b"PAR1"
@@ -124,7 +124,7 @@ def read_archive(content: bytes) -> Archive:
     """Read a whole archive back; `RecordingError` where it is none of ours, or damaged."""
     try:
         table = pq.ParquetFile(pa.BufferReader(content)).read()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise RecordingError(
             f"the Parquet file is damaged or was never finished: {error}"
         ) from error
@@ -134,7 +134,7 @@ def read_archive(content: bytes) -> Archive:
     try:
         origin = msgspec.json.decode(known[_ORIGIN_KEY], type=Origin)
         rows = msgspec.json.decode(known[_BLOCKS_KEY], type=list[_BlockRow])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RecordingError(f"the recording's list of blocks is damaged: {error}") from error
     if origin.version > VERSION:
         raise RecordingError(

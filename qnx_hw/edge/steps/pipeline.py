@@ -25,7 +25,7 @@ from qnx_hw.edge.steps.records import (
     Filter,
     FilterSettings,
 )
-from qnx_hw.errors import ConfigError
+from qnx_hw.errors import UNREADABLE, ConfigError
 
 GROUP = "qnx_hw.steps"
 BUILT_IN = {
@@ -70,7 +70,7 @@ class Pipeline:
             self.bytes_in += len(line) + 1
             try:
                 records.append(msgspec.json.decode(line, type=dict[str, Any]))
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 self.refused_lines += 1
         self.records_in += len(records)
         if records and self._first_s is None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from qnx_hw.errors import RequestRefused
+from qnx_hw.errors import UNREADABLE, RequestRefused
 from qnx_hw.keys.ledger import Count, Order, Run
 from qnx_hw.keys.messages import Reserve
 
@@ -123,7 +123,7 @@ def reservations(body: bytes) -> list[Reserve]:
         if set(asked.extension_mandatory) != {ORDERS}:
             raise RequestRefused("unsupported-mandatory-extension", 503)
         orders = msgspec.convert(asked.extension_mandatory[ORDERS], Orders)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise RequestRefused("missing-parameters", 400) from None
     names = [key.key_id for key in asked.keys]
     if sum(part.count for part in orders.parts) != len(names) or any(k.value for k in asked.keys):

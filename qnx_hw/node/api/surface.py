@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from qnx_hw.api.commands import Command, Nothing
-from qnx_hw.errors import ConfigError, QnxError
+from qnx_hw.errors import UNREADABLE, ConfigError, QnxError
 from qnx_hw.node.access.caller import Caller
 from qnx_hw.node.api.operation import PREFIX, Call, Operation, Refused
 from qnx_hw.node.guard import JsonResponse, problem
@@ -113,7 +113,7 @@ def decode(body: bytes, type_: type[_Taken]) -> _Taken:
         return msgspec.json.decode(body, type=type_)
     except msgspec.ValidationError as error:
         raise Refused(400, *_wrong(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         words = "a command's body is a JSON object, {} where it has no arguments"
         raise Refused(400, words) from None
 

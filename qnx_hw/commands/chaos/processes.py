@@ -1,0 +1,76 @@
+"""A network's nodes as programs that can be killed, frozen and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from qnx_hw.commands.laboratory import stop
+
+STOP_DEADLINE_S = 30.0
+
+
+class NodeProcess:
+    """`qnx run FILE --node NAME`; what it prints goes to a file."""
+
+    def __init__(self, name: str, file: Path, printed: Path) -> None:
+        self.name = name
+        self._file = file
+        self._printed = printed
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, also again."""
+        with self._printed.open("ab") as printed:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "qnx_hw", "run", str(self._file), "--node", self.name),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself."""
+        return self._process is not None and self._process.returncode is not None
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    async def finish(self) -> bool:
+        """End it in good order; whether it did and had no bad word to say."""
+        assert self._process is not None
+        self.thaw()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_DEADLINE_S):
+                    await self._process.wait()
+        await stop(self._process)
+        return self._process.returncode == 0 and b"Traceback" not in self._printed.read_bytes()
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)

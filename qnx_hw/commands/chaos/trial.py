@@ -1,0 +1,299 @@
+"""One run: start a laid out network, let faults befall it one by one, and look at all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import platform
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from qnx_hw.commands.chaos import schedule
+from qnx_hw.commands.chaos.layout import Layout, lay_out
+from qnx_hw.commands.chaos.processes import NodeProcess
+from qnx_hw.commands.chaos.report import Recovery, Report
+from qnx_hw.commands.chaos.schedule import ALWAYS_TOLD, Fault, Kind
+from qnx_hw.commands.chaos.watch import Echo, Keys, Sight
+from qnx_hw.commands.chaos.wires import joined
+from qnx_hw.commands.demonstration import is_same_key
+from qnx_hw.commands.laboratory import laboratory
+from qnx_hw.commands.sim import tell
+from qnx_hw.errors import QnxError
+from qnx_hw.keys import KeyStore, initial, pki
+from qnx_hw.secret import Secret
+
+START_DEADLINE_S = 300.0
+RECOVERY_DEADLINE_S = 180.0
+SETTLE_DEADLINE_S = 30.0
+MOST_BLOCKS_WHILE_HEARD = 2
+"""Blocks that may still be released after an eavesdropper came: their detections are older."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for."""
+
+    file: Path
+    seed: int
+    minutes: float
+    kinds: frozenset[Kind]
+    folder: Path
+    """Where files, keys and captured bytes lie while it runs."""
+    most_faults: int | None = None
+
+
+async def run(wish: Wish, say: Say) -> Report:
+    """Run it and report; raises only where the network could not even start."""
+    layout = lay_out(wish.file, wish.folder)
+    network = layout.network
+    for name, link in network.links.items():
+        ends = (network.folder_of(link.alice.node), network.folder_of(link.bob.node))
+        initial.prepare(name, ends)
+    if network.saes:
+        for authority in (pki.SAE_AUTHORITY, pki.KME_AUTHORITY):
+            pki.make_authority(network.certificates, authority)
+        pki.complete(network, network.certificates)
+    async with laboratory(layout.laboratory), joined(layout.wires):
+        trial = _Trial(wish, layout, say)
+        try:
+            await trial.go()
+        finally:
+            await trial.end()
+        return await asyncio.to_thread(trial.report)
+
+
+class _Trial:
+    def __init__(self, wish: Wish, layout: Layout, say: Say) -> None:
+        self._wish, self._layout, self._say = wish, layout, say
+        self._broken: list[str] = []
+        self._nodes = {
+            name: NodeProcess(name, file, wish.folder / f"{name}.log")
+            for name, file in layout.files.items()
+        }
+        self._keys = Keys(layout.network, self._broken)
+        self._echoes = [
+            Echo(name, _port(tunnel.listen), _port(tunnel.target), self._broken)
+            for name, tunnel in layout.network.tunnels.items()
+        ]
+        self._sight = Sight(layout.apis)
+        self._recoveries: list[Recovery] = []
+        self._began_s = time.monotonic()
+
+    async def go(self) -> None:
+        """Start the nodes, and let faults befall them until the time is over."""
+        for node in self._nodes.values():
+            await node.start()
+        async with asyncio.TaskGroup() as tasks:
+            watching = [
+                tasks.create_task(self._keys.run()),
+                tasks.create_task(self._sight.run()),
+                *(tasks.create_task(echo.run()) for echo in self._echoes),
+            ]
+            await self._play()
+            for _ in range(int(SETTLE_DEADLINE_S)):
+                await self._keys.settle()
+                if not self._keys.owed:
+                    break
+                await asyncio.sleep(1.0)
+            for task in watching:
+                task.cancel()
+        if self._keys.owed:
+            self._broken.append(
+                f"{self._keys.owed} keys that one end gave out cannot be had at the other"
+            )
+
+    async def _play(self) -> None:
+        everything = tuple(self._layout.network.links)
+        self._say("waiting for the first key on every link")
+        if await self._new_blocks(everything, START_DEADLINE_S) is None:
+            raise QnxError(f"no key on every link within {START_DEADLINE_S:g} s, without any fault")
+        end_s = time.monotonic() + 60 * self._wish.minutes
+        done, turn = 0, 0
+        while True:
+            faults = schedule.faults(
+                self._layout.network, f"{self._wish.seed}.{turn}", self._wish.kinds
+            )
+            for fault in faults:
+                if time.monotonic() >= end_s or done == self._wish.most_faults:
+                    return
+                await self._befall(fault)
+                done += 1
+            turn += 1
+            if not faults:
+                return
+
+    async def _befall(self, fault: Fault) -> None:
+        before = self._sight.alarms()
+        blocks = self._made(fault)
+        self._say(f"{fault.kind}: {fault.target}, {fault.lasts_s:.1f} s")
+        began_s = time.monotonic()
+        await self._inject(fault)
+        await asyncio.sleep(fault.lasts_s)
+        lasted_s = time.monotonic() - began_s
+        if fault.kind is Kind.EAVESDROPPER and blocks is not None:
+            self._check_silence(fault, blocks)
+        await self._mend(fault)
+        recovered_s = await self._new_blocks(fault.links, RECOVERY_DEADLINE_S)
+        told = bool(self._sight.alarms() - before)
+        self._recoveries.append(
+            Recovery(
+                kind=fault.kind,
+                target=fault.target,
+                lasted_s=lasted_s,
+                told=told,
+                recovered_s=recovered_s,
+            )
+        )
+        if recovered_s is None:
+            self._broken.append(
+                f"no key within {RECOVERY_DEADLINE_S:g} s after '{fault.kind}' of {fault.target}"
+            )
+        if fault.kind in ALWAYS_TOLD and not told:
+            self._broken.append(f"nobody was told of '{fault.kind}' of {fault.target}")
+        words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
+        self._say(f"  {words}")
+
+    async def _inject(self, fault: Fault) -> None:
+        match fault.kind:
+            case Kind.UNPLUG:
+                for wire in self._layout.plugs[fault.target]:
+                    wire.cut()
+            case Kind.CUT:
+                for wire in self._layout.paths[frozenset(self._ends(fault.target))]:
+                    wire.cut()
+            case Kind.KILL:
+                await self._nodes[fault.target].kill()
+            case Kind.FREEZE:
+                self._nodes[fault.target].freeze()
+            case Kind.LOSS:
+                usual = schedule.loss_db(self._layout.network, fault.target)
+                await self._tell(f"loss {fault.target} {usual + fault.strength:.3f}")
+            case Kind.EAVESDROPPER:
+                await self._tell(f"eavesdropper {fault.target} {fault.strength:g}")
+            case Kind.CLOCK:
+                await self._tell(f"clock-jump {fault.target} {fault.strength:.6f}")
+            case Kind.KNOCK:
+                await self._tell(f"knock {fault.target} {fault.strength:.3f}")
+            case Kind.STORM:
+                await self._tell(f"drift {fault.target} {fault.strength:g}")
+
+    async def _mend(self, fault: Fault) -> None:
+        network = self._layout.network
+        match fault.kind:
+            case Kind.UNPLUG:
+                for wire in self._layout.plugs[fault.target]:
+                    wire.mend()
+            case Kind.CUT:
+                for wire in self._layout.paths[frozenset(self._ends(fault.target))]:
+                    wire.mend()
+            case Kind.KILL:
+                await self._nodes[fault.target].start()
+            case Kind.FREEZE:
+                self._nodes[fault.target].thaw()
+            case Kind.LOSS:
+                await self._tell(f"loss {fault.target} {schedule.loss_db(network, fault.target):g}")
+            case Kind.EAVESDROPPER:
+                await self._tell(f"eavesdropper {fault.target} off")
+            case Kind.STORM:
+                await self._tell(f"drift {fault.target} {schedule.drift(network, fault.target):g}")
+            case Kind.CLOCK | Kind.KNOCK:
+                pass  # it stays: the link has to find its way
+
+    async def _tell(self, command: str) -> None:
+        await asyncio.to_thread(tell, self._layout.network.bench["control"], command)
+
+    def _ends(self, link: str) -> tuple[str, str]:
+        section = self._layout.network.links[link]
+        return section.alice.node, section.bob.node
+
+    def _made(self, fault: Fault) -> int | None:
+        found = [self._sight.blocks(link, self._ends(link)) for link in fault.links]
+        return None if None in found else sum(max(each) for each in found if each)
+
+    def _check_silence(self, fault: Fault, before: int) -> None:
+        """Find fault with key made while every photon was measured on its way."""
+        for link in fault.links:
+            for node in self._ends(link):
+                state = self._sight.states.get(node)
+                views = [each for each in state.links if each.name == link] if state else []
+                if any(each.blocks_done > before + MOST_BLOCKS_WHILE_HEARD for each in views):
+                    self._broken.append(f"{link} made key while somebody measured every photon")
+
+    async def _new_blocks(self, links: tuple[str, ...], timeout_s: float) -> float | None:
+        """Return how long it took until every link made another block at both ends."""
+        began_s = time.monotonic()
+        known: dict[str, tuple[int, ...]] = {}
+        waiting = set(links)
+        while waiting:
+            if time.monotonic() - began_s > timeout_s:
+                return None
+            for name, node in self._nodes.items():
+                if node.has_ended:
+                    self._broken.append(f"{name} ended by itself; see {name}.log")
+                    await node.start()
+            for link in tuple(waiting):
+                now = self._sight.blocks(link, self._ends(link))
+                if now is None:
+                    continue
+                # A node that was started again counts from nothing.
+                floor = tuple(map(min, known.get(link, now), now))
+                known[link] = floor
+                if all(each > least for each, least in zip(now, floor, strict=True)):
+                    waiting.remove(link)
+            await asyncio.sleep(0.1)
+        return time.monotonic() - began_s
+
+    async def end(self) -> None:
+        """Stop all nodes in good order."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, node in self._nodes.items():
+                tasks.create_task(self._finish(name, node))
+
+    async def _finish(self, name: str, node: NodeProcess) -> None:
+        if not await node.finish():
+            self._broken.append(f"{name} did not end in good order; see {name}.log")
+
+    def report(self) -> Report:
+        """Compare the stores, search what was captured, and sum up; the nodes have ended."""
+        blocks = sum(self._compare(link) for link in self._layout.network.links)
+        needles = [*self._keys.needles, *(echo.marker for echo in self._echoes)]
+        searched = 0
+        for wire in self._layout.wires:
+            if found := wire.found(needles):
+                self._broken.append(f"{found} secrets passed in the clear between {wire.name}")
+            searched += wire.captured_bytes
+        return Report(
+            seed=self._wish.seed,
+            file=self._wish.file.name,
+            date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+            machine=f"{platform.machine()}, {os.cpu_count()} cores",
+            minutes=(time.monotonic() - self._began_s) / 60,
+            faults=tuple(self._recoveries),
+            broken=tuple(self._broken),
+            blocks=blocks,
+            keys_delivered=self._keys.delivered,
+            tunnel_bytes=sum(echo.returned_bytes for echo in self._echoes),
+            searched_bytes=searched,
+        )
+
+    def _compare(self, link: str) -> int:
+        salt = Secret(secrets.token_bytes(32))
+        found = []
+        for node in self._ends(link):
+            with closing(KeyStore(self._layout.network.folder_of(node))) as store:
+                found.append(store.digests(link, salt))
+        ours, theirs = found
+        if not is_same_key(ours, theirs):
+            self._broken.append(f"the two ends of {link} do not hold the same key")
+        return len(ours.keys() & theirs.keys())
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

@@ -1,0 +1,191 @@
+"""What is looked at all the time: keys fetched at both ends, tunnels, links and events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+from qnx_hw.api.client import NodeClient
+from qnx_hw.api.schema import Level, LinkPhase, Snapshot
+from qnx_hw.commands.keys import client_of
+from qnx_hw.config import NetworkFile
+from qnx_hw.errors import QnxError
+
+LOOK_S, FETCH_S = 0.25, 2.0
+ECHO_DEADLINE_S = 60.0
+PIECE_BYTES = 1 << 12
+MOST_REMEMBERED = 200
+"""Keys whose bits are searched for on the wires; a number that still takes seconds."""
+
+
+@dataclass(eq=False)
+class Keys:
+    """Fetches keys as applications do, and compares both ends'."""
+
+    network: NetworkFile
+    broken: list[str]
+    delivered: int = 0
+    needles: list[bytes] = field(default_factory=list, repr=False)
+    _seen: set[bytes] = field(default_factory=set, repr=False)
+    _due: list[tuple[str, str, str, bytes]] = field(default_factory=list, repr=False)
+
+    async def run(self) -> None:
+        """Fetch for ever; a key manager that is short of key, or gone, is asked again."""
+        pairs = [
+            (master, slave)
+            for master, slave in permutations(self.network.saes, 2)
+            if self.network.saes[master].node != self.network.saes[slave].node
+        ]
+        while True:
+            for master, slave in pairs:
+                await asyncio.to_thread(self._get, master, slave)
+            await self.settle()
+            await asyncio.sleep(FETCH_S)
+
+    async def settle(self) -> None:
+        """Fetch at the other end what one end gave out."""
+        due, self._due = self._due, []
+        for each in due:
+            await asyncio.to_thread(self._dec, *each)
+
+    @property
+    def owed(self) -> int:
+        """Keys given out at one end that the other end did not give out yet."""
+        return len(self._due)
+
+    def _get(self, master: str, slave: str) -> None:
+        with suppress(QnxError, OSError):
+            with client_of(self.network, master) as client:
+                answer = client.get(slave)
+            for name, key in _keys(answer):
+                self._take(master, name, key)
+                self._due.append((master, slave, name, hashlib.sha256(key).digest()))
+
+    def _take(self, master: str, name: str, key: bytes) -> None:
+        digest = hashlib.sha256(key).digest()
+        if digest in self._seen:
+            self.broken.append(f"the key {name} that {master} got was handed out before")
+        self._seen.add(digest)
+        if len(self.needles) < 2 * MOST_REMEMBERED:
+            self.needles += [key, _base64(key)]
+
+    def _dec(self, master: str, slave: str, name: str, digest: bytes) -> None:
+        try:
+            with client_of(self.network, slave) as client:
+                answer = client.get_by_id(master, [name])
+        except (QnxError, OSError):
+            self._due.append((master, slave, name, digest))
+            return
+        for _, key in _keys(answer):
+            if secrets.compare_digest(hashlib.sha256(key).digest(), digest):
+                self.delivered += 1
+            else:
+                self.broken.append(f"{master} and {slave} got different keys {name}")
+
+
+@dataclass(eq=False)
+class Echo:
+    """Sends through a tunnel what comes back from its end, and compares."""
+
+    name: str
+    listen: int
+    target: int
+    broken: list[str]
+    marker: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
+    returned_bytes: int = 0
+
+    async def run(self) -> None:
+        """Serve the far end and use the near one, for ever."""
+        server = await asyncio.start_server(_echo, "127.0.0.1", self.target)
+        try:
+            while True:
+                with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                    await self._use()
+                await asyncio.sleep(LOOK_S)
+        finally:
+            server.close()
+
+    async def _use(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.listen)
+        try:
+            while True:
+                sent = self.marker + secrets.token_bytes(PIECE_BYTES)
+                async with asyncio.timeout(ECHO_DEADLINE_S):
+                    writer.write(sent)
+                    await writer.drain()
+                    came = await reader.readexactly(len(sent))
+                if came != sent:
+                    self.broken.append(f"tunnel {self.name} returned other bytes than were sent")
+                    return
+                self.returned_bytes += len(came)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            writer.transport.abort()
+
+
+@dataclass(eq=False)
+class Sight:
+    """The newest state of every node, by its API; None while a node does not answer."""
+
+    apis: dict[str, str]
+    states: dict[str, Snapshot | None] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            for node, url in self.apis.items():
+                try:
+                    self.states[node] = await asyncio.to_thread(NodeClient(url).state)
+                except (QnxError, OSError):
+                    self.states[node] = None
+            await asyncio.sleep(LOOK_S)
+
+    def blocks(self, link: str, nodes: tuple[str, str]) -> tuple[int, ...] | None:
+        """Return how many blocks both ends made; None where one does not answer."""
+        found = []
+        for node in nodes:
+            state = self.states.get(node)
+            view = (
+                next((each for each in state.links if each.name == link), None) if state else None
+            )
+            if view is None or view.phase is not LinkPhase.GENERATING:
+                return None
+            found.append(view.blocks_done)
+        return tuple(found)
+
+    def alarms(self) -> set[tuple[str, float, str]]:
+        """Return the events that ask for attention."""
+        return {
+            (node, event.time_s, event.message)
+            for node, state in self.states.items()
+            if state is not None
+            for event in state.events
+            if event.level in (Level.WARNING, Level.ALARM)
+        }
+
+
+async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while piece := await reader.read(PIECE_BYTES):
+            writer.write(piece)
+            await writer.drain()
+    writer.transport.abort()
+
+
+def _keys(container: bytes) -> list[tuple[str, bytes]]:
+    import base64
+
+    found: Any = json.loads(container)  # its members are looked up by name below
+    return [(each["key_ID"], base64.b64decode(each["key"])) for each in found["keys"]]
+
+
+def _base64(key: bytes) -> bytes:
+    import base64
+
+    return base64.b64encode(key)

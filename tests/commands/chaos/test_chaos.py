@@ -1,0 +1,136 @@
+"""Schedules repeat, wires break and tell what passed, layouts put a wire into every connection."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from qnx_hw import config
+from qnx_hw.cli import main
+from qnx_hw.commands.chaos.layout import lay_out
+from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
+from qnx_hw.commands.chaos.schedule import Kind, faults
+from qnx_hw.commands.chaos.wires import Wire, joined
+from qnx_hw.commands.ports import free_ports
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+DEMO = EXAMPLES / "demo.toml"
+ALL = frozenset(Kind)
+
+
+def test_a_seed_gives_its_faults_again_and_another_gives_others() -> None:
+    network = config.load(DEMO)
+
+    assert faults(network, "1", ALL) == faults(network, "1", ALL)
+    assert faults(network, "1", ALL) != faults(network, "2", ALL)
+
+
+def test_every_node_instrument_and_link_gets_its_turn() -> None:
+    network = config.load(DEMO)
+
+    found = {(fault.kind, fault.target) for fault in faults(network, "1", ALL)}
+
+    assert {(Kind.KILL, "alice"), (Kind.KILL, "bob"), (Kind.CUT, "alice-bob")} <= found
+    assert {target for kind, target in found if kind is Kind.UNPLUG} == {
+        f"{node}.{instrument}"
+        for node in ("alice", "bob")
+        for instrument in ("tagger", "detectors", "polarization")
+    }
+    assert (Kind.EAVESDROPPER, "bob") in found
+    assert {fault.kind for fault in faults(network, "1", frozenset({Kind.CUT}))} == {Kind.CUT}
+
+
+def test_nothing_of_a_layout_goes_around_its_wires(tmp_path: Path) -> None:
+    layout = lay_out(DEMO, tmp_path)
+
+    real = {node: section.listen for node, section in layout.network.nodes.items()}
+    for node, file in layout.files.items():
+        seen = config.load(file)
+        for peer, section in seen.nodes.items():
+            assert (section.listen == real[peer]) is (peer == node)
+        wired = {wire.port for wire in layout.wires}
+        for section in seen.nodes[node].instruments.values():
+            url = section.url.partition("?")
+            assert int(url[0].rpartition(":")[2]) in wired
+            assert not url[2] or int(url[2].partition("=")[2]) in wired
+    assert "bench" in tomllib.loads(layout.laboratory.read_text())
+
+
+def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            writer.write(await reader.read(100))
+            await writer.drain()
+            await reader.read()
+        writer.transport.abort()
+
+    async def scene() -> None:
+        near, far = free_ports(2)
+        wire = Wire("a-b", near, far, tmp_path / "passed")
+        server = await asyncio.start_server(echo, "127.0.0.1", far)
+        async with asyncio.timeout(30), joined([wire]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", near)
+            writer.write(b"a marker here")
+            assert await reader.read(100) == b"a marker here"
+            assert wire.found([b"marker", b"absent"]) == 1
+            wire.cut()
+            with suppress(ConnectionError):
+                assert await reader.read(1) == b""
+            writer.close()
+            _, refused = await asyncio.open_connection("127.0.0.1", near)
+            wire.mend()
+            again, once_more = await asyncio.open_connection("127.0.0.1", near)
+            once_more.write(b"whole")
+            assert await again.read(100) == b"whole"
+            once_more.close()
+            refused.close()
+        server.close()
+
+    asyncio.run(scene())
+
+
+def report(seed: int, *times: float | None, broken: tuple[str, ...] = ()) -> Report:
+    return Report(
+        seed=seed,
+        file="demo.toml",
+        date="2026-01-01",
+        machine="m",
+        minutes=1.0,
+        faults=tuple(
+            Recovery(kind="cut", target="a", lasted_s=1.0, told=True, recovered_s=each)
+            for each in times
+        ),
+        broken=broken,
+        blocks=3,
+        keys_delivered=2,
+        tunnel_bytes=0,
+        searched_bytes=10,
+    )
+
+
+def test_recovery_times_are_summed_up_over_runs() -> None:
+    (line,) = lines([report(1, 1.0, 9.0), report(2, 2.0, None)])
+
+    assert (line.count, line.survived, line.median_s, line.p99_s) == (4, 3, 2.0, 9.0)
+
+
+def test_the_page_names_what_broke() -> None:
+    written = page([report(1, 1.0), report(2, None, broken=("the sky fell",))])
+
+    assert "| cut | 2 | 1 | 1.0 s | 1.0 s |" in written
+    assert "- seed 2: the sky fell" in written
+    assert not report(2, None, broken=("the sky fell",)).is_good
+
+
+def test_a_network_without_a_bench_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(DEMO.read_text().partition("[bench]")[0])
+
+    assert main(["chaos", str(file)]) == 1
+    assert "simulated laboratories only" in capsys.readouterr().err
