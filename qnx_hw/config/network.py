@@ -129,6 +129,10 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     """Largest part of a station's detections that may be clicks in more than one basis."""
     imbalance_limit: Probability = 0.25
     """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
+    efficiency_deviation: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """Each detector's efficiency is known to +- this part; the key length pays for it."""
+    z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """Part of a station's events in Z and X that should be in Z; 0 where nobody knows."""
     watch_multi_clicks: bool = True
     """Whether missing clicks of two detectors at once are an alarm."""
     test_fraction: Probability = 0.1

@@ -221,6 +221,9 @@ def _session_parameters(
         max_block_s=link.max_block_s,
         cross_click_limit=security.cross_click_limit,
         imbalance_limit=security.imbalance_limit,
+        efficiency_deviation=security.efficiency_deviation,
+        detectors_swapped=_are_swapped(link),
+        z_share=security.z_share,
         watch_multi_clicks=security.watch_multi_clicks,
         clock_offset_limit_s=link.clock_offset_limit_s,
         clock_drift_limit_ppm=link.clock_drift_limit_ppm,
@@ -233,6 +236,11 @@ def _session_parameters(
         reconciliation=Reconciliation(link.reconciliation),
         count_leak=security.count_leak,
     )
+
+
+def _are_swapped(link: LinkSection) -> bool:
+    """Return whether each station that has detectors has a switch for their roles."""
+    return all(end.channels.switch is not None for end in (link.alice, link.bob) if end.tagger)
 
 
 def station_inputs(station: StationSection) -> StationInputs:

@@ -22,6 +22,8 @@ from qnx_hw.qkd.sifting import Events
 
 FALSE_ALARM = 1e-10
 """Chance of an alarm where two detectors click together only by chance, per block."""
+BASIS_TOLERANCE = 0.05
+"""Splitters and detectors drift by less."""
 LEAST_EVENTS = 2_000
 """Fewer say nothing about ratios."""
 
@@ -63,6 +65,7 @@ class Watch:
             )
         self._check_multi_clicks()
         self._check_balance()
+        self._check_bases()
 
     @property
     def expected_multi_clicks(self) -> float:
@@ -83,6 +86,18 @@ class Watch:
             raise Tampering(
                 f"only {found} times two detectors clicked together, where chance alone brings "
                 f"{expected:.0f}: the detectors may be blinded"
+            )
+
+    def _check_bases(self) -> None:
+        wanted = self.parameters.z_share
+        in_z, in_x = int(self._outcomes[:2].sum()), int(self._outcomes[2:4].sum())
+        if not wanted or in_z + in_x < LEAST_EVENTS:
+            return
+        share = in_z / (in_z + in_x)
+        if abs(share - wanted) > BASIS_TOLERANCE:
+            raise Tampering(
+                f"{share:.0%} of the events are in Z, where it should be {wanted:.0%}: somebody "
+                f"may choose which detectors answer"
             )
 
     def _check_balance(self) -> None:

@@ -72,6 +72,9 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Largest part of a station's detections that may be clicks in both bases at once."""
     imbalance_limit: OpenFraction = 0.25
     """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
+    z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """Part of a station's Z and X events that should be in Z; a block with another share is an
+    alarm. 0: nobody knows."""
     watch_multi_clicks: bool = True
     """Whether missing clicks of two detectors at once are an alarm; not for taggers that cannot
     tag two inputs at once."""
@@ -81,6 +84,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     chsh_minimum: Annotated[float, msgspec.Meta(ge=0.0, le=2.83)] = 2.0
     test_fraction: OpenFraction = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
+    efficiency_deviation: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """Each detector's efficiency lies within +- this part of its station's; 0 takes them as equal.
+    Keys are shorter for it."""
+    detectors_swapped: bool = False
+    """Whether every station swaps its detectors' roles at random."""
     reconciliation: Reconciliation = Reconciliation.AUTO
     count_leak: Literal["both", "alice"] = "both"
     """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""

@@ -94,3 +94,12 @@ def test_too_many_clicks_in_several_bases_end_a_block_without_an_alarm() -> None
     with pytest.raises(BlockAborted) as caught:
         watch.check()
     assert not isinstance(caught.value, Tampering)
+
+
+def test_a_basis_that_answers_too_often_is_an_alarm() -> None:
+    even = SessionParameters(link="test", coincidence_window_ps=2000, z_share=0.5)
+    watched(parameters=even).check()
+
+    with pytest.raises(Tampering, match="in Z, where it should be 50%"):
+        watched((7e4, 7e4, 4e4, 4e4), parameters=even).check()
+    watched((7e4, 7e4, 4e4, 4e4)).check()

@@ -11,6 +11,7 @@ from qnx_hw.qkd.finite_key.asymptotic import (
 )
 from qnx_hw.qkd.finite_key.bbm92 import (
     KeyLength,
+    Mismatch,
     bbm92_key_length,
     serfling_error_bound,
     widened_for_mismatch,
@@ -38,6 +39,7 @@ __all__ = [
     "EpsilonBudget",
     "KeyLength",
     "LinkRates",
+    "Mismatch",
     "PairLink",
     "bb84_fraction",
     "bbm92_key_length",

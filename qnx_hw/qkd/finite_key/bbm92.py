@@ -11,6 +11,22 @@ from qnx_hw.qkd.finite_key.hypergeometric import hypergeometric_upper
 
 
 @dataclass(frozen=True, slots=True)
+class Mismatch:
+    """How unequal the detectors of a station may be."""
+
+    deviation: float
+    """Each efficiency lies within +- this part of a common one."""
+    roles_swapped: bool = False
+    """Whether the roles of the detectors are swapped at random."""
+
+    def widened(self, error_bound: float, n: int, eps: float) -> float:
+        """Return the phase-error bound that holds with such detectors."""
+        return widened_for_mismatch(
+            error_bound, n, self.deviation, eps, roles_swapped=self.roles_swapped
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class KeyLength:
     """How long a key may be, and why."""
 
@@ -26,14 +42,21 @@ class KeyLength:
 
 
 def bbm92_key_length(
-    n: int, k: int, errors: int, leak_bits: int, *, budget: EpsilonBudget
+    n: int,
+    k: int,
+    errors: int,
+    leak_bits: int,
+    *,
+    budget: EpsilonBudget,
+    mismatch: Mismatch | None = None,
 ) -> KeyLength:
     """Return the key length of n bits of one basis, tested by k bits of the other.
 
     `n` bits entered error correction, which published `leak_bits` about them (every bit; the
     verification tag is counted here, apart). The `k` test bits are a uniformly random part of the
     other basis' sifted rounds and `errors` of them differ. With both bases making keys, call this
-    once per basis with `budget.split(2)`.
+    once per basis with `budget.split(2)`. Where the detectors' efficiencies are not known to be
+    equal, `mismatch` says how far they may be apart.
 
         e_up = K(n, k, errors; eps_at)/n
         l = floor(n (1 - h(e_up)) - leak - tag - 2 log2(1/(2 eps_pa)))
@@ -49,6 +72,8 @@ def bbm92_key_length(
         return KeyLength(0, 1.0, n, leak_bits, budget.tag_bits, budget)
     worst = hypergeometric_upper(n, k, errors, budget.eps_at)
     bound = worst / n
+    if mismatch is not None:
+        bound = mismatch.widened(bound, n, budget.eps_at)
     entropy_bits = n * (1.0 - error_entropy(bound))
     spent_bits = leak_bits + budget.tag_bits + budget.amplification_bits
     bits = max(0, math.floor(entropy_bits - spent_bits))

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from qnx_hw.qkd.finite_key.bbm92 import serfling_error_bound
+from qnx_hw.qkd.finite_key.bbm92 import Mismatch, serfling_error_bound
 from qnx_hw.qkd.finite_key.budget import EpsilonBudget
 from qnx_hw.qkd.finite_key.counts import CountBounds
 from qnx_hw.qkd.finite_key.entropy import error_entropy
@@ -105,13 +105,14 @@ def decoy_key_length(  # noqa: PLR0913 -- the counts, the source and the options
     sampling: Literal["exact", "serfling"] = "exact",
     vacuum: Vacuum = "published",
     safety_bits: int = SAFETY_BITS,
+    mismatch: Mismatch | None = None,
 ) -> DecoyKeyLength:
     """Return the key length of all detections of the key basis.
 
     `means` are the intensities in falling order, `shares` their probabilities; three of them run
     the two-decoy analysis, two the one-decoy one. `leak_bits` counts every bit published about
     any detection of the key basis. With one decoy the errors of the key basis must have been
-    announced: add ceil(log2(n+1)) to the leak.
+    announced: add ceil(log2(n+1)) to the leak. `mismatch` says how unequal detectors may be.
 
         e_up = K(s1_X, s1_Z, e_obs s1_Z; eps_AT)/s1_X
         l = floor(s1_X (1 - h(e_up)) - leak - 2 log2(1/(2 eps_pa)) - log2(2/correctness))
@@ -131,6 +132,8 @@ def decoy_key_length(  # noqa: PLR0913 -- the counts, the source and the options
     errors_z = _single_errors(source, test, bounds, p)
     eps_at = budget.secrecy / (4.0 * math.sqrt(2.0))
     bound = _phase_error(single_x, single_z, errors_z, eps_at, sampling)
+    if mismatch is not None and single_x >= 1.0:
+        bound = mismatch.widened(bound, math.floor(single_x), eps_at)
     spent = (
         leak_bits + budget.amplification_bits + math.log2(2.0 / budget.correctness) + safety_bits
     )

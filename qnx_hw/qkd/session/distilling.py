@@ -21,6 +21,7 @@ from qnx_hw.qkd import verification
 from qnx_hw.qkd.finite_key import (
     DecoyBasis,
     EpsilonBudget,
+    Mismatch,
     bbm92_key_length,
     decoy_key_length,
 )
@@ -104,10 +105,12 @@ class Distillation:
         self._hands = hands
         whole = EpsilonBudget(parameters.epsilon_secrecy, parameters.epsilon_correctness)
         counted = [leak.total if parameters.count_leak == "both" else leak.alice for leak in leaks]
+        deviation, is_swapped = parameters.efficiency_deviation, parameters.detectors_swapped
+        mismatch = Mismatch(deviation, is_swapped) if deviation else None
         pulses, seen = parameters.pulses, judgement.pulses
         if pulses is not None and seen is not None:
             said = sum(math.ceil(math.log2(count + 1)) for count in seen.key)
-            length_of = _decoy_length(pulses, seen, errors, whole)
+            length_of = _decoy_length(pulses, seen, errors, whole, mismatch)
             self._z = _Strand(strings[0], counted[0] + said, whole, length_of)
             self._x = _Strand(strings[1], 0, whole, lambda _: 0)
         else:
@@ -115,7 +118,7 @@ class Distillation:
             test_z = (judgement.tested_x, judgement.errors_x)
             test_x = (judgement.tested_z, judgement.errors_z)
             self._z, self._x = (
-                _Strand(bits, leak, budget, _pair_length(bits.size, test, budget))
+                _Strand(bits, leak, budget, _pair_length(bits.size, test, budget, mismatch))
                 for bits, leak, test in zip(strings, counted, (test_z, test_x), strict=True)
             )
         if (self._z.length + self._x.length) // 8 < TOKEN_BYTES + MIN_KEY_BYTES:
@@ -162,12 +165,18 @@ class Distillation:
         return Distillate(Secret(octets[:TOKEN_BYTES]), Secret(octets[TOKEN_BYTES:]))
 
 
-def _pair_length(n: int, test: tuple[int, int], budget: EpsilonBudget) -> Callable[[int], int]:
-    return lambda leak: bbm92_key_length(n, *test, leak, budget=budget).bits
+def _pair_length(
+    n: int, test: tuple[int, int], budget: EpsilonBudget, mismatch: Mismatch | None
+) -> Callable[[int], int]:
+    return lambda leak: bbm92_key_length(n, *test, leak, budget=budget, mismatch=mismatch).bits
 
 
 def _decoy_length(
-    pulses: PulseParameters, seen: PulseCounts, errors: tuple[int, ...], budget: EpsilonBudget
+    pulses: PulseParameters,
+    seen: PulseCounts,
+    errors: tuple[int, ...],
+    budget: EpsilonBudget,
+    mismatch: Mismatch | None,
 ) -> Callable[[int], int]:
     """Return the length of the Z string's key, X's rounds being the test.
 
@@ -180,7 +189,13 @@ def _decoy_length(
     test = DecoyBasis(seen.tested[:count], seen.errors[:count])
     return lambda leak: (
         decoy_key_length(
-            key, test, leak, means=pulses.intensities, shares=pulses.drawn_shares, budget=budget
+            key,
+            test,
+            leak,
+            means=pulses.intensities,
+            shares=pulses.drawn_shares,
+            budget=budget,
+            mismatch=mismatch,
         ).bits
     )
 

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from qnx_hw.qkd.finite_key import (
     EpsilonBudget,
+    Mismatch,
     bb84_fraction,
     bbm92_key_length,
+    binary_entropy,
     serfling_error_bound,
     widened_for_mismatch,
 )
@@ -161,3 +163,18 @@ def test_unequal_detectors_widen_the_bound() -> None:
     assert widened_for_mismatch(0.02, huge, 0.01, 1e-10) == pytest.approx(0.061, abs=1e-4)
     swapped = widened_for_mismatch(0.02, huge, 0.01, 1e-10, roles_swapped=True)
     assert swapped == pytest.approx(0.0204, abs=1e-5)
+
+
+def test_unequal_detectors_shorten_the_key_and_swapping_them_gives_most_of_it_back() -> None:
+    budget = EpsilonBudget(1e-10, 1e-15)
+
+    def bits(mismatch: Mismatch | None) -> int:
+        return bbm92_key_length(
+            900_000, 100_000, 2_000, 150_000, budget=budget, mismatch=mismatch
+        ).bits
+
+    equal, unequal = bits(None), bits(Mismatch(0.01))
+    swapped = bits(Mismatch(0.01, roles_swapped=True))
+    assert unequal < swapped < equal
+    # +-1 % turns 2 % of errors into more than 6 %.
+    assert equal - unequal > 900_000 * (binary_entropy(0.061) - binary_entropy(0.022))

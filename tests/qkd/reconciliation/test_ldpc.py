@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnx_hw.qkd.finite_key import binary_entropy
-from qnx_hw.qkd.reconciliation import ReconciliationFailed
+from qnx_hw.qkd.reconciliation import CascadeParameters, Mode, ReconciliationFailed
+from qnx_hw.qkd.reconciliation import reconcile as cascade
 from qnx_hw.qkd.reconciliation.ldpc import LdpcAlice, LdpcBob, LdpcParameters, reconcile
 
 N = 20_000
@@ -138,3 +139,22 @@ def test_what_cannot_be_is_refused() -> None:
         LdpcAlice(np.zeros(N, np.uint8), qber_hint=float("nan"), seed=b"")
     with pytest.raises(ValueError, match="efficiency"):
         LdpcParameters(efficiency=0.5)
+
+
+@pytest.mark.parametrize("way", ["low-leak", "low-round", "ldpc"])
+def test_no_counted_leak_is_below_the_limit_of_shannon_on_average(way: str) -> None:
+    n = 4_000
+    for rate in (0.02, 0.06, 0.1):
+        over = []
+        for seed in range(12):
+            alice, bob = strings(rate, 100 + seed, n)
+            if way == "ldpc":
+                result = reconcile(alice, bob, rate, seed=bytes([seed]))
+            else:
+                parameters = CascadeParameters(mode=Mode(way))
+                result = cascade(alice, bob, rate, seed=bytes([seed]), parameters=parameters)
+            assert np.array_equal(result.corrected, alice)
+            assert result.leak_total >= result.leak_alice
+            limit = n * binary_entropy(float(np.mean(alice != bob)))
+            over.append(result.leak_alice - limit)
+        assert np.mean(over) > 0

@@ -157,3 +157,25 @@ def test_a_changed_announcement_costs_the_key(bench: ModuleType, field: str) -> 
 
     assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
     assert pair.of(Role.BOB, (Aborted, Ended))
+
+
+def test_blinded_detectors_are_an_alarm(bench: ModuleType) -> None:
+    made = pulsed_link.bench(
+        eavesdropper={"kind": "blinding", "station": "bob"}, bob={"loss_db": 13.0}
+    )
+    pair = run(bench, 1.5, made=made, block_sifted_bits=200_000)
+
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
+    given_up = pair.of(Role.BOB, Aborted)
+    assert given_up
+    assert all(each.is_alarm and "blinded" in each.reason for each in given_up)
+
+
+@pytest.mark.parametrize("drift_ppm", [-200.0, 200.0])
+def test_a_clock_at_the_end_of_its_range_is_found(bench: ModuleType, drift_ppm: float) -> None:
+    made = pulsed_link.bench(bob={"clock_drift_ppm": drift_ppm})
+    pair = run(bench, 1.0, made=made, clock_drift_limit_ppm=200.0)
+
+    clock = pair.metrics(Role.BOB).clock
+    assert clock.is_locked
+    assert clock.drift_ppb == pytest.approx(drift_ppm * 1e3, abs=1.0)
