@@ -29,6 +29,7 @@ from gui.desktop.panels.routing import RoutingPanel
 from gui.desktop.panels.sphere import SpherePanel
 from gui.desktop.panels.tagger import TaggerPanel
 from gui.desktop.panels.tunnels import TunnelsPanel
+from gui.desktop.settings.instrument import instrument_tool
 from gui.desktop.settings.window import settings_tool
 
 PANELS: tuple[Callable[[Desk], Panel], ...] = (
@@ -54,6 +55,7 @@ PANELS: tuple[Callable[[Desk], Panel], ...] = (
 TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (
     attach_tool,
     connect_tool,
+    instrument_tool,
     settings_tool,
 )
 """Dialogs and commands beside the cards: each adds its actions to the desk.
