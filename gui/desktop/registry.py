@@ -31,6 +31,7 @@ from gui.desktop.panels.tagger import TaggerPanel
 from gui.desktop.panels.tunnels import TunnelsPanel
 from gui.desktop.settings.instrument import instrument_tool
 from gui.desktop.settings.window import settings_tool
+from gui.desktop.wizard.dialog import wizard_tool
 
 PANELS: tuple[Callable[[Desk], Panel], ...] = (
     InstrumentsPanel,
@@ -57,6 +58,7 @@ TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (
     connect_tool,
     instrument_tool,
     settings_tool,
+    wizard_tool,
 )
 """Dialogs and commands beside the cards: each adds its actions to the desk.
 

@@ -34,6 +34,7 @@ from qnx_hw.api.commands import (
 )
 from qnx_hw.api.discovery import DriverView, Place, SearchView, StartSearch, TestRead
 from qnx_hw.api.instrument import InstrumentSettings
+from qnx_hw.api.keylength import BlockCounts, KeyLength
 from qnx_hw.api.loops import LoopView
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import (
@@ -230,6 +231,14 @@ class NodeClient:
     def drivers(self) -> tuple[DriverView, ...]:
         """Return the drivers that are installed at the node."""
         return self._get("discovery/drivers", tuple[DriverView, ...])
+
+    def key_length(self, counts: BlockCounts) -> KeyLength:
+        """Return how many secret bits one basis of a block holds.
+
+        >>> client.key_length(BlockCounts(n=90_000, k=10_000, errors=200, leak=14_767)).bits
+        """
+        query = msgspec.structs.asdict(counts)
+        return self._get("keylength", KeyLength, query)
 
     def acknowledge(self, number: int) -> Event:
         """Mark an event as seen."""

@@ -149,7 +149,8 @@ class Laboratory(
 
     def _link(self, name: str, **changes: Any) -> LinkView:
         view = self.hub.link(name)
-        assert view is not None
+        if view is None:
+            raise KeyError(name)
         self.hub.set(msgspec.structs.replace(view, **changes))
         return msgspec.structs.replace(view, **changes)
 

@@ -16,7 +16,7 @@ Held = Any
 
 UNITS = {
     "ps": "ps", "ns": "ns", "us": "µs", "ms": "ms", "s": "s", "hz": "Hz", "bps": "bit/s",
-    "cps": "1/s", "bits": "bit", "bytes": "B", "deg": "deg", "v": "V", "mv": "mV", "a": "A",
+    "cps": "cps", "bits": "bit", "bytes": "B", "deg": "deg", "v": "V", "mv": "mV", "a": "A",
     "ua": "µA", "ma": "mA", "w": "W", "mw": "mW", "uw": "µW", "db": "dB", "dbm": "dBm",
     "ppm": "ppm", "ppb": "ppb", "c": "°C", "k": "K", "nm": "nm", "rad": "rad",
 }  # fmt: skip

@@ -23,6 +23,7 @@ from qnx_hw.node.api.document import openapi, reference
 from qnx_hw.node.api.events import Events
 from qnx_hw.node.api.history import Past
 from qnx_hw.node.api.instruments import InstrumentCommands, Instruments
+from qnx_hw.node.api.keylength import KeyLengths
 from qnx_hw.node.api.links import LinkCommands, Links
 from qnx_hw.node.api.loops import LoopCommands, Loops
 from qnx_hw.node.api.operation import Call, Operation
@@ -62,6 +63,7 @@ class Api:
         parts = (
             self._state,
             Links(hub, commands.links),
+            KeyLengths(),
             Instruments(hub, commands.instruments),
             Loops(hub, commands.loops),
             Routing(hub, commands.routing),

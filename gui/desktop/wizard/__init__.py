@@ -1,0 +1,1 @@
+"""Planning a link: source, fibres, detectors, protocol, check."""
