@@ -6,7 +6,7 @@ cursor that only moves forward; what lies behind it is deleted and overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.keys.block_keys import BlockKeys
@@ -57,7 +57,11 @@ class Chunks:
     def move(self, address: int) -> None:
         """Set the cursor, and delete what lies behind it."""
         here = (self._link, self._purpose, address)
-        self._execute("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", *here)
+        self._execute(
+            "INSERT INTO cursor VALUES (?, ?, ?) ON CONFLICT (link, purpose) DO UPDATE"
+            " SET address = excluded.address",
+            *here,
+        )
         emptied = self._execute(
             "DELETE FROM chunk WHERE link = ? AND purpose = ? AND start < ?"  # by the index
             " AND start + size <= ? RETURNING block",
@@ -90,9 +94,10 @@ class Chunks:
         """Count what waits between the cursor and the address `end`."""
         cursor = self.cursor()
         found = self._execute(
-            "SELECT sum(min(start + size, ?) - max(start, ?)) FROM chunk"
+            "SELECT sum(CASE WHEN start + size < ? THEN start + size ELSE ? END"
+            " - CASE WHEN start > ? THEN start ELSE ? END) FROM chunk"
             " WHERE link = ? AND purpose = ? AND start < ?",
-            *(end, cursor, self._link, self._purpose, end),
+            *(end, end, cursor, cursor, self._link, self._purpose, end),
         ).fetchone()[0]
         return int(found or 0)
 
@@ -193,7 +198,7 @@ class Chunks:
             if start >= cursor:
                 yield start, Secret(self._open(start, size, block, nonce))
 
-    def _from(self, address: int) -> Iterator[tuple[int, int, int, bytes]]:
+    def _from(self, address: int) -> Iterable[tuple[int, int, int, bytes]]:
         return self._execute(
             "SELECT start, size, block, nonce FROM chunk WHERE link = ? AND purpose = ?"
             " AND start + size > ? ORDER BY start",

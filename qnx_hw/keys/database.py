@@ -1,6 +1,6 @@
-"""The file of a key store: SQLite, one process, one writer at a time, many writes in one commit.
+"""The database of a key store: one process, one writer at a time, many writes in one commit.
 
-How it thinks: with `synchronous = FULL` a commit waits for the disk, which takes longer than what
+How it thinks: a commit waits for the disk, which takes longer than what
 is written. So writes queue up while the disk works, and a thread takes all that wait, runs each in
 a savepoint of its own, commits once, and only then lets anybody see a result. A write that raises
 undoes itself and spares the others.
@@ -9,14 +9,12 @@ undoes itself and spares the others.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from qnx_hw.errors import ConfigError, Conflict, StoreFailed
 
@@ -29,57 +27,119 @@ _Result = TypeVar("_Result")
 _Settle = Callable[[], None]
 
 
+class Cursor(Protocol):
+    """What a statement found."""
+
+    @abstractmethod
+    def fetchone(self) -> Any:  # a row of whatever was selected
+        """Return the next row, or None."""
+
+    @abstractmethod
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows that are left."""
+
+    @property
+    @abstractmethod
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+
+class Engine(Protocol):
+    """A connection to a database that nobody else uses; statements are in words both know."""
+
+    failure: type[Exception]
+    """What the database raises."""
+    duplicate: type[Exception]
+    """What it raises where there is such an entry already."""
+
+    @abstractmethod
+    def execute(self, statement: str, values: Sequence[object] = ()) -> Cursor:
+        """Run a statement with values in place of `?`."""
+
+    @abstractmethod
+    def many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Run a statement for many rows."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin a transaction that writes."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Have it on disk before this returns."""
+
+    @abstractmethod
+    def roll_back(self) -> None:
+        """Undo the transaction, where one is open."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let go of copies of what was deleted, as far as the database can."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the database."""
+
+
 class Execute:
     """Runs one statement with its values, inside the transaction it was handed out for."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.cuts_journal = False
         """Set where the journal must keep no copy of what was deleted."""
 
-    def __call__(self, statement: str, *values: object) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
+    def __call__(self, statement: str, *values: object) -> Cursor:
+        return self._engine.execute(statement, values)
 
-    def many(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+    def many(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Run one statement for many rows."""
-        self._connection.executemany(statement, rows)
+        self._engine.many(statement, rows)
 
 
 class Database:
-    """One SQLite file in write-ahead mode; safe to use from any thread."""
+    """One database that this process alone uses; safe to use from any thread."""
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._lock = threading.Lock()
-        self._connection = _open(path, schema)
-        self._execute = Execute(self._connection)
+        self._engine = engine
+        self._execute = Execute(engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._is_closed = False
-        self._thread = threading.Thread(target=self._write, name=f"keys {path}", daemon=True)
+        self._thread = threading.Thread(target=self._write, name="keys", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Commit what waits and let go of the file."""
+        """Commit what waits and let go of the database."""
         if not self._is_closed:
             self._is_closed = True
             self._waiting.put(None)
             self._thread.join()
         with self._lock:
-            self._connection.close()
+            self._engine.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:
-        """Hold the file and commit at the end; nothing is kept where the body raises."""
-        with self._lock, self._connection:  # sqlite3 commits, or rolls back what raises
-            self._execute("BEGIN IMMEDIATE")
-            yield self._execute
-        if self._execute.cuts_journal:
-            with self._lock:
+        """Hold the database and commit at the end; nothing is kept where the body raises."""
+        with self._lock:
+            self._engine.begin()
+            try:
+                yield self._execute
+                self._engine.commit()
+            except BaseException:
+                self._engine.roll_back()
+                raise
+            if self._execute.cuts_journal:
                 self._execute.cuts_journal = False
-                self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._engine.forget()
 
     @contextmanager
     def reading(self) -> Iterator[Execute]:
-        """Hold the file to read what is committed."""
+        """Hold the database to read what is committed."""
         with self._lock:
             yield self._execute
 
@@ -115,8 +175,8 @@ class Database:
         try:
             with self.transaction() as execute:
                 for write in batch:
-                    write.run(execute)
-        except sqlite3.Error as error:  # the disk: nothing of the batch is kept
+                    write.run(execute, self._engine)
+        except self._engine.failure as error:  # the disk: nothing of the batch is kept
             failure = StoreFailed(f"the key store could not write: {error}")
             for write in batch:
                 write.fail(failure)
@@ -142,15 +202,15 @@ class _Write:
         self._result: object = None
         self._error: BaseException | None = None
 
-    def run(self, execute: Execute) -> None:
+    def run(self, execute: Execute, engine: Engine) -> None:
         """Do the work, or undo it and remember why."""
         execute("SAVEPOINT one")
         try:
             self._result = self._work(execute)
-        except sqlite3.IntegrityError:
+        except engine.duplicate:
             execute("ROLLBACK TO one")
             self._error = Conflict("the key store holds an entry of this name already")
-        except sqlite3.Error:
+        except engine.failure:
             raise
         except BaseException as error:  # handed over to who waits, never swallowed
             execute("ROLLBACK TO one")
@@ -178,35 +238,3 @@ class _Write:
 def _settle_all(settled: list[_Settle]) -> None:
     for settle in settled:
         settle()
-
-
-def _open(path: Path, schema: str) -> sqlite3.Connection:
-    # SQLite gives its journal the mode of the database, so that is private from its first byte.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
-    try:
-        for pragma in (
-            "locking_mode = EXCLUSIVE",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "secure_delete = ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version in (0, VERSION):
-            connection.executescript(schema)
-        # An exclusive lock is taken by the first write and kept until the connection closes.
-        connection.execute(f"PRAGMA user_version = {version or VERSION}")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise ConfigError(f"the key store {path} is in use by another process: {error}") from error
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise ConfigError(f"the key store {path} cannot be read: {error}") from error
-    if version not in (0, VERSION):
-        connection.close()
-        raise ConfigError(
-            f"the key store {path} was made by another version of qnx; move its folder away "
-            f"and make new initial secrets with `qnx keys init`"
-        )
-    return connection

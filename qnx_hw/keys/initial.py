@@ -15,7 +15,7 @@ import msgspec
 
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys.ledger import Purpose
-from qnx_hw.keys.store import DATABASE, HASH_KEYS_BYTES, KeyStore
+from qnx_hw.keys.store import HASH_KEYS_BYTES, KeyStore, is_there
 from qnx_hw.keys.vault import read_private, sync_folder, write_private
 from qnx_hw.secret import Secret
 
@@ -83,7 +83,7 @@ def identity(folder: Path, link: str) -> str:
     path = path_of(folder, link)
     if path.exists():
         return _read(path, link).identity
-    if not (folder / DATABASE).exists():
+    if not is_there(folder):
         return ""
     with KeyStore(folder) as store:
         return store.initial_identity(link)

@@ -137,10 +137,10 @@ class IssuedKeys(Storage):
             simulated = execute(
                 "SELECT 1 FROM chunk JOIN block ON block.link = chunk.link"
                 " AND block.number = chunk.block"
-                " WHERE chunk.link = ? AND block.is_simulated LIMIT 1",
+                " WHERE chunk.link = ? AND block.is_simulated = 1 LIMIT 1",
                 link,
             ).fetchone()
-            return Stock(bits, waiting, total, simulated is not None)
+            return Stock(bits, waiting, int(total), simulated is not None)
 
         return await self._database.write(work)
 
@@ -272,9 +272,9 @@ class IssuedKeys(Storage):
         day = int(self._now() // 86_400)
         execute("DELETE FROM usage WHERE day < ?", day)
         used = execute(
-            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET bits = bits + ?"
-            " RETURNING bits",
-            *(quota.master, day, n_bits, n_bits),
+            "INSERT INTO usage VALUES (?, ?, ?) ON CONFLICT (master, day) DO UPDATE"
+            " SET bits = usage.bits + excluded.bits RETURNING bits",
+            *(quota.master, day, n_bits),
         ).fetchone()[0]
         if used > quota.bits_per_day:
             raise KeyExhausted(f"'{quota.master}' may take {quota.bits_per_day} bits in a day")

@@ -3,23 +3,23 @@
 How it thinks: every ledger (link and purpose) is a row of sealed chunks, one per block, and a
 cursor that only moves forward. `take` moves the cursor and commits to disk before it returns the
 bytes, so a crash at any moment can lose bytes but never hand one out again. What lies behind the
-cursor is deleted and overwritten. One process owns the file: SQLite's exclusive locking refuses a
-second one.
+cursor is deleted and overwritten. One process owns the store; a second one is refused.
 """
 
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from qnx_hw.errors import Conflict, KeyExhausted
+from qnx_hw.errors import ConfigError, Conflict, KeyExhausted
 from qnx_hw.keys import block_keys, chunks, issued
 from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.chunks import Chunks
-from qnx_hw.keys.database import Database, Execute
+from qnx_hw.keys.database import Database, Engine, Execute
 from qnx_hw.keys.ledger import (
     BLOCK_SHIFT,
     KEYS,
@@ -31,14 +31,17 @@ from qnx_hw.keys.ledger import (
     Purpose,
     address_of,
 )
+from qnx_hw.keys.sqlite import SqliteEngine
 from qnx_hw.keys.vault import Vault, open_vault
 from qnx_hw.secret import Secret
 
 DATABASE = "keys.sqlite"
 KEY_FILE = "keys.key"
+SERVER_VARIABLE = "QNX_KEY_DATABASE"
+"""Names the URL of a PostgreSQL server; a file in the node's folder where not set."""
 HASH_KEYS_BYTES = 32
 """One Poly1305 hash key of 16 bytes per direction."""
-FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND block = ? AND name GLOB 'pending-*'"
+FORGET_PENDING = "DELETE FROM memory WHERE link = ? AND block = ? AND name LIKE 'pending-%'"
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS block(
@@ -62,11 +65,8 @@ class KeyStore:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        database = folder / DATABASE
-        self._vault: Vault = open_vault(folder / KEY_FILE, may_create=not database.exists())
-        self._database = Database(
-            database, SCHEMA + block_keys.SCHEMA + chunks.SCHEMA + issued.SCHEMA
-        )
+        self._vault, engine = _opened(folder)
+        self._database = Database(engine)
         self._keys = BlockKeys(self._vault)
         self.issued = issued.IssuedKeys(self._database, self._keys)
 
@@ -243,7 +243,8 @@ class KeyStore:
         context = f"initial {link} {identity}"
         with self._database.transaction() as execute:
             execute(
-                "INSERT OR REPLACE INTO initial VALUES (?, ?, ?)",
+                "INSERT INTO initial VALUES (?, ?, ?) ON CONFLICT (link) DO UPDATE"
+                " SET identity = excluded.identity, sealed = excluded.sealed",
                 *(link, identity, self._vault.seal(kept, context)),
             )
             for purpose, secret in parts.items():
@@ -294,4 +295,35 @@ class KeyStore:
 
     def _remember(self, execute: Execute, link: str, name: str, block: int, secret: Secret) -> None:
         sealed = self._vault.seal(secret, f"memory {link} {name} {block}")
-        execute("INSERT OR REPLACE INTO memory VALUES (?, ?, ?, ?)", link, name, block, sealed)
+        execute(
+            "INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT (link, name) DO UPDATE"
+            " SET block = excluded.block, sealed = excluded.sealed",
+            *(link, name, block, sealed),
+        )
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a node's folder has a key store; asked without opening it."""
+    return (folder / DATABASE).exists() or (folder / KEY_FILE).exists()
+
+
+def _opened(folder: Path) -> tuple[Vault, Engine]:
+    """Open what seals the store, and the file or the server where it lies."""
+    schema = SCHEMA + block_keys.SCHEMA + chunks.SCHEMA + issued.SCHEMA
+    url = os.environ.get(SERVER_VARIABLE)
+    if not url:
+        path = folder / DATABASE
+        vault = open_vault(folder / KEY_FILE, may_create=not path.exists())
+        return vault, SqliteEngine(path, schema)
+    try:
+        from qnx_hw.keys.postgresql import PostgresEngine
+    except ImportError as error:
+        raise ConfigError(
+            f"{SERVER_VARIABLE} is set, and psycopg is missing: pip install 'qnx[postgresql]'"
+        ) from error
+    engine = PostgresEngine(url, folder, schema)
+    try:
+        return open_vault(folder / KEY_FILE, may_create=engine.is_new), engine
+    except BaseException:
+        engine.close()
+        raise

@@ -10,6 +10,7 @@ import pytest
 
 from qnx_hw.errors import ConfigError, Conflict, KeyExhausted
 from qnx_hw.keys.database import Database, Execute
+from qnx_hw.keys.sqlite import SqliteEngine
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entry(name TEXT PRIMARY KEY) STRICT;"
 
@@ -40,7 +41,7 @@ def test_a_write_that_fails_spares_the_others(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
 
     async def scenario() -> list[object]:
-        database = Database(path, SCHEMA)
+        database = Database(SqliteEngine(path, SCHEMA))
         works = [
             Adding("a"),
             Adding("b", KeyExhausted("no more")),
@@ -64,7 +65,7 @@ def test_a_write_that_fails_spares_the_others(tmp_path: Path) -> None:
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    database = Database(path, SCHEMA)
+    database = Database(SqliteEngine(path, SCHEMA))
     with pytest.raises(ZeroDivisionError), database.transaction() as execute:
         Adding("a", ZeroDivisionError())(execute)
     with database.transaction() as execute:
@@ -75,7 +76,7 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_closed_database_takes_no_write(tmp_path: Path) -> None:
-    database = Database(tmp_path / "x.sqlite", SCHEMA)
+    database = Database(SqliteEngine(tmp_path / "x.sqlite", SCHEMA))
     database.close()
 
     with pytest.raises(ConfigError, match="closed"):
@@ -87,8 +88,9 @@ def test_many_who_wait_share_commits(tmp_path: Path) -> None:
     commits: list[str] = []
 
     async def scenario() -> None:
-        database = Database(path, SCHEMA)
-        database._connection.set_trace_callback(
+        engine = SqliteEngine(path, SCHEMA)
+        database = Database(engine)
+        engine._connection.set_trace_callback(
             lambda words: commits.append(words) if words == "COMMIT" else None
         )
         await asyncio.gather(*(database.write(Adding(f"{each}")) for each in range(200)))

@@ -169,6 +169,7 @@ def test_pads_never_confirmed_are_given_up_at_both_ends(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.sqlite
 def test_an_old_copy_of_a_store_gives_nothing_twice(tmp_path: Path) -> None:
     seen: set[bytes] = set()
 
