@@ -43,6 +43,7 @@ class EdgeSection(Section, frozen=True, kw_only=True):
     queue_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30
     """How much of a `store` tunnel, and of files on their way, may wait on disk."""
     queue_age_s: Positive = 86_400.0
+    """How long anything of a `store` tunnel may wait; then its connection ends."""
     spans: bool = True
     """Whether traffic of others may pass through this node."""
 

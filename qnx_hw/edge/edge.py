@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
     OPEN_DEADLINE_S,
@@ -43,6 +44,7 @@ from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.relay import Relay
 from qnx_hw.edge.session import RESUME_S, Session
+from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
 from qnx_hw.errors import UNREADABLE, ChannelError, KeyExhausted, QnxError
 from qnx_hw.secret import Secret
@@ -93,6 +95,8 @@ class Edge:
         self.services: dict[str, Service] = {}
         self.held: set[socket.socket] = set()
         """Sockets of tasks that may be cancelled before they begin."""
+        self.spools: SpoolRoom | None = None
+        """Where `store` tunnels keep what waits for key; without it they block."""
         self.refused = 0
         """Circuits that this node did not take."""
         self._traffic: dict[str, Traffic] = {}
@@ -198,6 +202,8 @@ class Edge:
     ) -> Session:
         circuit.setblocking(True)
         session = Session(circuit, keys, on_lost=self._lost, on_over=self._over)
+        if self.spools is not None and line.traffic.policy is KeyPolicy.STORE:
+            session.spool = self.spools.open()
         self._sessions[name] = session
         line.sessions.add(session)
         return session

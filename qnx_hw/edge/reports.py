@@ -177,8 +177,11 @@ class Reporter:
         since, drawn = self._since(line)
         state, message = state_of(line)
         live = next(iter(line.sessions), None)
+        now_s = time.monotonic()
+        spools = [each.spool for each in tuple(line.sessions) if each.spool is not None]
         waits = [each.waits_for_key_since_s for each in tuple(line.sessions)]
-        oldest = min((at for at in waits if at is not None), default=None)
+        ages = [now_s - at for at in waits if at is not None]
+        ages += [age_s for spool in spools if (age_s := spool.age_s) is not None]
         return TunnelView(
             name=line.traffic.name,
             source=line.traffic.source,
@@ -199,8 +202,9 @@ class Reporter:
             epoch=line.keys.newest.number if line.keys.newest is not None else 0,
             key_draw_bps=drawn / span_s,
             queue_bytes=line.waiting_bytes
-            + sum(each.unacknowledged_bytes for each in tuple(line.sessions)),
-            queue_age_s=line.waiting_age_s if oldest is None else time.monotonic() - oldest,
+            + sum(each.unacknowledged_bytes for each in tuple(line.sessions))
+            + sum(spool.waiting_bytes for spool in spools),
+            queue_age_s=max(ages, default=line.waiting_age_s),
             rtt_s=line.rtt_s(),
         )
 
@@ -209,6 +213,8 @@ def state_of(line: Line) -> tuple[TunnelState, str]:
     """Return how a tunnel is, and what is out of the ordinary."""
     is_blocked = any(each.waits_for_key_since_s is not None for each in tuple(line.sessions))
     words = line.keys.describe()
+    if (stored := _stored(line, words)) is not None:
+        return stored
     if is_blocked or (line.waiting and line.message):
         return TunnelState.BLOCKED, line.message or words or "waits for key"
     if line.message and not line.sessions:
@@ -218,3 +224,13 @@ def state_of(line: Line) -> tuple[TunnelState, str]:
     if words:
         return TunnelState.DEGRADED, words
     return TunnelState.UP, ""
+
+
+def _stored(line: Line, words: str) -> tuple[TunnelState, str] | None:
+    sessions = tuple(line.sessions)
+    stored = sum(each.spool.waiting_bytes for each in sessions if each.spool is not None)
+    if any(each.is_full for each in sessions):
+        return TunnelState.BLOCKED, f"store: {stored} bytes wait on disk, and no more may; {words}"
+    if stored:
+        return TunnelState.DEGRADED, f"store: {stored} bytes wait on disk; {words}"
+    return None

@@ -33,10 +33,13 @@ from qnx_hw.edge.halves import (
 )
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader, RecordType
+from qnx_hw.edge.spool import Spool
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError
 
 RESUME_S = 60.0
 """How long an end waits for a new circuit."""
+STORE_LOOK_S = 0.1
+"""How long a sender that stores waits for its user before it looks for key again."""
 KEY_WAIT_S = 1.0
 """How long a sender waits for key before it looks whether the session is still wanted."""
 ACKNOWLEDGE_BYTES = 4 << 20
@@ -88,6 +91,10 @@ class Session:
         self.heard_s = time.monotonic()
         self.waits_for_key_since_s: float | None = None
         self.carrier = Carrier(circuit, lambda: on_lost(self))
+        self.spool: Spool | None = None
+        """Where the user's data waits for key; None where he is held back instead."""
+        self.is_full = False
+        """Whether the spool has no room, so that the user is held back after all."""
         self._on_lost = on_lost
         self.reason = ""
         """Why it ended early."""
@@ -204,7 +211,7 @@ class Session:
         if self._send_lock.acquire(blocking=False):
             try:
                 circuit, _ = self.carrier.peek()
-                if circuit is not None and _is_writable(circuit):
+                if circuit is not None and _is_ready(circuit, select.POLLOUT, 0.0):
                     self._flush_controls()
             except KeyExhausted:
                 pass  # the sender finds out as well, and knows what to do
@@ -227,6 +234,8 @@ class Session:
                 self.carrier.close()
                 assert self._user is not None
                 self._user.close()
+                if self.spool is not None:
+                    self.spool.close()
                 self._on_over(self)
 
     def _send(self) -> None:
@@ -235,16 +244,70 @@ class Session:
         assert self._user is not None
         self._put(None, EMPTY)
         while True:
+            if self._stores() and self._store(plain):
+                break
             self._await_key()
             size = self._user.recv_into(plain)
             if not size:
                 break
             self.counters.bytes_in += size
             if not self.keys.sending.is_usable():  # it may have grown old while the user was silent
+                if self._spooled(plain[:size]):
+                    continue
                 self._await_key()
             self._put(RecordType.DATA, plain[:size])
         if not self.reason:
             self._put(RecordType.END, EMPTY)
+
+    def _stores(self) -> bool:
+        """Whether something waits in the spool, or shall."""
+        if (spool := self.spool) is None:
+            return False
+        return bool(spool.waiting_bytes) or not self.keys.sending.is_usable()
+
+    def _spooled(self, octets: memoryview) -> bool:
+        """Put into the spool what was read already; False where there is no room."""
+        if (spool := self.spool) is None:
+            return False
+        room = spool.reserve(len(octets))
+        has_room = room == len(octets)
+        spool.put(octets if has_room else EMPTY, room)
+        return has_room
+
+    def _store(self, plain: memoryview) -> bool:
+        """Take what the user says to disk until there is key, and send it; whether he ended.
+
+        When the spool is full he is held back.
+        """
+        spool = self.spool
+        assert self._user is not None
+        assert spool is not None
+        has_ended = False
+        while True:
+            if self.keys.sending.is_usable():
+                self.is_full = False
+                if not spool.waiting_bytes:
+                    self.waits_for_key_since_s = None
+                    return has_ended
+                octets = memoryview(spool.take())
+                for start in range(0, len(octets), len(plain)):
+                    self._await_key()
+                    self._put(RecordType.DATA, octets[start : start + len(plain)])
+                continue
+            if self._stop.is_set():
+                raise SessionOver(self.reason)
+            if spool.is_too_old:
+                raise SessionOver("what was stored waited for key longer than `queue_age_s`")
+            room = 0 if has_ended else spool.reserve(len(plain))
+            self.is_full = not room and not has_ended
+            if not room or not _is_ready(self._user, select.POLLIN, STORE_LOOK_S):
+                spool.put(EMPTY, room)
+                self.keys.sending.wait_usable(0.0 if room else STORE_LOOK_S)
+                continue
+            size = self._user.recv_into(plain, room)
+            has_ended = not size
+            self.counters.bytes_in += size
+            spool.put(plain[:size], room)
 
     def _await_key(self) -> None:
         """Return when the sender may seal; meanwhile the user is not read: TCP holds him back."""
@@ -453,9 +516,9 @@ class Session:
                 pass
 
 
-def _is_writable(circuit: socket.socket) -> bool:
+def _is_ready(circuit: socket.socket, event: int, timeout_s: float) -> bool:
     with suppress(OSError, ValueError):
         poll = select.poll()
-        poll.register(circuit, select.POLLOUT)
-        return bool(poll.poll(0))
+        poll.register(circuit, event)
+        return bool(poll.poll(1000 * timeout_s))
     return False

@@ -29,6 +29,7 @@ from qnx_hw.edge.parcels import PostOffice, traffic_between
 from qnx_hw.edge.reports import Reporter
 from qnx_hw.edge.sealed_file import Sealer
 from qnx_hw.edge.session import Session
+from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.streams import SERVICE as STREAM
 from qnx_hw.edge.streams import StreamSink, StreamSource
 from qnx_hw.edge.traffic import Traffic
@@ -73,6 +74,7 @@ class Site:
         edge.services[TUNNEL] = self._to_target
         for name, tunnel in network.tunnels.items():
             edge.know(Traffic.of(name, TUNNEL, tunnel))
+        edge.spools = SpoolRoom(around.folder / "spool", section.queue_bytes, section.queue_age_s)
         self.post_office = PostOffice(edge, around.folder, around.sealer, section.queue_bytes)
         for peer, other in network.nodes.items():
             if peer != node and other.edge is not None:

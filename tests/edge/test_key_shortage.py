@@ -1,17 +1,22 @@
 """Keys change under load without loss, and what happens when there are none is what was asked."""
 
 import asyncio
+import contextlib
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from edge_net import EdgeNet, connect, edge_net, exchange, until
 
-from qnx_hw.api.traffic import KeyPolicy
+from qnx_hw.api.traffic import KeyPolicy, TunnelState
 from qnx_hw.edge.handshake import Mode
+from qnx_hw.edge.reports import state_of
 from qnx_hw.edge.session import Session
+from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
 
 DEADLINE_S = 60.0
@@ -119,6 +124,62 @@ def test_block_holds_the_user_until_there_is_key() -> None:
                 await line_of(net).keys.renew()
                 assert await answer == b"after"
             assert line_of(net).keys.describe() == ""
+            user.close()
+
+    play(scene)
+
+
+def test_store_takes_the_user_to_disk_sealed_and_sends_it_in_order(tmp_path: Path) -> None:
+    words, octets = b"nobody may read this", secrets.token_bytes(3_000_000)
+
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=KeyPolicy.STORE)
+        async with edge_net(DIRECT, [traffic]) as net:
+            net.edges["alice"].spools = SpoolRoom(tmp_path / "spool", 10_000_000, 3600.0)
+            user, session = await short_of_key(net, traffic)
+            spool = session.spool
+            assert spool is not None
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(
+                    asyncio.to_thread(user.sendall, words * 60_000 + octets)
+                )
+                await until(lambda: spool.waiting_bytes == 20 * 60_000 + len(octets))
+                await sending
+                state, message = state_of(line_of(net))
+                assert (state, "store" in message) == (TunnelState.DEGRADED, True)
+                on_disk = b"".join(each.read_bytes() for each in (tmp_path / "spool").iterdir())
+                assert len(on_disk) > 4_000_000
+                assert words not in on_disk
+                net.keys.give("alice", "bob", 1000)
+                await line_of(net).keys.renew()
+                assert await exchange(user, b"!") == b"".join([words * 60_000, octets, b"!"])
+            await until(lambda: not line_of(net).sessions)
+            assert not list((tmp_path / "spool").iterdir())
+
+    play(scene)
+
+
+def test_store_has_limits_of_bytes_and_of_age(tmp_path: Path) -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, policy=KeyPolicy.STORE)
+        late_s = 0.0
+        room = SpoolRoom(tmp_path / "spool", 100_000, 60.0, lambda: time.monotonic() + late_s)
+        async with edge_net(DIRECT, [traffic]) as net:
+            net.edges["alice"].spools = room
+            user, session = await short_of_key(net, traffic)
+            user.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    user.send(bytes(100_000))
+            await until(lambda: session.is_full)
+            assert session.spool is not None
+            assert session.spool.waiting_bytes == 100_000
+            assert state_of(line_of(net))[0] is TunnelState.BLOCKED
+
+            late_s = 61.0
+            await until(lambda: not line_of(net).sessions)
+            assert "queue_age_s" in session.reason
+            assert room.take(1 << 30) == 100_000
             user.close()
 
     play(scene)
