@@ -252,7 +252,8 @@ class Session:
                 break
             self.counters.bytes_in += size
             if not self.keys.sending.is_usable():  # it may have grown old while the user was silent
-                if self._spooled(plain[:size]):
+                if self.spool is not None:
+                    self.spool.put(plain[:size], self.spool.reserve(size, at_most=False))
                     continue
                 self._await_key()
             self._put(RecordType.DATA, plain[:size])
@@ -264,15 +265,6 @@ class Session:
         if (spool := self.spool) is None:
             return False
         return bool(spool.waiting_bytes) or not self.keys.sending.is_usable()
-
-    def _spooled(self, octets: memoryview) -> bool:
-        """Put into the spool what was read already; False where there is no room."""
-        if (spool := self.spool) is None:
-            return False
-        room = spool.reserve(len(octets))
-        has_room = room == len(octets)
-        spool.put(octets if has_room else EMPTY, room)
-        return has_room
 
     def _store(self, plain: memoryview) -> bool:
         """Take what the user says to disk until there is key, and send it; whether he ended.

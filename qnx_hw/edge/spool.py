@@ -39,10 +39,10 @@ class SpoolRoom:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Spool(self, self._folder / secrets.token_hex(16))
 
-    def take(self, n_bytes: int) -> int:
-        """Return how many of so many bytes there is room for, and keep it."""
+    def take(self, n_bytes: int, *, at_most: bool = True) -> int:
+        """Keep room for so many bytes, or for what of them there is room for; return how many."""
         with self._lock:
-            taken = min(n_bytes, self._left_bytes)
+            taken = min(n_bytes, max(0, self._left_bytes)) if at_most else n_bytes
             self._left_bytes -= taken
             return taken
 
@@ -80,9 +80,9 @@ class Spool:
         """Whether something waits longer than the node allows."""
         return (self.age_s or 0.0) > self._room.longest_s
 
-    def reserve(self, n_bytes: int) -> int:
-        """Return how much may be put now."""
-        taken = self._room.take(n_bytes)
+    def reserve(self, n_bytes: int, *, at_most: bool = True) -> int:
+        """Return how much may be put now; all, where it was read already and has no other place."""
+        taken = self._room.take(n_bytes, at_most=at_most)
         self._held_bytes += taken
         return taken
 
