@@ -55,8 +55,30 @@ def save_csv(table: Table, path: Path) -> None:
         writer.writerows(table.rows)
 
 
+def save_parquet(table: Table, path: Path) -> None:
+    """Write a table as Parquet: numbers as doubles, all else as text, null where none is."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [list(column) for column in zip(*table.rows, strict=True)] or [
+        [] for _ in table.headings
+    ]
+    arrays = [
+        pa.array([None if cell is None else float(cell) for cell in column], pa.float64())
+        if _is_numeric(column)
+        else pa.array([None if cell is None else str(cell) for cell in column], pa.string())
+        for column in columns
+    ]
+    pq.write_table(pa.table(arrays, names=list(table.headings)), path)
+
+
+def _is_numeric(column: list[Cell]) -> bool:
+    known = [cell for cell in column if cell is not None]
+    return bool(known) and all(isinstance(cell, int | float) for cell in known)
+
+
 def ask_and_save(panel: Panel, kind: str) -> None:
-    """Ask where, and write a card as `png`, `svg` or `csv`."""
+    """Ask where, and write a card as `png`, `svg`, `csv` or `parquet`."""
     day = datetime.now().astimezone()
     name = f"{day:%Y-%m-%d_%H%M%S}_{panel.objectName()}.{kind}"
     chosen, _ = QFileDialog.getSaveFileName(
@@ -73,9 +95,9 @@ def ask_and_save(panel: Panel, kind: str) -> None:
 
 
 def save(panel: Panel, kind: str, path: Path) -> None:
-    """Write a card as `png`, `svg` or `csv`."""
-    if kind == "csv":
+    """Write a card as `png`, `svg`, `csv` or `parquet`."""
+    if kind in ("csv", "parquet"):
         if (table := panel.export_table()) is not None:
-            save_csv(table, path)
+            (save_csv if kind == "csv" else save_parquet)(table, path)
     else:
         (save_svg if kind == "svg" else save_png)(panel, path)

@@ -25,10 +25,12 @@ from gui.desktop.panels.panel import Panel
 from gui.desktop.panels.polarization import PolarizationPanel
 from gui.desktop.panels.pools import PoolsPanel
 from gui.desktop.panels.rates import RatesPanel
+from gui.desktop.panels.recordings import RecordingsPanel, record_tool
 from gui.desktop.panels.routing import RoutingPanel
 from gui.desktop.panels.sphere import SpherePanel
 from gui.desktop.panels.tagger import TaggerPanel
 from gui.desktop.panels.tunnels import TunnelsPanel
+from gui.desktop.report import report_tool
 from gui.desktop.settings.instrument import instrument_tool
 from gui.desktop.settings.window import settings_tool
 from gui.desktop.wizard.dialog import wizard_tool
@@ -50,6 +52,7 @@ PANELS: tuple[Callable[[Desk], Panel], ...] = (
     RoutingPanel,
     PoolsPanel,
     TunnelsPanel,
+    RecordingsPanel,
 )
 """The cards; each gives its own name, title and icon to `Panel`."""
 
@@ -59,6 +62,8 @@ TOOLS: tuple[Callable[[Desk, QWidget], None], ...] = (
     instrument_tool,
     settings_tool,
     wizard_tool,
+    report_tool,
+    record_tool,
 )
 """Dialogs and commands beside the cards: each adds its actions to the desk.
 

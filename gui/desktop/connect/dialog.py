@@ -320,7 +320,8 @@ def read_words(read: TestRead) -> str:
     """Write what a test read brought."""
     who = " ".join(filter(None, (read.maker, read.model, read.serial, read.firmware)))
     numbers = ", ".join(
-        f"{each.name} {quantity(each.value, each.unit)}" for each in read.readings[:8]
+        f"{each.name} {quantity(each.value, each.unit.replace('1/s', 'cps'))}"
+        for each in read.readings[:8]
     )
     settings = ", ".join(f"{name}={value}" for name, value in list(read.settings.items())[:8])
     lines = [f"{who}  ({read.family.replace('_', ' ')}, answered in {span(read.took_s)})"]

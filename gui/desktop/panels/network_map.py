@@ -45,7 +45,7 @@ class MapPanel(Panel):
         """Take over the colours of the theme."""
         self.map.update()
 
-    def table(self) -> Table | None:
+    def export_table(self) -> Table | None:
         """Return the ways with what they carry."""
         headings = ("a", "b", "state", "secret key (bit/s)", "load there", "load back")
         found = ways(self.client.links.values(), self.client.hops.values())

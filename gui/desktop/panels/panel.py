@@ -155,6 +155,9 @@ class Panel(QDockWidget):
         menu.addAction("Export as PNG…", lambda: ask_and_save(self, "png"))
         menu.addAction("Export as SVG…", lambda: ask_and_save(self, "svg"))
         self.csv_action = menu.addAction("Export data as CSV…", lambda: ask_and_save(self, "csv"))
+        self.parquet_action = menu.addAction(
+            "Export data as Parquet…", lambda: ask_and_save(self, "parquet")
+        )
         menu.addSeparator()
         self.detach_action = menu.addAction("Detach", self.toggle_detached)
         self.full_action = menu.addAction("Full screen", self.toggle_full_screen)
@@ -162,7 +165,9 @@ class Panel(QDockWidget):
         menu.aboutToShow.connect(self._update_menu)
 
     def _update_menu(self) -> None:
-        self.csv_action.setEnabled(self.export_table() is not None)
+        has_data = self.export_table() is not None
+        self.csv_action.setEnabled(has_data)
+        self.parquet_action.setEnabled(has_data)
         self.detach_action.setText("Put back" if self.isFloating() else "Detach")
         self.full_action.setText("Leave full screen" if self.isFullScreen() else "Full screen")
 

@@ -41,7 +41,7 @@ class PoolsPanel(Panel):
         """Take over the colours of the theme."""
         self.view.viewport().update()
 
-    def table(self) -> Table | None:
+    def export_table(self) -> Table | None:
         """Return all pools."""
         return self.view.table()
 

@@ -80,7 +80,7 @@ class RoutingPanel(Panel):
         """Take over the colours of the theme."""
         self.forecast.recolour()
 
-    def table(self) -> Table | None:
+    def export_table(self) -> Table | None:
         """Return the routes of the plan in force."""
         plan = self.client.plan
         if plan is None:

@@ -35,7 +35,7 @@ class TunnelsPanel(Panel):
         """Take over the colours of the theme."""
         self.view.viewport().update()
 
-    def table(self) -> Table | None:
+    def export_table(self) -> Table | None:
         """Return all tunnels."""
         return self.view.table()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -59,7 +59,10 @@ class LinkWizard(QDialog):
         self.steps = QListWidget()
         self.steps.setAccessibleName("Steps")
         self.steps.setFixedWidth(130)
-        self.steps.addItems([f"{number}  {step}" for number, step in enumerate(STEPS, start=1)])
+        for number, step in enumerate(STEPS, start=1):
+            item = QListWidgetItem(f"{number}  {step}")
+            item.setSizeHint(QSize(0, 32))
+            self.steps.addItem(item)
         self.pages = QStackedWidget()
         for each in self._asking_pages():
             self.pages.addWidget(each)
@@ -233,8 +236,8 @@ class LinkWizard(QDialog):
     def _ask_key(self, plan: LinkPlan) -> None:
         expected = expect(plan)
         self.expected.setText(
-            f"coincidences {quantity(expected.pairs_cps, '1/s')}, accidentals "
-            f"{quantity(expected.accidentals_cps, '1/s')}, CAR {expected.car:.1f}, QBER "
+            f"coincidences {quantity(expected.pairs_cps, 'cps')}, accidentals "
+            f"{quantity(expected.accidentals_cps, 'cps')}, CAR {expected.car:.1f}, QBER "
             f"{percent(expected.qber, digits=2)}, sifted {quantity(expected.sifted_bps, 'bit/s')}, "
             f"a block each {span(expected.block_s)}"
         )

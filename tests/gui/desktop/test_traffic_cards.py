@@ -70,7 +70,7 @@ def test_the_map_shows_the_chosen_flow_and_tells_everybody_the_chosen_link(
     assert panel.map.grab().toImage() != plain
     assert lab.desk.link_name == "alice-relay"
     assert panel.subtitle.text() == "6 of 6 sites online"
-    table = panel.table()
+    table = panel.export_table()
     assert table is not None
     assert ("alice", "bob", "up", 3420.0, 0.62, None) in table.rows
 
@@ -179,7 +179,7 @@ def test_without_a_controller_the_card_says_so(lab: Lab, qtbot: QtBot) -> None:
 
     assert panel.empty.isVisible()
     assert not panel.tabs.isVisible()
-    assert panel.table() is None
+    assert panel.export_table() is None
 
 
 def test_pools_tell_stock_flow_and_when_they_run_dry(lab: Lab, qtbot: QtBot) -> None:

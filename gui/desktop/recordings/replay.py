@@ -1,0 +1,55 @@
+"""Replays a recording in a program of its own, and shows it; going back shows what was before."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from gui.desktop.client import NodeClient
+from gui.desktop.local_node import LocalNode
+
+SPEEDS = ("0.5", "1", "2", "3")
+
+
+class Replay(QObject):
+    """One replay at a time: a child of the desktop that ends with it."""
+
+    changed = Signal()
+    failed = Signal(str)
+
+    def __init__(self, client: NodeClient, parent: QObject) -> None:
+        super().__init__(parent)
+        self._client = client
+        self._back = ""
+        self._child: LocalNode | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a replay is shown, or starts."""
+        return self._child is not None
+
+    def start(self, folder: Path, speed: str) -> None:
+        """Replay a recording's folder."""
+        self.stop()
+        self._back = self._client.url
+        command = [sys.executable, "-m", "qnx_hw.cli", "replay", str(folder), "--speed", speed]
+        self._child = LocalNode(command, self)
+        self._child.answers_at.connect(self._client.attach)
+        self._child.failed.connect(self._ended)
+        self._child.start()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """End the replay and show the node that was shown before."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.stop()
+            child.deleteLater()
+            self._client.attach(self._back)
+            self.changed.emit()
+
+    def _ended(self, reason: str) -> None:
+        self.stop()
+        self.failed.emit(reason)
