@@ -150,7 +150,7 @@ class LinkSection(Section, frozen=True, kw_only=True):
     pulses: PulsesSection | None = None
     """What the transmitter sends, for decoy BB84."""
     coincidence_window_ps: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 2_000
-    reconciliation: Literal["auto", "cascade", "ldpc"] = "auto"
+    reconciliation: Literal["auto", "cascade", "ldpc", "max-key"] = "auto"
     """How both ends make their strings equal; auto goes by the round trip."""
     slots_per_window: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     """Time slots Bob publishes per window: 1 tells the least, 3 keeps pairs at its edges."""

@@ -40,6 +40,8 @@ class Reconciliation(StrEnum):
     CASCADE = "cascade"
     LDPC = "ldpc"
     """LDPC codes wherever a string is long enough for them."""
+    MAX_KEY = "max-key"
+    """Cascade that spares bits whatever it costs in time and messages."""
 
 
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]

@@ -15,8 +15,16 @@ from qnx_hw.qkd.reconciliation.ldpc import (
     LdpcBob,
     LdpcParameters,
 )
+from qnx_hw.qkd.reconciliation.max_key import (
+    LEAST_MAX_KEY_ERRORS,
+    LONGEST_MAX_KEY_BITS,
+    MaxKeyAlice,
+    MaxKeyBob,
+)
 
 __all__ = [
+    "LEAST_MAX_KEY_ERRORS",
+    "LONGEST_MAX_KEY_BITS",
     "SHORTEST_LDPC_BITS",
     "Bits",
     "CascadeAlice",
@@ -26,6 +34,8 @@ __all__ = [
     "LdpcAlice",
     "LdpcBob",
     "LdpcParameters",
+    "MaxKeyAlice",
+    "MaxKeyBob",
     "Mode",
     "ReconciliationFailed",
     "Reference",

@@ -28,24 +28,26 @@ class Way(StrEnum):
     LOW_LEAK = "low-leak"
     LOW_ROUND = "low-round"
     LDPC = "ldpc"
+    MAX_KEY = "max-key"
 
     @property
     def mode(self) -> Mode:
-        """Cascade's mode; where codes cannot serve a string it is the one that spares messages."""
-        return Mode.LOW_ROUND if self is Way.LDPC else Mode(self.value)
+        """Cascade's mode; it serves strings that neither codes nor the longest key's way take."""
+        return Mode.LOW_LEAK if self in {Way.LOW_LEAK, Way.MAX_KEY} else Mode.LOW_ROUND
 
 
 ALLOWED: dict[Reconciliation, tuple[Way, ...]] = {
     Reconciliation.AUTO: (Way.LOW_LEAK, Way.LOW_ROUND, Way.LDPC),
     Reconciliation.CASCADE: (Way.LOW_LEAK, Way.LOW_ROUND),
     Reconciliation.LDPC: (Way.LDPC,),
+    Reconciliation.MAX_KEY: (Way.MAX_KEY,),
 }
 
 
 def choose(setting: Reconciliation, round_trip_s: float | None, span_s: float) -> Way:
     """Return the way for a block that took `span_s` to collect; None: nothing was measured."""
-    if setting is Reconciliation.LDPC:
-        return Way.LDPC
+    if setting in (Reconciliation.LDPC, Reconciliation.MAX_KEY):
+        return Way(setting.value)
     if round_trip_s is None:
         return Way.LOW_ROUND
     if setting is Reconciliation.AUTO and round_trip_s > LONG_WAY_S:

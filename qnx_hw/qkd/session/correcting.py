@@ -10,6 +10,8 @@ from qnx_hw.errors import ChannelError
 from qnx_hw.qkd.messages import Bits
 from qnx_hw.qkd.parameters import Reconciliation
 from qnx_hw.qkd.reconciliation import (
+    LEAST_MAX_KEY_ERRORS,
+    LONGEST_MAX_KEY_BITS,
     SHORTEST_LDPC_BITS,
     CascadeAlice,
     CascadeBob,
@@ -17,6 +19,8 @@ from qnx_hw.qkd.reconciliation import (
     Corrector,
     LdpcAlice,
     LdpcBob,
+    MaxKeyAlice,
+    MaxKeyBob,
     Reference,
 )
 from qnx_hw.qkd.session.choosing import LEAST_LDPC_ERRORS, Way
@@ -54,6 +58,14 @@ class Course:
         """Whether a string of `size` bits is made equal by an LDPC code."""
         is_worth_it = hint >= LEAST_LDPC_ERRORS or self.setting is Reconciliation.LDPC
         return self.way is Way.LDPC and size >= SHORTEST_LDPC_BITS and is_worth_it
+
+    def spares_bits(self, size: int, hint: float) -> bool:
+        """Whether a string is made equal by the Cascade that leaks least."""
+        return (
+            self.way is Way.MAX_KEY
+            and 0 < size <= LONGEST_MAX_KEY_BITS
+            and hint >= LEAST_MAX_KEY_ERRORS
+        )
 
 
 class ReferenceKeys:
@@ -139,12 +151,16 @@ def _nothing() -> bytes | None:
 
 
 def _reference(bits: Bits, hint: float, course: Course, seed: bytes) -> Reference:
+    if course.spares_bits(bits.size, hint):
+        return MaxKeyAlice(bits, qber_hint=hint, seed=seed)
     if course.takes_code(bits.size, hint):
         return LdpcAlice(bits, qber_hint=hint, seed=seed)
     return CascadeAlice(bits, qber_hint=hint, seed=seed, parameters=course.cascade)
 
 
 def _corrector(bits: Bits, hint: float, course: Course, seed: bytes) -> Corrector:
+    if course.spares_bits(bits.size, hint):
+        return MaxKeyBob(bits, qber_hint=hint, seed=seed)
     if course.takes_code(bits.size, hint):
         return LdpcBob(bits, qber_hint=hint, seed=seed)
     return CascadeBob(bits, qber_hint=hint, seed=seed, parameters=course.cascade)

@@ -76,6 +76,20 @@ def test_codes_make_equal_keys_over_a_long_way_and_count_what_they_tell(
 
 
 @pytest.mark.slow
+def test_the_longest_key_is_made_where_it_is_asked_for(
+    bench: ModuleType, small: SessionParameters
+) -> None:
+    parameters = msgspec.structs.replace(
+        small, reconciliation=Reconciliation.MAX_KEY, count_leak="alice"
+    )
+    pair = bench.Pair(parameters)
+    pair.start().feed(*bench.Source(seconds=2.3, visibility=0.9).blocks())
+
+    assert way_of(pair) == {"max-key"}
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) != {}
+
+
+@pytest.mark.slow
 def test_strings_too_short_for_codes_are_left_to_cascade(
     bench: ModuleType, small: SessionParameters
 ) -> None:
@@ -120,9 +134,16 @@ def test_bob_refuses_a_way_that_the_settings_forbid(
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [0.0, 0.4, 0.97])
 @pytest.mark.parametrize("target", [messages.Question, messages.Answer])
-@pytest.mark.parametrize("action", ["flip", "forge"])
-def test_a_changed_message_of_the_codes_never_gives_different_keys(
-    bench: ModuleType, small: SessionParameters, target: type, action: str, place: float
+@pytest.mark.parametrize(
+    ("setting", "action"), [("auto", "flip"), ("auto", "forge"), ("max-key", "flip")]
+)
+def test_a_changed_message_never_gives_different_keys(
+    bench: ModuleType,
+    small: SessionParameters,
+    target: type,
+    setting: str,
+    action: str,
+    place: float,
 ) -> None:
     is_done = False
 
@@ -139,13 +160,20 @@ def test_a_changed_message_of_the_codes_never_gives_different_keys(
             forged = np.random.default_rng(at).bytes(len(message.z))
         return [messages.encode(msgspec.structs.replace(message, z=forged))]
 
-    parameters = msgspec.structs.replace(small, block_sifted_bits=8_000, epsilon_secrecy=1e-6)
+    parameters = msgspec.structs.replace(
+        small,
+        block_sifted_bits=8_000,
+        epsilon_secrecy=1e-6,
+        reconciliation=Reconciliation(setting),
+        count_leak="alice",
+    )
     pair = bench.Pair(parameters, round_trip_s=lambda: 0.3)
     pair.tamper = tamper
-    pair.start().feed(*bench.Source(seconds=2.1).blocks())
+    visibility = 0.96 if setting == "auto" else 0.9
+    pair.start().feed(*bench.Source(seconds=2.1, visibility=visibility).blocks())
 
     assert is_done
-    assert way_of(pair) == {"ldpc"}
+    assert way_of(pair) == {"ldpc" if setting == "auto" else setting}
     alice, bob = pair.keys(Role.ALICE), pair.keys(Role.BOB)
     assert 1 not in alice
     assert 1 not in bob
