@@ -151,8 +151,39 @@ def acquire(
     ]
 
 
+def foresee(
+    actuator: Actuator,
+    belief: Belief,
+    settings: Real,
+    coincidences: float,
+    goal: tuple[float, ...],
+) -> tuple[Real, Real]:
+    """Return what uncertainty will cost at `goal` after one measurement at each of `settings`.
+
+    The second value is the shares of equal outcomes (settings, 4) that are expected there.
+    """
+    quarter = coincidences / 4
+    rounds = ((quarter, quarter), (quarter, quarter))
+    nothing = [Measurement(tuple(each), rounds, rounds) for each in settings.tolist()]
+    problem = _Problem(
+        actuator, belief, nothing, np.zeros(len(settings)), np.eye(len(belief.covariance))
+    )
+    share, information = problem.information()
+    known = np.linalg.inv(belief.covariance)
+    covariance = np.linalg.inv(known + information)
+    slope = _left(actuator, belief, goal)[1]
+    left = np.einsum("ip,npq,iq->ni", slope, covariance, slope)
+    return belief.visibility / 8 * (left[:, 0] + 2 * left[:, 1] + left[:, 2]), share
+
+
 def standing(actuator: Actuator, belief: Belief, values: tuple[float, ...]) -> Standing:
     """Return how a setting would stand now."""
+    left, slope = _left(actuator, belief, values)
+    return Standing(left, slope @ belief.covariance @ slope.T, belief.visibility)
+
+
+def _left(actuator: Actuator, belief: Belief, values: tuple[float, ...]) -> tuple[Real, Real]:
+    """Return the rotation left over at a setting, and its slope over all parameters."""
     measurement = Measurement(values, ((0, 0), (0, 0)), ((0, 0), (0, 0)))
     problem = _Problem(actuator, belief, [measurement], np.zeros(1), np.eye(len(belief.covariance)))
     nudged = np.vstack([np.zeros(problem.size), _NUDGE * np.eye(problem.size)])
@@ -169,8 +200,7 @@ def standing(actuator: Actuator, belief: Belief, values: tuple[float, ...]) -> S
     cosine = float(np.clip((np.trace(whole[0]) - 1) / 2, -1.0, 1.0))
     sine = float(np.linalg.norm(left[0])) / 2
     stretch = np.arctan2(sine, cosine) / sine / 2 if sine > 1e-9 else 0.5
-    slope = (left[1:] - left[0]).T / _NUDGE / 2
-    return Standing(left[0] * stretch, slope @ belief.covariance @ slope.T, belief.visibility)
+    return left[0] * stretch, (left[1:] - left[0]).T / _NUDGE / 2
 
 
 class _Problem:
@@ -269,6 +299,15 @@ class _Problem:
         spread = slope @ covariance @ slope.T + np.diag(noise)
         gap = seen - share
         return float(gap @ np.linalg.solve(spread, gap))
+
+    def information(self) -> tuple[Real, Real]:
+        """Return shares (settings, 4) and the Fisher information of each setting by itself."""
+        share, slope = self._slopes(np.zeros(self.size))
+        weight = self._rounds.ravel() / (share * (1 - share))
+        n = len(self._values)
+        slopes, weights = slope.reshape(n, 4, -1), weight.reshape(n, 4)
+        told = np.einsum("nk,nkp,nkq->npq", weights, slopes, slopes)
+        return share.reshape(n, 4), told
 
     def _score(self, parameters: Real) -> tuple[Real, Real]:
         share, slope = self._slopes(parameters)

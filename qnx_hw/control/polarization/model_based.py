@@ -1,7 +1,8 @@
 """Alignment by a model: estimate the channel's rotation, then set what undoes it.
 
-How it thinks: while SEARCHING it fits all settings since the search began and goes to where the
-likeliest candidate is undone. Once one candidate is left and the excess it expects is small it is
+How it thinks: while SEARCHING it fits all settings since the search began, and measures where most
+is told (see `design`) or, once that is likely good, where the likeliest candidate is undone. Once
+the goal is known well enough it is
 TRACKING: a Kalman filter follows rotation, drift, visibility and the actuator's errors. Near
 alignment the counts tell only a turn about y to first order, so when the uncertainty of the two
 others costs more than `tolerance` it makes a small excursion about x or z, and only then; a still
@@ -18,6 +19,7 @@ import numpy as np
 from qnx_hw.api.loops import LoopState
 from qnx_hw.control.polarization.actuator import Actuator
 from qnx_hw.control.polarization.aligner import Aligner, Decision
+from qnx_hw.control.polarization.design import most_telling, probability_within
 from qnx_hw.control.polarization.estimate import (
     Belief,
     Standing,
@@ -34,10 +36,11 @@ LONGEST_MEMORY = 8
 MISFIT = 12.0
 """Deviance for each setting, 4 on average, beyond which the oldest settings are wrong."""
 HORIZON_SHARE = 0.3
-SEARCH_HORIZON, LONGEST_HORIZON = 4.0, 12.0
+LONGEST_HORIZON = 12.0
 """What an excursion tells is of use until the drift has made it old; in settings at most."""
 LOCKED_EXCESS = 0.005
-SURE = 0.95
+WORTH_GOING, KNOWN = 0.6, 0.95
+"""How likely within `LOCKED_EXCESS` a setting must be to be tried, and to end a search."""
 SURPRISE = 25.0
 """Of four correlations; chance exceeds it once in 20 000 settings."""
 DOUBT = 18.0
@@ -86,6 +89,7 @@ class ModelBased(Aligner):
         self._before: tuple[float, ...] | None = None
         self._undone = False
         self._side = 1.0
+        self._went = False
         self._level = CALM
 
     @property
@@ -112,17 +116,21 @@ class ModelBased(Aligner):
         stands = standing(self._actuator, best, measurement.values)
         ahead = best.advanced(self._drift_rad, DRIFT_MEMORY)
         goal = solve(self._actuator, ahead.channel, measurement.values, ahead.errors)
-        there = standing(self._actuator, best, goal)
-        if probability > SURE and there.excess > LOCKED_EXCESS:
-            goal = self._looking(goal, ahead, there, measurement.coincidences)
-        if probability > SURE and there.excess < LOCKED_EXCESS:
+        there = standing(self._actuator, ahead, goal)
+        hope = probability * probability_within(there, LOCKED_EXCESS)
+        is_known = hope > KNOWN
+        looks = hope < WORTH_GOING or (self._went and not is_known)
+        if looks:
+            goal = most_telling(self._actuator, candidates, goal, measurement.coincidences)
+        self._went = not looks
+        if is_known or (len(self._window) == LONGEST_MEMORY and there.excess < LOCKED_EXCESS):
             self._belief, self._before = ahead, None
             state, reason = LoopState.TRACKING, "the channel is known"
         else:
             state = LoopState.SEARCHING
             reason = f"likeliest of {len(candidates)} candidates, probability {probability:.2f}"
-        rests = measurement.qber <= self._target
-        stay = rests or (stands.excess_of_mean < self._deadband and probability > SURE)
+        is_there = stands.excess_of_mean < self._deadband and not looks
+        stay = self._is_content(measurement) or is_there
         return self._decision(state, None if stay else goal, reason, stands, best)
 
     def _track(self, belief: Belief, measurement: Measurement) -> Decision:
@@ -138,7 +146,7 @@ class ModelBased(Aligner):
         ahead = after.advanced(self._drift_rad, DRIFT_MEMORY)
         self._belief = ahead
         leaves = standing(self._actuator, ahead, measurement.values)
-        if measurement.qber <= self._target:
+        if self._is_content(measurement):
             self._before = None
             return self._decision(LoopState.TRACKING, None, "at the target", stands, after)
         dither = self._dither(leaves, measurement.coincidences)
@@ -150,6 +158,9 @@ class ModelBased(Aligner):
         self._before = measurement.values
         reason = "following the drift" if dither is None else "a small excursion to see more"
         return self._decision(LoopState.TRACKING, goal, reason, stands, after)
+
+    def _is_content(self, measurement: Measurement) -> bool:
+        return 0 < self._target >= measurement.qber
 
     def _surprised(self, measurement: Measurement, after: Belief) -> Decision:
         if self._before is not None and not self._undone:
@@ -177,17 +188,7 @@ class ModelBased(Aligner):
             np.clip(self._drift_rad * factor, SLOWEST_DRIFT_RAD, FASTEST_DRIFT_RAD)
         )
 
-    def _looking(
-        self, goal: tuple[float, ...], belief: Belief, there: Standing, coincidences: float
-    ) -> tuple[float, ...]:
-        dither = self._dither(there, coincidences, SEARCH_HORIZON)
-        if dither is None:
-            return goal
-        return solve(self._actuator, turn(dither) @ belief.channel, goal, belief.errors)
-
-    def _dither(
-        self, leaves: Standing, coincidences: float, longest: float = LONGEST_HORIZON
-    ) -> Real | None:
+    def _dither(self, leaves: Standing, coincidences: float) -> Real | None:
         """Return a turn about x or z that tells the less certain of the two; None to keep still.
 
         A turn by d costs V d²/8 of the error rate once, and measures the turn with a variance of
@@ -201,7 +202,7 @@ class ModelBased(Aligner):
         noise = max(1 - leaves.visibility**2, 0.01) * 4 / coincidences
         axis = 0 if variance[0] > variance[2] else 2
         lasts = HORIZON_SHARE * variance[axis] / (self._drift_rad**2 / 3)
-        horizon = float(np.clip(lasts, 1.0, longest))
+        horizon = float(np.clip(lasts, 1.0, LONGEST_HORIZON))
         square = np.sqrt(horizon * noise) - noise / variance[axis]
         if square <= 0:
             return None

@@ -34,7 +34,7 @@ def _follow(fibre: Rehearsal, policy: ModelBased, settings: int, counts: int = 5
 def test_a_random_fibre_is_aligned_within_a_few_settings(kind: str) -> None:
     ends = []
     for seed in range(3):
-        fibre, policy = _acquire(kind, seed, 6)
+        fibre, policy = _acquire(kind, seed, 3)
         ends.append(fibre.excess - fibre.least_excess)
         assert policy.belief is not None
 
