@@ -156,7 +156,8 @@ class _Programme:
         self.asked, self._capacity, self._blocks = asked, pools.capacity, blocks
         self._map, self._weights = key_map, weights
         self._columns = [np.flatnonzero(of_class[key_map.paths.pair_of]) for of_class in asked]
-        self._solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        # The class above this one turns on callbacks, and then HiGHS greets on standard output.
+        self._solver = highspy._core._Highs()
         self._solver.setOptionValue("output_flag", False)
         self._solver.setOptionValue("threads", 1)
         self._rows = 0

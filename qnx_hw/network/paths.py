@@ -21,9 +21,9 @@ _NEXT_SHORTEST_LIMIT = 60
 """Nodes up to which the next shortest paths are enumerated."""
 _SEARCH_LIMIT = 500
 """Partial paths of a pair that are looked at; between far nodes there are very many alike."""
-_MOST_PATHS = 500_000
+_MOST_PATHS = 200_000
 """Paths of all pairs together: very large networks get fewer for each."""
-_DETOUR_LIMIT = 200_000
+_DETOUR_LIMIT = 20_000
 """Link removals times nodes up to which every link's detours are tried."""
 
 
@@ -126,7 +126,7 @@ def candidates(
             avoiding = metric.copy()
             avoiding[link] *= 10 * topology.link_count
             _collect(topology, avoiding, found, most, pairs)
-    for spread in np.linspace(0.3, 3.0, 12 if detours else 4):
+    for spread in np.linspace(0.3, 3.0, 12 if detours else 6):
         for metric in (hops, base):
             noisy = metric * (1 + spread * rng.random(topology.link_count))
             _collect(topology, noisy, found, most)

@@ -93,7 +93,9 @@ class Planner:
         past = self._clean(history)
         revision = 1 if previous is None else previous.revision + 1
         losses = self._judge(past, previous)
-        logits = tuple(self._ask(number, past, previous) for number in range(len(self._experts)))
+        logits: tuple[Floats, ...] = ()
+        for number in range(len(self._experts)):
+            logits += (self._ask(number, past, previous, logits),)
         weights = np.exp(-self._learning_rate * (np.asarray(losses) - min(losses)))
         weights /= weights.sum()
         mixed = np.zeros(len(self.paths))
@@ -172,10 +174,15 @@ class Planner:
             for before, now in zip(previous.losses, reached, strict=True)
         )
 
-    def _ask(self, number: int, past: Floats, previous: Plan | None) -> Floats:
+    def _ask(
+        self, number: int, past: Floats, previous: Plan | None, asked: tuple[Floats, ...]
+    ) -> Floats:
+        """Return an expert's logits; without a previous plan it begins where the others are."""
         expert = self._experts[number]
-        if previous is None:
+        if previous is None and not asked:
             start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
+        elif previous is None:
+            start, iterations = asked[-1], self._iterations
         else:
             start, iterations = previous.logits[number], self._iterations
         deepest = max(2, min(expert.horizon, _MOST_NUMBERS // max(1, past.shape[1])))

@@ -28,6 +28,8 @@ class TrafficStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
+        # A power cut may cost the last rows, never the file; a decision waits for no disk.
+        self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_TABLES)
 
     def __enter__(self) -> TrafficStore:

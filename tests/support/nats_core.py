@@ -65,10 +65,10 @@ class NatsCore:
 
 
 @contextmanager
-def nats_core(folder: Path) -> Iterator[NatsCore]:
+def nats_core(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[NatsCore]:
     """Run a core; skips the test where nats-server is not installed."""
     _server()
-    core = NatsCore(folder)
+    core = NatsCore(folder, nodes)
     core.start()
     try:
         yield core
