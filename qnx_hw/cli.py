@@ -43,7 +43,25 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0 on success, 2 for wrong usage, 1 for everything else that failed."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parse(list(sys.argv[1:] if argv is None else argv))
+    module = importlib.import_module(f"qnx_hw.commands.{arguments.command}")
+    try:
+        status = int(module.run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads us has enough, as `head` does. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except QnxError as error:
+        print(f"qnx {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return what a command line says; wrong usage ends the process with status 2."""
     parser = argparse.ArgumentParser(
         prog="qnx", description="Quantum Nexus: a quantum-secured network from photons to packets."
     )
@@ -59,18 +77,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if name == chosen:
             importlib.import_module(f"qnx_hw.commands.{name}").configure(child)
-    arguments = parser.parse_args(words)
-    module = importlib.import_module(f"qnx_hw.commands.{arguments.command}")
-    try:
-        status = int(module.run(arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads us has enough, as `head` does. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except QnxError as error:
-        print(f"qnx {arguments.command}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return status
+    return parser.parse_args(words)

@@ -1,9 +1,12 @@
 """What the documents point at is there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from qnx_hw.cli import COMMANDS, parse
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lock/*.md")])
@@ -19,8 +22,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_every_command_is_in_the_reference() -> None:
-    from qnx_hw.cli import COMMANDS
-
     reference = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
 
     assert [name for name in COMMANDS if f"`qnx {name}" not in reference] == []
@@ -33,3 +34,51 @@ def test_every_driver_is_in_the_how_to() -> None:
 
     names = [entry.name for entry in entry_points(group="qnx_hw.drivers")]
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+    pages = [page.relative_to(ROOT / "docs") for page in ROOT.glob("docs/*/*.md")]
+    assert [
+        str(page) for page in pages if page.parts[0] != "decisions" and f"]({page})" not in index
+    ] == []
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the `qnx …` lines of a page's blocks and examples, without remarks and pipes."""
+    whole = re.sub(r"\\\n\s*", " ", text)
+    lines = re.findall(r"^(?: {2,}|\$ )(?:\.venv/bin/)?(qnx [a-z].*)$", whole, re.MULTILINE)
+    cut = [re.split(r"\s+#|\s{2,}|\s\|\s|\s>\s|\s&&\s|\s&$", line)[0].strip() for line in lines]
+    # Synopses, with what may be left out or chosen, are no command lines.
+    return [line for line in cut if not re.search(r"[\[\]…{}]|\.\.\.", line)]
+
+
+def understood(line: str) -> bool:
+    """Whether the argument parsers take a command line."""
+    words = shlex.split(line)[1:]
+    try:
+        parse(words)
+    except SystemExit as ended:
+        return ended.code == 0
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_is_understood(page: Path) -> None:
+    lines = commands_in(page.read_text(encoding="utf-8"))
+
+    assert [line for line in lines if not understood(line)] == []
+    named = re.findall(r"`(?:\.venv/bin/)?qnx ([a-z]+)", page.read_text(encoding="utf-8"))
+    assert set(named) <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_examples_that_it_understands(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert understood(f"qnx {name} --help")
+
+    lines = commands_in(capsys.readouterr().out)
+    assert [line for line in lines if not understood(line)] == []
+    assert any(line.startswith(f"qnx {name}") for line in lines)
