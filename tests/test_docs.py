@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,18 @@ def test_every_command_shows_examples_that_it_understands(
     lines = commands_in(capsys.readouterr().out)
     assert [line for line in lines if not understood(line)] == []
     assert any(line.startswith(f"qnx {name}") for line in lines)
+
+
+@pytest.mark.slow
+def test_the_documents_build_without_a_warning(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "-d", tmp_path / "trees"]
+        + [ROOT / "docs", tmp_path / "html"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "html" / "tutorial" / "first-key.html").exists()
