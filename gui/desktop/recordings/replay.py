@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
 from gui.desktop.client import NodeClient
 from gui.desktop.local_node import LocalNode
 
+_PATIENCE_MS = 8000
 SPEEDS = ("0.5", "1", "2", "3")
 
 
@@ -45,11 +46,26 @@ class Replay(QObject):
         """End the replay and show the node that was shown before."""
         child, self._child = self._child, None
         if child is not None:
-            child.stop()
-            child.deleteLater()
+            _let_end(child)
             self._client.attach(self._back)
             self.changed.emit()
 
     def _ended(self, reason: str) -> None:
         self.stop()
         self.failed.emit(reason)
+
+
+def _let_end(child: LocalNode) -> None:
+    """Ask a program to end, insist after a while, and never wait for it here."""
+    child.answers_at.disconnect()
+    child.failed.disconnect()
+    process = child.findChild(QProcess)
+    if process is None or process.state() is QProcess.ProcessState.NotRunning:
+        child.deleteLater()
+        return
+    process.finished.connect(child.deleteLater)
+    insisting = QTimer(child)
+    insisting.setSingleShot(True)
+    insisting.timeout.connect(process.kill)
+    insisting.start(_PATIENCE_MS)
+    process.terminate()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QProcess, Qt
 
 from gui.desktop.exports import Table, save, save_parquet
 from gui.desktop.panels.pools import PoolsPanel
@@ -79,6 +79,20 @@ def test_a_replay_that_cannot_start_comes_back_to_the_node_and_says_why(
     assert panel.note.text().startswith("the local node ended: ")
     assert lab.client.url == lab.api.url
     qtbot.waitUntil(lambda: lab.client.is_live, timeout=WAIT_MS)
+
+
+def test_ending_a_replay_waits_for_nobody(
+    panel: RecordingsPanel, lab: Lab, qtbot: QtBot, tmp_path: Path
+) -> None:
+    panel.replay.start(tmp_path, "1")
+    (process,) = panel.replay.findChildren(QProcess)
+    qtbot.waitUntil(lambda: process.state() is QProcess.ProcessState.Running, timeout=WAIT_MS)
+
+    qtbot.mouseClick(panel.replay_button, LEFT)
+
+    assert not panel.replay.is_running
+    assert panel.replay_button.text() == "Replay…"
+    qtbot.waitUntil(lambda: not panel.replay.findChildren(QProcess), timeout=60_000)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "png", "svg"])

@@ -96,7 +96,11 @@ def test_the_tree_shows_each_instrument_with_its_reading(desktop: Desktop, qtbot
     alice = tree.topLevelItem(0)
 
     assert alice.text(0) == "Alice"
-    assert [alice.child(row).text(0) for row in range(3)] == ["tagger", "detectors", "polarization"]
+    assert [alice.child(row).text(0) for row in range(3)] == [
+        "tagger  ·  SIM",
+        "detectors  ·  SIM",
+        "polarization  ·  SIM",
+    ]
     assert alice.child(0).text(1) == "153.6 kcps"
 
 
@@ -120,7 +124,7 @@ def test_a_lost_instrument_shows_its_state_and_reason(desktop: Desktop, qtbot: Q
 
 
 def test_the_histogram_window_is_the_links(desktop: Desktop, qtbot: QtBot) -> None:
-    region = desktop.window.panel("histogram")._window
+    region = desktop.window.panel("histogram").region
     qtbot.waitUntil(lambda: region.getRegion()[1] < 0.9, timeout=WAIT_MS)
 
     low, high = region.getRegion()
