@@ -47,7 +47,7 @@ def _brief(small: SessionParameters) -> SessionParameters:
 def test_blocks_overlap_and_keys_keep_their_order(
     bench: ModuleType, brief: SessionParameters
 ) -> None:
-    pair = far_apart(bench, brief, 3.2)
+    pair = far_apart(bench, brief, 4.2)
 
     spoken = [(role, decode(octets)) for role, octets in pair.said]
     blocks = [message.block for _, message in spoken if isinstance(message, DISTILLED)]
