@@ -1,0 +1,278 @@
+"""The closed loop beside static shortest paths: five nodes, a fluid, one hour, two surprises.
+
+The real controller hears telemetry each second and plans every 10 s; nodes are a fluid with a queue
+on each link (a quarter of a second of buffer; what does not fit is lost). After 20 minutes a hot
+spot opens, after 40 minutes the key of one link slows down to a twentieth, and with it what the
+link can encrypt. Both rules see the same demand. `python benchmarks/routing_live.py PICTURE.svg`
+draws what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+
+from fluid_network import FluidNetwork
+
+from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.commands.bench import Result
+from qnx_hw.config.network import NetworkFile, parse
+from qnx_hw.network.paths import candidates
+from qnx_hw.network.tables import route_tables
+from qnx_hw.network.topology import Floats
+from qnx_hw.node.controller import Controller, topology_of
+
+HOPS = {"a": "bce", "b": "ac", "c": "abd", "d": "ce", "e": "ad"}
+MBPS, BUFFER_S, WAY_S = 100.0, 0.25, 0.002
+SECONDS, HOT_AT, SLOW_AT = 3600, 1200, 2400
+HOT = ("a", "c")
+SLOW = ("a", "b")
+KEY_BPS, SLOW_KEY_BPS = 200e6, 10e6
+
+
+def network_file(folder: Path) -> NetworkFile:
+    """Five nodes; a-c is the shortest way of what becomes the hot spot."""
+    text = f'[network]\nname = "five"\ndata_dir = "{folder}"\n'
+    text += '[controller]\nnode = "a"\nseason_s = 0\n'
+    for port, (node, peers) in enumerate(HOPS.items(), start=1):
+        text += f'[nodes.{node}]\nlisten = "127.0.0.1:{9000 + port}"\n'
+        text += f'[nodes.{node}.edge]\nlisten = "127.0.0.1:{9100 + port}"\n'
+        for peer in peers:
+            text += f"[nodes.{node}.edge.hops.{peer}]\ncapacity_bps = {MBPS * 1e6}\n"
+    return parse(text)
+
+
+def demand_at(second: int, noise: Floats) -> dict[tuple[str, str], float]:
+    """Return what users offer in Mbit/s: a slow swing, noise, and the hot spot."""
+    names = tuple(HOPS)
+    swing = 1 + 0.3 * np.sin(2 * np.pi * second / 1800)
+    demand = {
+        (near, far): float(10.0 * swing * noise[second // 10, row, column])
+        for row, near in enumerate(names)
+        for column, far in enumerate(names)
+        if near != far
+    }
+    if second >= HOT_AT:
+        demand[HOT] += 110.0
+    return demand
+
+
+@dataclass
+class Tracks:
+    """What each second brought."""
+
+    delays_s: list[float] = field(default_factory=list)
+    """Of the whole traffic, weighed by what each pair sends."""
+    by_pair: list[tuple[float, float]] = field(default_factory=list)
+    """Delay and weight, pair by pair."""
+    goodput: list[float] = field(default_factory=list)
+    """Part of the offered traffic that arrived."""
+
+
+class Queues:
+    """Fluid queues of a network's links."""
+
+    def __init__(self, nodes: FluidNetwork) -> None:
+        self.nodes = nodes
+        self.backlog: dict[tuple[str, str], float] = {}
+        self.tracks = Tracks()
+
+    def second(self) -> None:
+        """Let a second pass under the tables in force."""
+        loads, kept, waits = self.nodes.loads(), {}, {}
+        for link, load in loads.items():
+            able = self._able(link)
+            queue = self.backlog.get(link, 0.0) + load
+            sent = min(queue, able)
+            left = min(queue - sent, BUFFER_S * able)
+            kept[link] = (sent + left - self.backlog.get(link, 0.0)) / load if load > 0 else 1.0
+            self.backlog[link] = left
+            waits[link] = WAY_S + left / able
+        self.backlog = {link: self.backlog[link] for link in loads}
+        self._tell(kept, waits)
+
+    def _able(self, link: tuple[str, str]) -> float:
+        rates = self.nodes.key_rates
+        key_bps = rates.get(link, rates.get(link[::-1], np.inf))
+        return float(min(MBPS, key_bps / 2 / 1e6))
+
+    def _tell(
+        self, kept: dict[tuple[str, str], float], waits: dict[tuple[str, str], float]
+    ) -> None:
+        arrived, offered, weighed = 0.0, 0.0, 0.0
+        for pair, amount in self.nodes.demand.items():
+            delay, part = self._way(pair, kept, waits)
+            offered, arrived = offered + amount, arrived + amount * part
+            weighed += amount * delay
+            self.tracks.by_pair.append((delay, amount))
+        self.tracks.delays_s.append(weighed / offered)
+        self.tracks.goodput.append(arrived / offered)
+
+    def _way(
+        self,
+        pair: tuple[str, str],
+        kept: dict[tuple[str, str], float],
+        waits: dict[tuple[str, str], float],
+    ) -> tuple[float, float]:
+        """Return the mean delay and the part that arrives."""
+        here, delay, part = {pair[0]: 1.0}, 0.0, 0.0
+        alive = {pair[0]: 1.0}
+        while here:
+            onward: dict[str, float] = {}
+            living: dict[str, float] = {}
+            for node, share in here.items():
+                for hop, weight in self.nodes._next(node, *pair).items():
+                    delay += share * weight * waits[node, hop]
+                    passed = alive[node] * weight * min(1.0, max(0.0, kept[node, hop]))
+                    if hop == pair[1]:
+                        part += passed
+                        continue
+                    onward[hop] = onward.get(hop, 0.0) + share * weight
+                    living[hop] = living.get(hop, 0.0) + passed
+            here, alive = onward, living
+        return delay, part
+
+
+async def play(folder: Path) -> tuple[Tracks, Tracks]:
+    """Return what the learning controller and the static shortest paths made of the same hour."""
+    network, bus = network_file(folder), InProcessBus()
+    topology = topology_of(network)
+    rng = np.random.default_rng(9)
+    steps = rng.normal(0, 0.12, (SECONDS // 10, 5, 5))
+    noise = np.exp(np.cumsum(steps, axis=0) * 0.4 + rng.normal(0, 0.1, steps.shape))
+    now_s = [1_000_000.0]
+    controller = Controller(
+        network, bus, lambda *told: None, lambda view: None, now=lambda: now_s[0]
+    )
+    learning, static = FluidNetwork(topology), FluidNetwork(topology)
+    paths = candidates(topology)
+    single = np.zeros(len(paths))
+    single[paths.first[:-1]] = 1.0
+    tables = route_tables(paths, single, revision=1, time_s=0.0)
+    static.tables = {table.node: table for table in tables}
+    learning.tables = dict(static.tables)
+    rates = {(near, far): KEY_BPS for near, peers in HOPS.items() for far in peers if near < far}
+    learning.key_rates = static.key_rates = rates
+    queues = Queues(learning), Queues(static)
+    for second in range(SECONDS):
+        now_s[0] += 1
+        if second == SLOW_AT:
+            rates[SLOW] = SLOW_KEY_BPS
+        learning.demand = static.demand = demand_at(second, noise)
+        for queue in queues:
+            queue.second()
+        for sample in learning.samples(now_s[0]):
+            controller.take(sample.node, msgspec.json.encode(sample))
+        if now_s[0] % 10 == 0:
+            await controller.step()
+            await learning.follow(bus)
+    return queues[0].tracks, queues[1].tracks
+
+
+def live_results() -> Iterator[Result]:
+    """Yield p95 of delay and goodput, the controller beside static shortest paths."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, static = asyncio.run(play(Path(folder)))
+    for name, unit, values in (
+        ("p95 delay", "ms", (_p95(ours) * 1e3, _p95(static) * 1e3)),
+        ("goodput", "of offered", (float(np.mean(ours.goodput)), float(np.mean(static.goodput)))),
+    ):
+        better = values[0] < values[1] if unit == "ms" else values[0] > values[1]
+        yield Result(
+            name=f"live, five nodes, hot spot and slow key: {name}",
+            value=values[0],
+            unit=unit,
+            goal=values[1],
+            met=better,
+            peer="static shortest path",
+            peer_value=values[1],
+            ratio=values[0] / values[1],
+        )
+    for word, begin, end in (("hot spot", HOT_AT, SLOW_AT), ("slow key", SLOW_AT, SECONDS)):
+        yield Result(
+            name=f"live, {word}: learnt after", value=_settled_s(ours, begin, end), unit="s"
+        )
+
+
+def _p95(tracks: Tracks) -> float:
+    """Return the delay that 95 % of the traffic stays within."""
+    delays, weights = np.array(tracks.by_pair).T
+    order = np.argsort(delays)
+    passed = np.cumsum(weights[order])
+    return float(delays[order][np.searchsorted(passed, 0.95 * passed[-1])])
+
+
+def _settled_s(tracks: Tracks, begin: int, end: int) -> float:
+    """Return the time from a change until delay stays below twice that before it for a minute."""
+    usual = float(np.median(tracks.delays_s[begin - 300 : begin]))
+    delays = np.array(tracks.delays_s[begin:end])
+    for second in range(len(delays) - 60):
+        if np.all(delays[second : second + 60] < 2 * usual + WAY_S):
+            return float(second)
+    return float("nan")
+
+
+def picture(ours: Tracks, static: Tracks) -> str:
+    """Return an SVG of delay and goodput over the hour."""
+    wide, high, left = 760, 170, 60
+    rows = (
+        ("mean delay, ms", np.array(ours.delays_s) * 1e3, np.array(static.delays_s) * 1e3),
+        ("arrived, %", np.array(ours.goodput) * 100, np.array(static.goodput) * 100),
+    )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide + 90}" height="{2 * high + 110}" '
+        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
+    ]
+    for row, (title, *tracks) in enumerate(rows):
+        top = 40 + row * (high + 30)
+        low = min(float(track.min()) for track in tracks)
+        span = max(max(float(track.max()) for track in tracks) - low, 1e-9)
+        parts.append(f'<text x="{left}" y="{top - 8}">{title}</text>')
+        for share in (0.0, 0.5, 1.0):
+            y = top + high * (1 - share)
+            parts.append(
+                f'<path d="M{left} {y}H{left + wide}" stroke="#ddd"/><text x="{left - 8}" '
+                f'y="{y + 4}" text-anchor="end">{low + span * share:.0f}</text>'
+            )
+        for at, word in ((HOT_AT, "hot spot a-c"), (SLOW_AT, "key of a-b slows down")):
+            x = left + wide * at / SECONDS
+            parts.append(
+                f'<path d="M{x} {top}V{top + high}" stroke="#888" stroke-dasharray="4"/>'
+                f'<text x="{x + 4}" y="{top + 12}" fill="#555">{word}</text>'
+            )
+        for track, colour in zip(tracks, ("#0a6e5c", "#c2562d"), strict=True):
+            means = track.reshape(-1, 10).mean(axis=1)
+            points = " ".join(
+                f"{left + wide * place / len(means):.1f},{top + high * (1 - (v - low) / span):.1f}"
+                for place, v in enumerate(means)
+            )
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
+    y = 2 * high + 95
+    parts.append(
+        f'<text x="{left}" y="{y}" fill="#0a6e5c">learning controller</text>'
+        f'<text x="{left + 150}" y="{y}" fill="#c2562d">static shortest path</text>'
+        f'<text x="{left + wide}" y="{y}" text-anchor="end">one hour</text></svg>\n'
+    )
+    return "".join(parts)
+
+
+def main() -> None:
+    """Draw the picture where asked, and print the figures."""
+    if len(sys.argv) > 1:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(sys.argv[1]).write_text(picture(*asyncio.run(play(Path(folder)))))
+    for result in live_results():
+        print(f"{result.name:60} {result.value:10.3f} {result.unit:10} {result.peer_value}")
+
+
+if __name__ == "__main__":
+    main()
