@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -30,6 +31,8 @@ class Desk(QObject):
         self.look = look
         self.undo = QUndoStack(self)
         """Settings and layout only; never what moves hardware."""
+        self.now: Callable[[], float] = time.time
+        """Unix time, as all cards reckon ages."""
         self.link_name = ""
         self.pair = (-1, -1)
         self.instrument = ("", "")

@@ -14,6 +14,8 @@ from PySide6.QtWidgets import QApplication
 from gui.theme import FONTS, ICONS, Palette, Theme, palette
 
 _STYLE = Template((Path(__file__).parent / "style.qss").read_text(encoding="utf-8"))
+_MARKS = Path(__file__).parent / "marks"
+"""The theme's icons in fixed colours, because a style sheet cannot tint them."""
 
 
 class Look(QObject):
@@ -64,7 +66,9 @@ class Look(QObject):
         self._app.setPalette(self._qt_palette())
         self._app.setStyleSheet(
             _STYLE.substitute(
-                {field: getattr(self.colours, field) for field in self.colours.__struct_fields__}
+                {field: getattr(self.colours, field) for field in self.colours.__struct_fields__},
+                theme=self.theme.value,
+                marks=_MARKS.as_posix(),
             )
         )
         self.changed.emit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QAction, QColor
+from PySide6.QtGui import QAction, QColor, QIcon
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QWidget
 
 from gui.desktop.client import Connection
@@ -39,7 +39,6 @@ class TopBar(QWidget):
         self.simulated.setAccessibleName("Simulated hardware")
         self.stop_button = QPushButton("Stop")
         self.start_button = QPushButton("Start")
-        self.start_button.setObjectName("primary")
         self.start_button.clicked.connect(self.start_link)
         self.stop_button.clicked.connect(self.stop_link)
         self._layout = QHBoxLayout(self)
@@ -69,7 +68,9 @@ class TopBar(QWidget):
         """Make buttons of the desk's actions that belong here, once all are known."""
         for name in ("record", "connect"):
             if (action := self._desk.action(name)) is not None:
-                self._add(QPushButton(action.text()), action)
+                button = QPushButton(action.text())
+                button.setObjectName("primary" if name == "connect" else "")
+                self._add(button, action)
         for name in ("palette", "show events", "theme", "settings"):
             if (action := self._desk.action(name)) is not None:
                 self._add(self.bell if name == "show events" else QToolButton(), action)
@@ -114,13 +115,19 @@ class TopBar(QWidget):
         """Take over the colours of the theme."""
         colours = self._look.colours
         self.logo.setPixmap(self._look.icon("atom", colours.accent).pixmap(22, 22))
-        self.start_button.setIcon(self._look.icon("play", "#FFFFFF"))
-        self.stop_button.setIcon(self._look.icon("square", colours.error))
+        for command, icon, tint in (
+            (self.start_button, "play", colours.ok),
+            (self.stop_button, "square", colours.error),
+        ):
+            drawn = self._look.icon(icon, tint)
+            drawn.addPixmap(self._look.pixmap(icon, colours.faint), QIcon.Mode.Disabled)
+            command.setIcon(drawn)
         for button, action in self._buttons:
             icon = str(action.property("icon_name"))
             if action.objectName() == "theme":
                 icon = "sun" if self._look.theme is Theme.DARK else "moon"
-            button.setIcon(self._look.icon(icon))
+            tint = "#FFFFFF" if button.objectName() == "primary" else ""
+            button.setIcon(self._look.icon(icon, tint))
         self.refresh()
 
     def _add(self, button: QPushButton | QToolButton, action: QAction) -> None:

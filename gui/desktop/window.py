@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, qVersion
+from PySide6.QtCore import QChildEvent, QSize, Qt, qVersion
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QUndoCommand
 from PySide6.QtWidgets import (
     QGraphicsOpacityEffect,
     QLabel,
     QMainWindow,
+    QTabBar,
     QTabWidget,
     QToolBar,
     QWidget,
@@ -110,7 +111,7 @@ class MainWindow(QMainWindow):
             if home is not None:
                 self.use_workspace(home)
         if panel.isHidden():
-            self._change_layout(f"Show {panel.windowTitle()}", partial(self._place, panel))
+            self._change_layout(f"Show {panel.windowTitle()}", panel.show)
         panel.raise_()
 
     def draw(self) -> None:
@@ -133,6 +134,13 @@ class MainWindow(QMainWindow):
                 )
             )
         super().closeEvent(event)
+
+    def childEvent(self, event: QChildEvent) -> None:
+        """Give the tabs of cards, which Qt makes by itself, a name for screen readers."""
+        super().childEvent(event)
+        child = event.child()
+        if event.polished() and isinstance(child, QTabBar):
+            child.setAccessibleName("Cards behind each other")
 
     def tell(self, sentence: str) -> None:
         """Show a sentence for a while."""
@@ -233,11 +241,6 @@ class MainWindow(QMainWindow):
             self.showNormal()
         else:
             self.showFullScreen()
-
-    def _place(self, panel: Panel) -> None:
-        if self.dockWidgetArea(panel) is Qt.DockWidgetArea.NoDockWidgetArea:
-            self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, panel)
-        panel.show()
 
     def _change_layout(self, text: str, change: object) -> None:
         before = self._state()

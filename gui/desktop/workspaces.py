@@ -101,12 +101,17 @@ def leaves(part: Part) -> Iterator[str]:
 
 def arrange(window: QMainWindow, docks: Mapping[str, QDockWidget], plan: Part) -> None:
     """Put the cards where a plan wants them and hide all others."""
-    for dock in docks.values():
-        window.removeDockWidget(dock)
-        dock.setFloating(False)
     kept = _known(plan, docks)
     if kept is None:
         return
+    wanted = set(leaves(kept))
+    for name, dock in docks.items():
+        window.removeDockWidget(dock)
+        dock.setFloating(False)
+        if name not in wanted:
+            # Hidden, but part of the window: a saved layout then tells of every card.
+            window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+            dock.hide()
     window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks[_first(kept)])
     _split(window, docks, kept)
     for name in leaves(kept):

@@ -7,7 +7,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -184,6 +184,7 @@ class FakeNode:
         self.commands: list[tuple[str, dict[str, str]]] = []
         self.bodies: list[dict[str, Any]] = []
         self.refusal = ""
+        self.now: Callable[[], float] = time.time
         self.settings: dict[str, dict[str, Setting]] = {
             f"{node} {name}": dict(settings)
             for node in ("alice", "bob")
@@ -243,9 +244,17 @@ class FakeNode:
             yield b"".join(new) or b"event: alive\ndata: {}\n\n"
 
     async def _history(self, request: Request) -> Response:
-        times = tuple(time.time() - 30.0 * step for step in range(120, 0, -1))
+        times = tuple(self.now() - 30.0 * step for step in range(120, 0, -1))
         name = request.query_params["name"]
-        scale = 0.02 if "qber" in name else 2.7 if name == "chsh_s" else 3000.0
+        scale = (
+            0.024
+            if name == "qber_z"
+            else 0.028
+            if "qber" in name
+            else 2.7
+            if name == "chsh_s"
+            else 3000.0
+        )
         series = Series(
             link=request.query_params["link"],
             name=request.query_params["name"],

@@ -42,8 +42,8 @@ class ChshPanel(PastPanel):
             self.value.setText("–")
             self.note.setText("no data")
             return
-        self._bars.add(link, estimate)
-        self._bars.draw(self.span)
+        self._bars.add(link, estimate, self.desk.now())
+        self._bars.draw(self.span, self.desk.now())
         error = f" ± {estimate.sigma:.3f}" if estimate.sigma else ""
         self.value.setText(f"S = {estimate.value:.3f}{error}")
         if estimate.sigma:

@@ -31,6 +31,7 @@ class ErrorsPanel(PastPanel):
         }
         self.numbers = QLabel()
         self.numbers.setObjectName("legend")
+        self.numbers.setWordWrap(True)
         self.body.insertWidget(0, self.numbers)
         self.recolour()
 
@@ -45,12 +46,12 @@ class ErrorsPanel(PastPanel):
             self.plots[0].set_limit(link.qber_limit * 100, f"abort {link.qber_limit * 100:g} %")
             self.plots[0].recolour(self.look)
         for bars, estimate in ((self._bars["z"], link.qber_z), (self._bars["x"], link.qber_x)):
-            bars.add(link, estimate)
-            bars.draw(self.span)
+            bars.add(link, estimate, self.desk.now())
+            bars.draw(self.span, self.desk.now())
         self.numbers.setText(
             " &nbsp; ".join(
                 f'<span style="color:{self.look.channels[colour]}">■</span>&nbsp;{basis}&nbsp;'
-                f'<span style="font-family:JetBrains Mono">{percent(estimate)}</span>&nbsp; '
+                f'<span style="font-family:JetBrains Mono">{percent(estimate)}</span> '
                 f"visibility {visibility(estimate)}"
                 for basis, colour, estimate in (("Z", 0, link.qber_z), ("X", 3, link.qber_x))
             )

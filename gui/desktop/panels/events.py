@@ -63,7 +63,7 @@ class EventsPanel(Panel):
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.horizontalHeader().setHighlightSections(False)
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
-        for column, width in enumerate((96, 92, 130)):
+        for column, width in enumerate((112, 104, 130)):
             self.table.setColumnWidth(column, width)
         names = [(text, f"Show {text.lower()}") for text in _LEVELS]
         self.levels = add_choices(self, self.tools, names, "All", self._use_levels)
@@ -95,7 +95,7 @@ class EventsPanel(Panel):
         """Show the newest events."""
         self.model.follow(self.client.events)
         waiting = self.client.events.unacknowledged
-        self.subtitle.setText(f"{waiting} alarms to acknowledge" if waiting else "")
+        self.subtitle.setText(f"{waiting} to acknowledge" if waiting else "")
         self._enable()
 
     def recolour(self) -> None:

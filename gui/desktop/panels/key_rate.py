@@ -22,6 +22,7 @@ class KeyRatePanel(PastPanel):
         super().__init__("key_rate", "Key rate", "key-round", desk, plots, _CURVES)
         self.numbers = QLabel()
         self.numbers.setObjectName("legend")
+        self.numbers.setWordWrap(True)
         self.body.insertWidget(0, self.numbers)
         self.recolour()
 

@@ -108,7 +108,7 @@ class PastPanel(Panel):
     def _draw(self, each: Curve, curve: pg.PlotCurveItem, series: Series) -> None:
         self._series[each.quantity] = series
         scaled = [np.nan if value is None else value * each.scale for value in series.values]
-        ages = (np.asarray(series.times_s) - time.time()) / _UNITS_S[self.span]
+        ages = (np.asarray(series.times_s) - self.desk.now()) / _UNITS_S[self.span]
         curve.setData(ages, np.asarray(scaled, dtype=np.float64))
         reach = SPANS_S[self.span] / _UNITS_S[self.span]
         self.plots[each.plot].setXRange(-reach, 0.015 * reach, padding=0)
@@ -129,17 +129,17 @@ class ErrorBars:
         self._last: tuple[int, Estimate] | None = None
         self._item = plot.add_bars(colour)
 
-    def add(self, link: LinkView, estimate: Estimate) -> None:
+    def add(self, link: LinkView, estimate: Estimate, now_s: float) -> None:
         """Take in an estimate if it is a new one."""
         newest = (link.blocks_done, estimate)
         if newest == self._last or estimate.value is None or not estimate.sigma:
             return
         self._last = newest
-        self._points.append((time.time(), estimate.value, estimate.sigma))
+        self._points.append((now_s, estimate.value, estimate.sigma))
 
-    def draw(self, span: str) -> None:
-        """Draw all that lie in a span."""
-        now, reach_s = time.time(), SPANS_S[span]
+    def draw(self, span: str, now: float) -> None:
+        """Draw all that lie in a span up to now."""
+        reach_s = SPANS_S[span]
         inside = [point for point in self._points if now - point[0] <= reach_s]
         if not inside:
             return

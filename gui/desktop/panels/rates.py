@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
@@ -71,7 +69,7 @@ class RatesPanel(Panel):
     def refresh(self) -> None:
         """Draw the ring."""
         if not self.is_paused or self._shown is None:
-            self._shown = (self._times.copy(), self._rates.copy(), time.monotonic())
+            self._shown = (self._times.copy(), self._rates.copy(), self.desk.now())
         times, rates, now = self._shown
         first = int(np.searchsorted(times, now - SPANS_S[self.span]))
         first = min(first, times.size - 1) if np.isfinite(times[-1]) else times.size
@@ -120,7 +118,7 @@ class RatesPanel(Panel):
             self._names = names
             self._rates[:] = np.nan
         self._times[:-1], self._rates[:, :-1] = self._times[1:], self._rates[:, 1:]
-        self._times[-1] = time.monotonic()
+        self._times[-1] = self.desk.now()
         self._rates[:, -1] = np.nan
         self._rates[: len(names), -1] = [rate.rate_cps / 1e3 for rate in link.rates[:MOST_CHANNELS]]
 
