@@ -38,6 +38,7 @@ def main(url: str = "", *, token: str = "", command: Sequence[str] = ()) -> int:
     node = LocalNode(command, app) if command and not url else None
     if node is not None:
         node.answers_at.connect(lambda found: client.attach(found, token))
+        node.said.connect(window.tell)
         node.failed.connect(window.tell)
         window.tell("A local node starts…")
         node.start()

@@ -16,6 +16,8 @@ class LocalNode(QObject):
     """Starts a node and says where it answers; the node ends with the desktop."""
 
     answers_at = Signal(str)
+    said = Signal(str)
+    """A line of the program, until it answers: it may compile for a minute at its first start."""
     failed = Signal(str)
     """The node ended by itself, with its last words."""
 
@@ -50,6 +52,8 @@ class LocalNode(QObject):
         if not self._is_known and (found := _ADDRESS.search("\n".join(self._words))):
             self._is_known = True
             self.answers_at.emit(found[0])
+        elif not self._is_known and (lines := said.strip()):
+            self.said.emit(lines.splitlines()[-1])
 
     def _finished(self) -> None:
         if not self._is_stopping:

@@ -177,6 +177,7 @@ def main() -> None:
                 if theme is Theme.DARK or place == "Run":
                     path = GALLERY / f"desktop-{place.lower()}{end}.png"
                     save_small(window.grab().toImage(), path)
+        with pictured(app, theme) as window:
             for name in CARDS:
                 save_small(card_picture(window, name), STORED / f"{name}-{theme}.png")
 

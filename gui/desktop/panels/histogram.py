@@ -68,8 +68,8 @@ class HistogramPanel(Panel):
     def refresh(self) -> None:
         """Draw the newest histogram and the window that the node holds."""
         link = self.client.links.get(self.link_name)
-        self.subtitle.setText(self._pair_name())
-        shown = None if link is None else self._histogram(link)
+        self.subtitle.setText(self._pair_name(link))
+        shown = None if link is None else link.histogram
         if link is None or shown is None:
             self.numbers.setText("no data")
             return
@@ -127,12 +127,19 @@ class HistogramPanel(Panel):
         rows = ((start + index * step, count) for index, count in enumerate(self._drawn.counts))
         return Table(("delay from (ps)", "coincidences"), tuple(rows))
 
-    def _histogram(self, link: LinkView) -> Histogram | None:
-        return link.histogram
+    def _pair_name(self, link: LinkView | None) -> str:
+        """Name the chosen pair with its coincidences.
 
-    def _pair_name(self) -> str:
+        Delays are of all pairs: while key is made, Alice learns Bob's times, and not which of his
+        detectors clicked; that is the key. Counts of a pair come from the disclosed rounds.
+        """
         alice, bob = self.desk.pair
-        return "all pairs" if alice < 0 else f"A·{LABELS[alice]} × B·{LABELS[bob]}"
+        if alice < 0:
+            return "all pairs"
+        name = f"A·{LABELS[alice]} × B·{LABELS[bob]}"
+        if link is None or not link.matrix:
+            return f"{name}: no data"
+        return f"{name}: {link.matrix[alice][bob]:,} in the last block · delays of all pairs"
 
     def _choose_pair(self) -> None:
         self._drawn = None

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QContextMenuEvent
 from gui.desktop.look import Look, text_font
 
 Floats = npt.NDArray[np.float64]
+_AXIS_PX = 52
 
 
 class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph carries no types
@@ -20,6 +21,8 @@ class Plot(pg.PlotWidget):  # type: ignore[misc]  # pyqtgraph carries no types
         super().__init__(enableMenu=False)
         self.setAccessibleName(name)
         self.viewport().setAccessibleName(name)
+        # Plots below each other line up, and no plot changes its width with its numbers.
+        self.getAxis("left").setWidth(_AXIS_PX)
         self.hideButtons()
         self._labels = {"left": left, "bottom": bottom}
         self._curves: list[tuple[pg.PlotCurveItem, int, bool]] = []
