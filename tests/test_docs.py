@@ -100,3 +100,12 @@ def test_the_documents_build_without_a_warning(tmp_path: Path) -> None:
 
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "html" / "tutorial" / "first-key.html").exists()
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+
+    numbers = [int(record.name[:4]) for record in records]
+    headings = [record.read_text(encoding="utf-8").splitlines()[0] for record in records]
+    assert numbers == list(range(1, len(records) + 1))
+    assert all(heading.startswith(f"# {n}. ") for n, heading in zip(numbers, headings, strict=True))
