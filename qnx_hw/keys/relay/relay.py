@@ -120,7 +120,7 @@ class Relay(Relaying):
         self._awaited: dict[tuple[str, int], asyncio.Future[Arrived]] = {}
         self._shares: dict[str, tuple[int, _Shares]] = {}
         self._filling = {peer: asyncio.Lock() for peer in kme.relayed_peers}
-        self._low_part = settings.low_bits / settings.high_bits
+        self._low_part = settings.low_bits / max(1, settings.high_bits)
         self._shunned: dict[frozenset[str], float] = {}
         kme.relay = self
 
