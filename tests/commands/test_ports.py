@@ -86,4 +86,4 @@ def test_free_ports_differ_and_are_free() -> None:
 def test_the_shipped_example_holds_only_local_ports() -> None:
     example = Path(__file__).parents[2] / "examples" / "demo.toml"
 
-    assert len(local_ports(tomllib.loads(example.read_text()))) == 13
+    assert len(local_ports(tomllib.loads(example.read_text()))) == 14

@@ -30,5 +30,7 @@ def test_a_killed_node_and_a_cut_channel_break_nothing(
     assert report["broken"] == []
     assert len(report["faults"]) == 2
     assert all(fault["told"] and fault["recovered_s"] for fault in report["faults"])
-    assert report["blocks"] >= 3
+    # Blocks that applications drew key from are not counted: what is compared is whole.
+    assert report["blocks"] >= 1
+    assert report["keys_delivered"] >= 1 + len(report["faults"])
     assert report["searched_bytes"] > 1000

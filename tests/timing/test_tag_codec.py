@@ -61,7 +61,8 @@ def test_what_is_read_is_what_encode_writes(times: np.ndarray, data: st.DataObje
     except ValueError:
         return
 
-    again, symbols_again = decode(encode(changed, symbols))
+    # A changed head may speak of wider symbols than 4 bits.
+    again, symbols_again = decode(encode(changed, symbols, symbol_bits=8))
     assert np.array_equal(changed, again)
     assert np.array_equal(symbols, symbols_again)
 
