@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ from sim_devices.emulators.server import serving
 # What a driver's address says beyond where the instrument is.
 OPTIONS = {"id120": "max_bias_v=160", "s15spd": "max_bias_v=190&safe_on_close=1"}
 # How the address names the second port.
-OTHER_PORTS = {"id900": "dlt=127.0.0.1:{port}"}
+OTHER_PORTS = {"id900": "dlt=127.0.0.1:{port}&stream_port={streams}"}
+# Below the ports that systems hand out by themselves; four for each unit, side by side.
+_STREAM_PORTS = itertools.count(20_000 + 500 * (os.getpid() % 20), 4)
 # What has to be configured before it works, or works quickly.
 SETTINGS: dict[str, dict[str, float | int | str | bool]] = {
     "pax1000": {"mode": 9, "rotation_on": True},
@@ -74,7 +78,10 @@ def emulated(driver: str, *listen: str) -> Iterator[Place]:
         scheme = "zmq" if PortKind.REPLY in emulator.ports else "tcp"
         where = f"{scheme}://{first}" if ":" in first else f"serial://{first}"
         option = OTHER_PORTS.get(driver, "counts_port={port}")
-        options = [option.format(port=other.rpartition(":")[2]) for other in others]
+        options = [
+            option.format(streams=next(_STREAM_PORTS), port=other.rpartition(":")[2])
+            for other in others
+        ]
         options += [OPTIONS[driver]] if driver in OPTIONS else []
         yield Place(driver, "?".join([where, "&".join(options)]).rstrip("?"), faults)
 
