@@ -79,7 +79,7 @@ class BlockKeys:
         for block in set(blocks):
             left = execute(
                 "SELECT 1 FROM chunk WHERE link = ? AND block = ?"
-                " UNION ALL SELECT 1 FROM issued WHERE link = ? AND block = ? LIMIT 1",
+                " UNION ALL SELECT 1 FROM waiting WHERE link = ? AND block = ? LIMIT 1",
                 *(link, block, link, block),
             ).fetchone()
             if left is None:

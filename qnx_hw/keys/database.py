@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from qnx_hw.errors import ConfigError, Conflict, StoreFailed
 
-VERSION = 5
+VERSION = 6
 """Of the tables."""
 MOST_TOGETHER = 256
 """Writes that share a commit at most, so that the first of them does not wait for long."""

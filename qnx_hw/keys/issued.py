@@ -13,9 +13,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
-from qnx_hw.errors import Conflict, KeyExhausted, KeyNotFound, NotEntitled
+from qnx_hw.errors import Conflict, KeyExhausted
+from qnx_hw.keys import waiting
 from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.chunks import Chunks
 from qnx_hw.keys.database import Database, Execute
@@ -35,6 +34,7 @@ from qnx_hw.keys.ledger import (
     Wish,
 )
 from qnx_hw.keys.storage import Storage
+from qnx_hw.keys.waiting import Origin, WaitingKeys
 from qnx_hw.secret import Secret
 
 PAD_WINDOW_BYTES = 16 << 20
@@ -42,16 +42,13 @@ PAD_WINDOW_BYTES = 16 << 20
 FROM_ELSEWHERE = (1 << 31) - 1
 """Stands for the block of keys that were not cut from a ledger of this node."""
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS issued(
-    key_id BLOB NOT NULL, holder TEXT NOT NULL, link TEXT NOT NULL, purpose TEXT NOT NULL,
-    block INTEGER NOT NULL, master TEXT NOT NULL, holders TEXT NOT NULL,
-    expires_s REAL NOT NULL, sealed BLOB NOT NULL,
-    PRIMARY KEY (key_id, holder)) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS issued_block ON issued(link, block);
+SCHEMA = (
+    waiting.SCHEMA
+    + """
 CREATE TABLE IF NOT EXISTS usage(
     master TEXT, day INTEGER, bits INTEGER NOT NULL, PRIMARY KEY (master, day)) STRICT;
 """
+)
 
 
 class IssuedKeys(Storage):
@@ -90,39 +87,39 @@ class IssuedKeys(Storage):
 
     async def keep(self, link: str, order: Order, octets: Secret) -> None:
         count = len(order.key_ids)
-        if order.runs or count < 1 or 8 * len(octets) != count * order.n_bits:
+        adds_up = not order.runs and count > 0 and 8 * len(octets) == count * order.n_bits
+        if not adds_up or not order.holders:
             raise Conflict(f"link {link}: the peer's order does not add up")
-        keys = list(zip(order.key_ids, _slices(octets, count), strict=True))
+        origin = Origin(link, "", FROM_ELSEWHERE)
 
         def work(execute: Execute) -> None:
-            self._insert(execute, self._rows(execute, link, "", FROM_ELSEWHERE, order, keys))
+            self._waiting(execute).add(origin, order, order.key_ids, octets)
 
         await self._database.write(work)
 
     async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
         def work(execute: Execute) -> list[Secret]:
-            return [self._take(execute, holder, master, key_id) for key_id in key_ids]
+            keys, origins = self._waiting(execute).take(holder, master, key_ids, self._now())
+            for origin, count in origins:
+                if origin.purpose:
+                    fetched = TAKEN[1 - KEYS.index(Purpose(origin.purpose))]
+                    counter = self._ledger(execute, origin.link, fetched)
+                    counter.advance(counter.cursor() + count)
+            return keys
 
         return await self._database.write(work)
 
     async def expire(self) -> int:
-        def work(execute: Execute) -> int:
-            return self._delete(execute, "expires_s <= ?", self._now())
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda execute: self._waiting(execute).expire(self._now())
+        )
 
     async def void(
         self, link: str, master: str, key_ids: Sequence[uuid.UUID]
     ) -> frozenset[uuid.UUID]:
-        def work(execute: Execute) -> frozenset[uuid.UUID]:
-            statement = "DELETE FROM issued WHERE key_id = ? AND link = ? AND master = ?"
-            return frozenset(
-                key_id
-                for key_id in key_ids
-                if execute(statement, key_id.bytes, link, master).rowcount
-            )
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda execute: self._waiting(execute).void(link, master, key_ids)
+        )
 
     async def stats(self, link: str) -> Stock:
         def work(execute: Execute) -> Stock:
@@ -130,7 +127,7 @@ class IssuedKeys(Storage):
                 purpose: 8 * self._ledger(execute, link, purpose).stock_bytes()
                 for purpose in Purpose
             }
-            waiting = execute("SELECT count(*) FROM issued WHERE link = ?", link).fetchone()[0]
+            count = self._waiting(execute).count(link)
             total = execute(
                 "SELECT coalesce(sum(key_bits), 0) FROM block WHERE link = ?", link
             ).fetchone()[0]
@@ -140,7 +137,7 @@ class IssuedKeys(Storage):
                 " WHERE chunk.link = ? AND block.is_simulated = 1 LIMIT 1",
                 link,
             ).fetchone()
-            return Stock(bits, waiting, int(total), simulated is not None)
+            return Stock(bits, count, int(total), simulated is not None)
 
         return await self._database.write(work)
 
@@ -162,7 +159,7 @@ class IssuedKeys(Storage):
 
     def forget(self, execute: Execute, link: str) -> None:
         """Delete all keys of a link that wait here, inside a transaction."""
-        self._delete(execute, "link = ?", link)
+        self._waiting(execute).forget(link)
 
     async def set_aside(
         self, link: str, source: Purpose, pads: Purpose, n_bytes: int
@@ -222,51 +219,16 @@ class IssuedKeys(Storage):
     def _accept(self, execute: Execute, link: str, purpose: Purpose, order: Order) -> None:
         n_bytes = order.n_bits // 8
         counts = [run.count for run in order.runs]
-        if n_bytes < 1 or min(counts, default=0) < 1 or sum(counts) != len(order.key_ids):
+        adds_up = min(counts, default=0) > 0 and sum(counts) == len(order.key_ids)
+        if n_bytes < 1 or not adds_up or not order.holders:
             raise Conflict(f"link {link}: the peer's order does not add up")
         self._check_origin(execute, link, order.runs, order.may_be_simulated)
-        ledger = self._ledger(execute, link, purpose)
-        names = iter(order.key_ids)
-        rows: list[tuple[object, ...]] = []
+        ledger, kept, at = self._ledger(execute, link, purpose), self._waiting(execute), 0
         for run in order.runs:
             octets = ledger.take_at(run.address, run.count * n_bytes)
-            keys = [(next(names), secret) for secret in _slices(octets, run.count)]
-            rows += self._rows(execute, link, purpose, run.address >> BLOCK_SHIFT, order, keys)
-        self._insert(execute, rows)
-
-    def _insert(self, execute: Execute, rows: list[tuple[object, ...]]) -> None:
-        execute.many("INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-    def _rows(
-        self,
-        execute: Execute,
-        link: str,
-        purpose: str,
-        block: int,
-        order: Order,
-        keys: Sequence[tuple[uuid.UUID, Secret]],
-    ) -> list[tuple[object, ...]]:
-        """Seal keys for each of their holders, and wipe them."""
-        vault = self._keys.of(execute, link, block, may_make=True)
-        holders = msgspec.json.encode(order.holders).decode()
-        about = (link, purpose, block, order.master, holders, order.expires_s)
-        rows: list[tuple[object, ...]] = []
-        for key_id, secret in keys:
-            for holder in order.holders:
-                sealed = vault.seal(secret, _context(key_id, holder))
-                rows.append((key_id.bytes, holder, *about, sealed))
-            secret.wipe()
-        return rows
-
-    def _delete(self, execute: Execute, which: str, *values: object) -> int:
-        """Delete waiting keys, and the keys of blocks of which nothing is left; how many."""
-        gone = execute(
-            f"DELETE FROM issued WHERE {which} RETURNING link, block",  # noqa: S608 - words of ours
-            *values,
-        ).fetchall()
-        for link in {link for link, _ in gone}:
-            self._keys.shred(execute, link, (block for each, block in gone if each == link))
-        return len(gone)
+            origin = Origin(link, purpose, run.address >> BLOCK_SHIFT)
+            kept.add(origin, order, order.key_ids[at : at + run.count], octets)
+            at += run.count
 
     def _count(self, execute: Execute, quota: Quota, n_bits: int) -> None:
         day = int(self._now() // 86_400)
@@ -278,25 +240,6 @@ class IssuedKeys(Storage):
         ).fetchone()[0]
         if used > quota.bits_per_day:
             raise KeyExhausted(f"'{quota.master}' may take {quota.bits_per_day} bits in a day")
-
-    def _take(self, execute: Execute, holder: str, master: str, key_id: uuid.UUID) -> Secret:
-        row = execute(
-            "DELETE FROM issued WHERE key_id = ? AND holder = ? AND master = ? AND expires_s > ?"
-            " RETURNING link, purpose, block, sealed",
-            *(key_id.bytes, holder, master, self._now()),
-        ).fetchone()
-        if row is None:
-            others = execute("SELECT holders FROM issued WHERE key_id = ?", key_id.bytes).fetchone()
-            if others is not None and holder not in msgspec.json.decode(others[0], type=list[str]):
-                raise NotEntitled(f"'{holder}' was not named for one of these keys")
-            raise KeyNotFound("one or more keys specified are not found on KME")
-        link, purpose, block, sealed = row
-        if purpose:
-            counter = self._ledger(execute, link, TAKEN[1 - KEYS.index(Purpose(purpose))])
-            counter.advance(counter.cursor() + 1)
-        octets = self._keys.open(execute, link, block, sealed, _context(key_id, holder))
-        self._keys.shred(execute, link, [block])
-        return Secret(octets)
 
     def _marks(self, execute: Execute, link: str) -> dict[str, int]:
         """A pad that waits while the nodes meet is given up, so its mark is the end."""
@@ -324,6 +267,9 @@ class IssuedKeys(Storage):
                     f"which who asks may not receive"
                 )
 
+    def _waiting(self, execute: Execute) -> WaitingKeys:
+        return WaitingKeys(execute, self._keys)
+
     def _ledger(self, execute: Execute, link: str, purpose: str) -> Chunks:
         return Chunks(execute, self._keys, link, purpose)
 
@@ -333,7 +279,3 @@ def _slices(octets: Secret, count: int) -> list[Secret]:
     n_bytes = len(whole) // count
     octets.wipe()
     return [Secret(whole[at : at + n_bytes]) for at in range(0, len(whole), n_bytes)]
-
-
-def _context(key_id: uuid.UUID, holder: str) -> str:
-    return f"key {key_id} {holder}"

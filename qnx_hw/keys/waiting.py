@@ -1,0 +1,240 @@
+"""Keys with names that wait for their holders, as they lie in the database.
+
+How it thinks: keys that were cut together lie together, a few in one row, sealed at once, in the
+order in which they came; so a write touches the end of a table, however many wait. A small index
+by a part of the name says which row a key is in. A holder who fetches some of a row's keys has the
+rest sealed anew; with the last of them the row goes, and with the last of a block its key.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from qnx_hw.errors import KeyNotFound, NotEntitled
+from qnx_hw.keys.block_keys import BlockKeys
+from qnx_hw.keys.database import Execute
+from qnx_hw.keys.ledger import Order
+from qnx_hw.secret import Secret
+
+ROW_KEYS = 32
+"""Keys of one row at most: more make a fetch of one of them seal more anew."""
+ID_BYTES = 16
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS waiting(
+    number INTEGER NOT NULL, holder TEXT NOT NULL, link TEXT NOT NULL, purpose TEXT NOT NULL,
+    block INTEGER NOT NULL, master TEXT NOT NULL, holders TEXT NOT NULL, expires_s REAL NOT NULL,
+    key_count INTEGER NOT NULL, key_ids BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (number, holder)) STRICT;
+CREATE INDEX IF NOT EXISTS waiting_block ON waiting(link, block, key_count);
+CREATE INDEX IF NOT EXISTS waiting_expiry ON waiting(expires_s);
+CREATE TABLE IF NOT EXISTS named(tag INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where waiting keys were cut from; `purpose` is empty where they came from elsewhere."""
+
+    link: str
+    purpose: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int
+    holder: str
+    origin: Origin
+    master: str
+    holders: tuple[str, ...]
+    expires_s: float
+    key_ids: tuple[bytes, ...]
+    sealed: bytes
+
+
+class WaitingKeys:
+    """The keys that wait at one node; every method belongs inside a transaction."""
+
+    def __init__(self, execute: Execute, keys: BlockKeys) -> None:
+        self._execute = execute
+        self._keys = keys
+
+    def add(
+        self, origin: Origin, order: Order, key_ids: Sequence[uuid.UUID], octets: Secret
+    ) -> None:
+        """Keep keys, which lie one after the other in `octets`, for each holder; wipe those."""
+        whole, n_bytes = octets.reveal(), order.n_bits // 8
+        octets.wipe()
+        for at in range(0, len(key_ids), ROW_KEYS):
+            names = tuple(key_id.bytes for key_id in key_ids[at : at + ROW_KEYS])
+            keys = Secret(whole[at * n_bytes : (at + len(names)) * n_bytes])
+            self._add_row(origin, order, names, keys)
+
+    def take(
+        self, holder: str, master: str, key_ids: Sequence[uuid.UUID], now_s: float
+    ) -> tuple[list[Secret], list[tuple[Origin, int]]]:
+        """Hand out keys, all or none, and say how many came from where."""
+        if len(set(key_ids)) != len(key_ids):
+            raise KeyNotFound("a key is named twice, and can be fetched once")
+        asked: dict[int, list[bytes]] = {}
+        numbers = self._numbers([key_id.bytes for key_id in key_ids])
+        for key_id in key_ids:
+            asked.setdefault(numbers.get(_tag(key_id.bytes), 0), []).append(key_id.bytes)
+        found: dict[bytes, bytes] = {}
+        origins = []
+        rows = [self._entitled(number, holder, master, ids) for number, ids in asked.items()]
+        for row, ids in zip(rows, asked.values(), strict=True):
+            if row is None or row.expires_s <= now_s:
+                raise KeyNotFound("one or more keys specified are not found on KME")
+            found |= self._take_from(row, ids)
+            origins.append((row.origin, len(ids)))
+        return [Secret(found[key_id.bytes]) for key_id in key_ids], origins
+
+    def void(self, link: str, master: str, key_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
+        """Delete keys that their master takes back, for all holders; which were here."""
+        asked: dict[int, list[bytes]] = {}
+        for tag, number in self._numbers([key_id.bytes for key_id in key_ids]).items():
+            ids = [key_id.bytes for key_id in key_ids if _tag(key_id.bytes) == tag]
+            asked.setdefault(number, []).extend(ids)
+        gone: set[bytes] = set()
+        for number, ids in asked.items():
+            for row in self._rows(number):
+                here = set(ids) & set(row.key_ids)
+                if here and (row.origin.link, row.master) == (link, master):
+                    self._take_from(row, here)
+                    gone |= here
+        return frozenset(uuid.UUID(bytes=key_id) for key_id in gone)
+
+    def expire(self, now_s: float) -> int:
+        """Delete the keys whose time is over; how many."""
+        return self._delete("expires_s <= ?", now_s)
+
+    def forget(self, link: str) -> None:
+        """Delete all that waits from a link."""
+        self._delete("link = ?", link)
+
+    def count(self, link: str) -> int:
+        """Return how many keys of a link wait."""
+        statement = "SELECT coalesce(sum(key_count), 0) FROM waiting WHERE link = ?"
+        return int(self._execute(statement, link).fetchone()[0])
+
+    def _add_row(
+        self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret
+    ) -> None:
+        vault = self._keys.of(self._execute, origin.link, origin.block, may_make=True)
+        number = self._execute("SELECT coalesce(max(number), 0) + 1 FROM waiting").fetchone()[0]
+        holders = msgspec.json.encode(order.holders).decode()
+        for holder in order.holders:
+            self._execute(
+                "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(number, holder, origin.link, origin.purpose, origin.block),
+                *(order.master, holders, order.expires_s, len(names), b"".join(names)),
+                vault.seal(keys, _context(holder, names)),
+            )
+        keys.wipe()
+        self._execute.many("INSERT INTO named VALUES (?, ?)", [(_tag(n), number) for n in names])
+
+    def _numbers(self, key_ids: Sequence[bytes]) -> dict[int, int]:
+        """Return the rows' number by the tags of keys; those that nobody waits for have none."""
+        places = ", ".join("?" * len(key_ids))
+        return dict(
+            self._execute(
+                f"SELECT tag, number FROM named WHERE tag IN ({places})",  # noqa: S608 - marks only
+                *(_tag(key_id) for key_id in key_ids),
+            ).fetchall()
+        )
+
+    def _rows(self, number: int) -> list[_Row]:
+        found = self._execute(
+            "SELECT holder, link, purpose, block, master, holders, expires_s, key_ids, sealed"
+            " FROM waiting WHERE number = ?",
+            number,
+        ).fetchall()
+        return [
+            _Row(
+                *(number, holder, Origin(link, purpose, block), master),
+                msgspec.json.decode(holders, type=tuple[str, ...]),
+                *(expires_s, _cut(key_ids), bytes(sealed)),
+            )
+            for holder, link, purpose, block, master, holders, expires_s, key_ids, sealed in found
+        ]
+
+    def _entitled(
+        self, number: int, holder: str, master: str, key_ids: Iterable[bytes]
+    ) -> _Row | None:
+        """Return the row of a holder with all of these keys, where there is one."""
+        rows, asked = self._rows(number), set(key_ids)
+        if any(asked & set(row.key_ids) and holder not in row.holders for row in rows):
+            raise NotEntitled(f"'{holder}' was not named for one of these keys")
+        for row in rows:
+            if (row.holder, row.master) == (holder, master) and asked <= set(row.key_ids):
+                return row
+        return None
+
+    def _take_from(self, row: _Row, key_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Take keys out of a row and return them; the rest is sealed anew."""
+        asked, (link, block) = set(key_ids), (row.origin.link, row.origin.block)
+        context = _context(row.holder, row.key_ids)
+        octets = self._keys.open(self._execute, link, block, row.sealed, context)
+        n_bytes = len(octets) // len(row.key_ids)
+        keys = {key_id: octets[at * n_bytes :][:n_bytes] for at, key_id in enumerate(row.key_ids)}
+        left = tuple(key_id for key_id in row.key_ids if key_id not in asked)
+        here = (row.number, row.holder)
+        if left:
+            rest = Secret(b"".join(keys[key_id] for key_id in left))
+            sealed = self._keys.seal(self._execute, link, block, rest, _context(row.holder, left))
+            rest.wipe()
+            self._execute(
+                "UPDATE waiting SET key_count = ?, key_ids = ?, sealed = ?"
+                " WHERE number = ? AND holder = ?",
+                *(len(left), b"".join(left), sealed, *here),
+            )
+        else:
+            self._execute("DELETE FROM waiting WHERE number = ? AND holder = ?", *here)
+            self._keys.shred(self._execute, link, [block])
+        others = (
+            {key_id for other in self._rows(row.number) for key_id in other.key_ids}
+            if len(row.holders) > 1
+            else set()
+        )
+        self._unname(asked - others)
+        return {key_id: keys[key_id] for key_id in asked}
+
+    def _delete(self, which: str, *values: object) -> int:
+        """Delete whole rows, and the keys of blocks of which nothing is left; how many keys."""
+        gone = self._execute(
+            f"DELETE FROM waiting WHERE {which} RETURNING link, block, key_ids",  # noqa: S608 - ours
+            *values,
+        ).fetchall()
+        names = [name for _, _, key_ids in gone for name in _cut(key_ids)]
+        self._unname(set(names))
+        for link in {link for link, _, _ in gone}:
+            self._keys.shred(self._execute, link, (b for each, b, _ in gone if each == link))
+        return len(names)
+
+    def _unname(self, key_ids: set[bytes]) -> None:
+        tags = [(_tag(key_id),) for key_id in key_ids]
+        self._execute.many("DELETE FROM named WHERE tag = ?", tags)
+
+
+def _tag(key_id: bytes) -> int:
+    """Return the half of a name that has 62 random bits, RFC 9562, section 5.4.
+
+    Two keys that wait with the same tag, one case in 10**7 where a million wait, are a duplicate
+    that is refused.
+    """
+    return int.from_bytes(key_id[8:], "big", signed=True)
+
+
+def _cut(key_ids: bytes) -> tuple[bytes, ...]:
+    octets = bytes(key_ids)
+    return tuple(octets[at : at + ID_BYTES] for at in range(0, len(octets), ID_BYTES))
+
+
+def _context(holder: str, key_ids: Sequence[bytes]) -> str:
+    return f"keys {holder} {b''.join(key_ids).hex()}"
