@@ -7,11 +7,11 @@ unit does not say who it is, nor how many channels it has; one that it lacks is 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
+from drivers.operation import Operation
 from qnx_hw.errors import (
     ConfigError,
     ProtocolError,
@@ -45,7 +45,7 @@ class Agiltron(OpticalSwitch):
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
         self._n_channels = int(channels)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and see that a switch answers; the path stays."""
@@ -98,7 +98,7 @@ class Agiltron(OpticalSwitch):
                 f"'{self.name}' connects input 1 to an output of 1 to {self._n_channels}, "
                 f"not {dict(connections)}"
             )
-        with self._operation:
+        with self._operation.within(timeout_s):
             held = self.connections(timeout_s=timeout_s)
             if held == connections:
                 return held

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from drivers.knobs import Setting
+from drivers.operation import setting_back
 from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
     Cancelled,
@@ -108,7 +109,7 @@ class Cc1(TimeTagger):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read gate, accidentals, trigger, window, delay (even numbers of ns) and dwell."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             return {key: self._read(key, timeout_s) for key in _KNOBS}
 
     def configure(
@@ -122,14 +123,15 @@ class Cc1(TimeTagger):
             if key not in _KNOBS:
                 raise Unsupported(f"'{self.name}' has no setting {key}")
             _KNOBS[key].encode(key, value)
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             held = {key: self._read(key, timeout_s) for key in settings}
             try:
                 for key, value in settings.items():
                     self._set(key, value, timeout_s)
             except InstrumentError:
-                for key, value in held.items():
-                    self._set(key, value, timeout_s)
+                with setting_back():
+                    for key, value in held.items():
+                        self._set(key, value, None)
                 raise
             return self.settings(timeout_s=timeout_s)
 
@@ -166,7 +168,7 @@ class Cc1(TimeTagger):
         dwell ends between two answers, they are of neighbouring dwells.
         """
         _KNOBS["dwell_s"].encode("dwell_s", integration_s)
-        with self._line.operation:
+        with self._line.operation.within():
             self._stopped.clear()
             dwell_s = float(self._set("dwell_s", integration_s, None))
             self._wait(2.0 * dwell_s, cancel)

@@ -70,13 +70,14 @@ class Dd100(Attenuator):
         for key in settings:
             if key != "attenuation_db":
                 raise Unsupported(f"'{self.name}' has no setting {key}")
-        for value in settings.values():
-            try:
-                wanted_db = float(value)
-            except ValueError as error:
-                raise RangeError(f"attenuation_db must be a number, not {value!r}") from error
-            self.set_attenuation_db(wanted_db, timeout_s=timeout_s)
-        return self.settings(timeout_s=timeout_s)
+        with self._line.operation.within(timeout_s):
+            for value in settings.values():
+                try:
+                    wanted_db = float(value)
+                except ValueError as error:
+                    raise RangeError(f"attenuation_db must be a number, not {value!r}") from error
+                self.set_attenuation_db(wanted_db, timeout_s=timeout_s)
+            return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
         """Do nothing: the unit knows no halt and ends its move within two seconds."""
@@ -95,13 +96,13 @@ class Dd100(Attenuator):
             raise RangeError(
                 f"'{self.name}' attenuates by {low:.2f} to {high:.2f} dB, not {attenuation_db:g} dB"
             )
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._ask(f"A{attenuation_db:.2f}", timeout_s or MOVE_TIMEOUT_S, cancel)
             return self.attenuation_db(timeout_s=timeout_s)
 
     def home(self, *, timeout_s: float | None = None, cancel: Cancel | None = None) -> float:
         """Find the motor's zero and return the attenuation afterwards."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._ask("H", timeout_s or HOME_TIMEOUT_S, cancel)
             return self.attenuation_db()
 

@@ -122,14 +122,14 @@ class Dg645(DelayGenerator):
         """Set the delay of an edge, A to H, against another; the unit rounds to 5 ps."""
         edge, other = self._edge(channel), self._reference(channel, reference)
         command = encode_delay(edge, delay_ps, self.name, other)
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._tell(command, timeout_s)
             return self.delay_ps(channel, timeout_s=timeout_s)
 
     def link(self, channel: str, reference: str, *, timeout_s: float | None = None) -> str:
         """Let an edge refer to another, its time unchanged; return what it refers to."""
         edge, other = self._edge(channel), self._reference(channel, reference)
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._tell(f"LINK {edge},{other}", timeout_s)
             held = decode_delay(self._line.ask(f"DLAY?{edge}", timeout_s))[0]
         names = {number: name for name, number in REFERENCES.items()}

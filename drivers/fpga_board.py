@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 from collections.abc import Callable, Mapping
 
 from drivers.fpga_frames import REPLY, Frame, Frames, Kind, encode, read
+from drivers.operation import Operation
 from qnx_hw.errors import (
     InstrumentError,
     InstrumentRefused,
@@ -16,7 +16,7 @@ from qnx_hw.errors import (
     Unsupported,
 )
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, Link, LinkTraits, Priority, Recorder, make_wire
+from qnx_hw.transports import Fence, Link, LinkTraits, Priority, Recorder, make_wire, together
 
 REPLY_TIMEOUT_S = 2.0
 # Number 0 is the fence's and the stop's; requests count from 1 to 255 and over again.
@@ -41,7 +41,7 @@ class Board:
         unsolicited: Callable[[Frame], None] = lambda _: None,
     ) -> None:
         self.name = name
-        self.operation = threading.RLock()
+        self.operation = Operation(name)
         self.facts: Mapping[str, Setting] = {}
         """What the board said of itself."""
         self._url = url
@@ -62,16 +62,17 @@ class Board:
             recorder=self._recorder,
             unsolicited=lambda message: self._unsolicited(read(message)),
         )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            self.ask(Kind.STOP, timeout_s=timeout_s)
-            self.facts = self._object(self.ask(Kind.IDENTIFY, timeout_s=timeout_s))
-            if self.facts.get("role") != self._role:
-                raise ProtocolError(f"'{self.name}' is no {self._role}: {self.facts}", b"")
-        except InstrumentError:
-            self.close()
-            raise
+        with together(timeout_s):
+            link.open(timeout_s=timeout_s)
+            self._link = link
+            try:
+                self.ask(Kind.STOP)
+                self.facts = self._object(self.ask(Kind.IDENTIFY))
+                if self.facts.get("role") != self._role:
+                    raise ProtocolError(f"'{self.name}' is no {self._role}: {self.facts}", b"")
+            except InstrumentError:
+                self.close()
+                raise
         said = [str(self.facts.get(key, "")) for key in ("maker", "model", "serial", "firmware")]
         return Identity(*said)
 
@@ -107,7 +108,7 @@ class Board:
 
     def ask(self, kind: Kind, payload: bytes = b"", *, timeout_s: float | None = None) -> bytes:
         """Send a request and return the reply's payload, or raise `InstrumentRefused`."""
-        with self.operation:
+        with self.operation.within(timeout_s):
             number = next(self._numbers)
             reply = read(
                 self._open_link().query(
@@ -131,7 +132,7 @@ class Board:
         self, wanted: Mapping[str, Setting], timeout_s: float | None
     ) -> Mapping[str, Setting]:
         """Write settings, all or none, and return what the board holds."""
-        with self.operation:
+        with self.operation.within(timeout_s):
             unknown = set(wanted) - set(self.settings(timeout_s))
             if unknown:
                 raise Unsupported(f"'{self.name}' has no setting {', '.join(sorted(unknown))}")

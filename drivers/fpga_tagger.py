@@ -146,7 +146,7 @@ class FpgaTagger(TimeTagger):
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
         self._board.check()
-        with self._board.operation:
+        with self._board.operation.within():
             if self._stream is not None:
                 raise Busy(f"'{self.name}' streams; close the stream first")
             stream = self._stream = SpanStream(self, round(block_s * 1e12))
@@ -159,7 +159,7 @@ class FpgaTagger(TimeTagger):
 
     def finish(self, stream: SpanStream) -> None:
         """End a stream of this tagger."""
-        with self._board.operation:
+        with self._board.operation.within():
             if self._stream is stream:
                 self._stream = None
                 try:

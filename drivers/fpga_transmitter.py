@@ -106,7 +106,7 @@ class FpgaTransmitter(Transmitter):
                 f"'{self.name}' sends {rate_hz:g} pulses per second, "
                 f"the link wants {score.pulse_rate_hz:g}"
             )
-        with self._board.operation:
+        with self._board.operation.within(timeout_s):
             self.emit(False, timeout_s=timeout_s)
             wanted = {f"intensity_{n}": mean for n, mean in enumerate(score.intensities, 1)}
             held = self._board.configure(wanted, timeout_s)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from qnx_hw.errors import InstrumentError, NotConnected
 from qnx_hw.instruments.values import InstrumentState, InstrumentStatus
-from qnx_hw.transports import Framer, Link, LinkTraits, Priority, Recorder, make_wire
+from qnx_hw.transports import Framer, Link, LinkTraits, Priority, Recorder, make_wire, together
 
 
 class HeldLink:
@@ -46,7 +46,7 @@ class HeldLink:
     ) -> Iterator[None]:
         """Open the wire anew, drop what still arrives on it, and let the block see who is there.
 
-        What the block raises closes the wire again.
+        All of that ends after `timeout_s`; what the block raises closes the wire again.
         """
         self.close()
         wire = make_wire(
@@ -60,16 +60,17 @@ class HeldLink:
             unsolicited=unsolicited,
             recorder=self._recorder,
         )
-        link.open(timeout_s=timeout_s)
-        self._link = link
-        try:
-            if greeting:
-                link.send(greeting)
-            link.drain()
-            yield
-        except InstrumentError:
-            self.close()
-            raise
+        with together(timeout_s):
+            link.open(timeout_s=timeout_s)
+            self._link = link
+            try:
+                if greeting:
+                    link.send(greeting)
+                link.drain()
+                yield
+            except InstrumentError:
+                self.close()
+                raise
 
     def close(self, farewell: bytes = b"") -> None:
         """Send what makes the instrument safe, if it is still there, and let go of the wire."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from drivers.knobs import Setting
+from drivers.operation import setting_back
 from drivers.text_line import TextLine
 from qnx_hw.errors import (
     ConfigError,
@@ -100,7 +101,7 @@ class Id120(PhotonDetector):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `dead_time_ns`, `temperature_c` (set-point), `integration_ms` and `cooler_on`."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             return {key: self._held(key, timeout_s) for key in (*_AMOUNTS, COOLER)}
 
     def configure(
@@ -111,14 +112,15 @@ class Id120(PhotonDetector):
         All are checked before one is sent; if the unit holds another value, all are set back.
         """
         wanted = {key: self._checked(key, value) for key, value in settings.items()}
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             held = {key: self._held(key, timeout_s) for key in wanted}
             try:
                 for key, value in wanted.items():
                     self._set(key, value, timeout_s)
             except InstrumentError:
-                for key, value in held.items():
-                    self._set(key, value, timeout_s)
+                with setting_back():
+                    for key, value in held.items():
+                        self._set(key, value, None)
                 raise
             return self.settings(timeout_s=timeout_s)
 
@@ -127,7 +129,7 @@ class Id120(PhotonDetector):
 
     def enable(self, on: bool, *, timeout_s: float | None = None) -> bool:
         """Take the bias away, or set it to what it was then."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             present_v = self._read(_BIAS, timeout_s) / MICROVOLT_PER_V
             if on and present_v == 0.0:
                 return self.set_bias(1, self._last_bias_v, timeout_s=timeout_s) > 0.0
@@ -206,7 +208,7 @@ class Id120(PhotonDetector):
             raise InstrumentRefused(f"'{self.name}' holds {key} = {not value}, not {value}")
 
     def _write(self, header: str, wanted: int, timeout_s: float | None) -> float:
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._line.tell(f"{header} {wanted}")
             held = self._read(header, timeout_s)
         if abs(held - wanted) > max(1.0, ROUNDING * abs(wanted)):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 from drivers import id900_replies as replies
@@ -19,6 +20,7 @@ from drivers.held_link import HeldLink
 from drivers.id900_service import DataLinkService
 from drivers.id900_stream import Id900Stream, Inboxes
 from drivers.knobs import Setting, number_within
+from drivers.operation import Operation, setting_back
 from qnx_hw.errors import (
     Busy,
     Cancelled,
@@ -89,7 +91,7 @@ class Id900(TimeTagger):
         self._service = DataLinkService(
             option(url, "dlt", DATA_LINK), name, first_port=_port(url), recorder=recorder
         )
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._stopped = threading.Event()
         self._stream: Id900Stream | None = None
         self._resolution_ps = 13
@@ -113,7 +115,7 @@ class Id900(TimeTagger):
 
     def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
         """Ask who is there and how fine its slots are; nothing is switched."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self.close()
             with self._held.opening(Messages(), timeout_s=timeout_s):
                 identity = replies.identity(self._ask("*IDN?", timeout_s))
@@ -125,7 +127,7 @@ class Id900(TimeTagger):
     def close(self) -> None:
         """Stop recording and let go of controller and service."""
         self._stopped.set()
-        with self._operation:
+        with self._operation.within():
             self._end_stream()
             self._held.close(message(STOP_RECORDING.encode()))
 
@@ -138,7 +140,7 @@ class Id900(TimeTagger):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `reference`, `resolution` and of each input N `enabled_N`, `threshold_N_v`, ..."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             held: dict[str, Setting] = {
                 "reference": self._word("DEVI:SYNC", ("INTERNAL", "EXTERNAL"), timeout_s),
                 "resolution": self._word("DEVI:RES", ("HIRES", "LOWRES"), timeout_s),
@@ -157,7 +159,7 @@ class Id900(TimeTagger):
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; what is refused sets the others back."""
         commands = [command for key in settings for command in self._commands(key, settings[key])]
-        with self._idle():
+        with self._idle(timeout_s):
             undone: list[str] = []
             try:
                 for header, argument in commands:
@@ -165,8 +167,9 @@ class Id900(TimeTagger):
                     undone.insert(0, f"{header} {held}")
                     self._set(header, argument, timeout_s)
             except InstrumentError:
-                for command in undone:
-                    self._ask(command, timeout_s)
+                with setting_back():
+                    for command in undone:
+                        self._ask(command, None)
                 raise
             return self.settings(timeout_s=timeout_s)
 
@@ -184,7 +187,7 @@ class Id900(TimeTagger):
         self._check_channel(channel)
         low_v, high_v = THRESHOLD_RANGE_V
         number_within(self.name, f"threshold_{channel}_v", threshold_v, low_v, high_v)
-        with self._idle():
+        with self._idle(timeout_s):
             self._set(f"INPU{channel}:EDGE", _EDGES[edge], timeout_s)
             return self._set_threshold(channel, threshold_v, timeout_s)
 
@@ -192,7 +195,7 @@ class Id900(TimeTagger):
         """Choose the clock; the controller cannot choose by itself."""
         if reference not in _REFERENCES:
             raise Unsupported(f"'{self.name}' takes the internal or the external clock")
-        with self._idle():
+        with self._idle(timeout_s):
             self._set("DEVI:SYNC", _REFERENCES[reference], timeout_s)
         return reference
 
@@ -214,7 +217,7 @@ class Id900(TimeTagger):
 
     def recalibrate(self, *, timeout_s: float = 30.0) -> None:
         """Recalibrate the sampling, as after warm-up; nothing may be recording."""
-        with self._idle():
+        with self._idle(timeout_s):
             self._ask("DEVI:SAMP:RECA", timeout_s)
             self._ask("INPU1:HIRE:CLEA", timeout_s)
             self._look_for_faults()
@@ -274,7 +277,7 @@ class Id900(TimeTagger):
         return has_any
 
     def _finish(self, stream: Id900Stream) -> None:
-        with self._operation:
+        with self._operation.within():
             if self._stream is stream:
                 self._end_stream()
 
@@ -381,12 +384,12 @@ class Id900(TimeTagger):
         )
         return replies.checked(self.name, command, reply)
 
-    def _idle(self) -> threading.RLock:
-        """Return the lock of operations; a running stream forbids them."""
+    def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
+        """Return the turn of an operation; a running stream forbids them."""
         self._held.link()
         if self._stream is not None:
             raise Busy(f"'{self.name}' streams; close the stream first")
-        return self._operation
+        return self._operation.within(timeout_s)
 
     def _check_channel(self, channel: int) -> None:
         if channel not in CHANNELS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from drivers.operation import setting_back
 from drivers.text_line import TextLine, number
 from qnx_hw.errors import InstrumentError, ProtocolError, RangeError, Unsupported
-from qnx_hw.transports import together
 
 Setting = float | int | str | bool
 
@@ -99,8 +99,9 @@ def apply(
         for key, argument in wanted.items():
             tell(knobs[key].setter(argument))
     except InstrumentError:
-        for key, argument in held.items():
-            tell(knobs[key].setter(argument))
+        with setting_back():
+            for key, argument in held.items():
+                tell(knobs[key].setter(argument))
         raise
     return read(knobs, ask)
 
@@ -117,18 +118,18 @@ class Panel:
 
     def settings(self, timeout_s: float | None) -> Mapping[str, Setting]:
         """Return what the instrument holds."""
-        with self._line.operation, together(timeout_s):
+        with self._line.operation.within(timeout_s):
             return read(self.knobs, lambda command: self._line.ask(command, timeout_s))
 
     def configure(
         self, settings: Mapping[str, Setting], timeout_s: float | None
     ) -> Mapping[str, Setting]:
         """Set all, in the order of the knobs, or none; return what is held."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             return apply(
                 self._line.name,
                 self.knobs,
                 settings,
-                lambda command: self._line.ask(command, timeout_s),
-                lambda command: self._tell(command, timeout_s),
+                self._line.ask,
+                lambda command: self._tell(command, None),
             )

@@ -5,22 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from drivers.operation import Operation
 from qnx_hw.errors import Cancelled, InstrumentTimeout
 from qnx_hw.instruments.values import InstrumentState
-from qnx_hw.transports import together
 
 # A look that was begun in time may end; a unit that does not answer takes no longer than that.
 LAST_LOOK_S = 0.2
 
 
 class Motion:
-    """What moves now, and how often it was told to stop; `lock` keeps motions apart."""
+    """What moves now, and how often it was told to stop; one at a time."""
 
     def __init__(self, name: str, *, poll_s: float) -> None:
-        self.lock = threading.RLock()
+        self._operation = Operation(name)
         self._name = name
         self._poll_s = poll_s
         self._stops = 0
@@ -31,6 +31,10 @@ class Motion:
         """Busy while a motion runs."""
         return InstrumentState.BUSY if self._is_running else InstrumentState.READY
 
+    def within(self, timeout_s: float | None) -> AbstractContextManager[None]:
+        """Be the one who moves or sets something, so long at most."""
+        return self._operation.within(None if timeout_s is None else timeout_s + LAST_LOOK_S)
+
     def give_up(self) -> None:
         """Have the running motion raise `Cancelled` at its next look."""
         self._stops += 1
@@ -39,18 +43,17 @@ class Motion:
     def running(self, timeout_s: float, cancel: threading.Event | None) -> Iterator[Watch]:
         """Be the one motion that runs; its time counts from this call."""
         deadline_s = time.monotonic() + timeout_s
-        with self.lock:
+        with self.within(timeout_s):
             stops = self._stops
             self._is_running = True
             try:
-                with together(max(deadline_s - time.monotonic(), 0.0) + LAST_LOOK_S):
-                    yield Watch(
-                        self._name,
-                        self._poll_s,
-                        deadline_s,
-                        cancel or threading.Event(),
-                        lambda: self._stops != stops,
-                    )
+                yield Watch(
+                    self._name,
+                    self._poll_s,
+                    deadline_s,
+                    cancel or threading.Event(),
+                    lambda: self._stops != stops,
+                )
             finally:
                 self._is_running = False
 

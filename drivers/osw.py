@@ -78,7 +78,7 @@ class Osw(OpticalSwitch):
         if not wanted:
             known = " or ".join(str(path) for path in self._paths.values())
             raise RangeError(f"'{self.name}' connects {known}, not {dict(connections)}")
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             if self._position(timeout_s) != wanted[0]:
                 self._line.tell(f"S {wanted[0]}")
             stands = self._position(timeout_s)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting, number_within
+from drivers.operation import Operation
 from qnx_hw.errors import (
     Busy,
     Cancelled,
@@ -87,7 +88,7 @@ class Epc400(PolarizationController):
     def __init__(self, url: str, *, name: str = "epc400", recorder: Recorder | None = None) -> None:
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._is_steady = False
 
     @property
@@ -97,7 +98,7 @@ class Epc400(PolarizationController):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and see whether voltages are there; none is changed."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             with self._held.opening(ReplyFramer(), timeout_s=timeout_s, greeting=b"\r\n"):
                 self._voltages(timeout_s)
                 self._is_steady = not self._scrambles(timeout_s)
@@ -105,7 +106,7 @@ class Epc400(PolarizationController):
 
     def close(self) -> None:
         """End scrambling, leave the voltages as they are, and let go of the port."""
-        with self._operation:
+        with self._operation.within():
             self._held.close(HOLD)
 
     def status(self) -> InstrumentStatus:
@@ -114,7 +115,7 @@ class Epc400(PolarizationController):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `scrambling`, `waveform` (sine or triangle) and the four `frequency_N_hz`."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             scrambles = self._scrambles(timeout_s)
             self._is_steady = not scrambles
             waveform = self._find(_WAVEFORM, "WF?", timeout_s).lower()
@@ -126,7 +127,7 @@ class Epc400(PolarizationController):
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; all are checked before one is sent."""
         commands = [self._command(key, value) for key, value in settings.items()]
-        with self._operation:
+        with self._operation.within(timeout_s):
             for command in commands:
                 self._ask(command, timeout_s)
             held = self.settings(timeout_s=timeout_s)
@@ -191,7 +192,7 @@ class Epc400(PolarizationController):
                     f"squeezer {axis} of '{self.name}' refused {value:g} V: the range is -5 to 5 V"
                 )
         targets = {axis: round(value / MILLI) for axis, value in targets_v.items()}
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._held.link()
             if not self._is_steady:
                 raise Busy(f"'{self.name}' scrambles; configure scrambling = false first")

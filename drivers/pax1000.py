@@ -19,7 +19,7 @@ from drivers.text_line import IDENTITY_FENCE, TextLine
 from qnx_hw.errors import InstrumentRefused, InstrumentTimeout, ProtocolError
 from qnx_hw.instruments.families import Polarimeter
 from qnx_hw.instruments.values import Identity, InstrumentStatus
-from qnx_hw.transports import Recorder
+from qnx_hw.transports import Recorder, together
 from qnx_hw.transports.request import Priority
 
 IDLE = 1
@@ -76,12 +76,16 @@ class Pax1000(Polarimeter):
 
     def stokes(self, *, timeout_s: float | None = None) -> tuple[float, float, float, float]:
         """Return power in W and S1, S2, S3 over S0, once the wave plate turns steadily."""
-        deadline_s = time.monotonic() + (timeout_s or LOCK_TIMEOUT_S)
+        with together(timeout_s):
+            return self._steady(timeout_s or LOCK_TIMEOUT_S)
+
+    def _steady(self, timeout_s: float) -> tuple[float, float, float, float]:
+        deadline_s = time.monotonic() + timeout_s
         rotation = KNOBS["rotation_on"]
         pause = threading.Event()
         while True:
-            is_on = rotation.decode(self._line.ask(rotation.query(), timeout_s))
-            seen = decode_measurement(self._line.ask("SENS:DATA:PRIM:LAT?", timeout_s))
+            is_on = rotation.decode(self._line.ask(rotation.query()))
+            seen = decode_measurement(self._line.ask("SENS:DATA:PRIM:LAT?"))
             if not is_on or seen.mode == IDLE:
                 raise InstrumentRefused(
                     f"'{self.name}' does not measure: configure mode 9 and rotation_on", seen.mode

@@ -15,7 +15,7 @@ from drivers.text_line import IDENTITY_FENCE, TextLine, number
 from qnx_hw.errors import Cancelled, InstrumentRefused, ProtocolError
 from qnx_hw.instruments.families import PowerMeter
 from qnx_hw.instruments.values import Identity, InstrumentStatus
-from qnx_hw.transports import Recorder, together
+from qnx_hw.transports import Recorder
 from qnx_hw.transports.request import Priority
 
 OVERFLOW_W = 9.9e37
@@ -88,7 +88,7 @@ class Pm100(PowerMeter):
 
     def zero(self, *, timeout_s: float = 10.0, cancel: Event | None = None) -> None:
         """Take what the head sees now, with the light off, as dark; wait until it is done."""
-        with self._line.operation, together(timeout_s):
+        with self._line.operation.within(timeout_s):
             self._line.tell_checked("SENS:CORR:COLL:ZERO:INIT")
             pause = cancel or Event()
             while self._line.ask("SENS:CORR:COLL:ZERO:STAT?", timeout_s) != "0":

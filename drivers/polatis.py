@@ -90,7 +90,9 @@ class Polatis(OpticalSwitch):
         if mode is not None:
             if mode not in BOOT_WORDS:
                 raise RangeError(f"boot_mode of '{self.name}' is one of {', '.join(BOOT_WORDS)}")
-            self._command(f":oxc:boot:mode {BOOT_WORDS[str(mode)]}", timeout_s)
+            with self._line.operation.within(timeout_s):
+                self._command(f":oxc:boot:mode {BOOT_WORDS[str(mode)]}", timeout_s)
+                return self.settings(timeout_s=timeout_s)
         return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -107,7 +109,7 @@ class Polatis(OpticalSwitch):
         """Make exactly these connections; paths that stay are not interrupted."""
         self._line.link()
         self._check(connections)
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             held = self.connections(timeout_s=timeout_s)
             stale = {a: b for a, b in held.items() if connections.get(a) != b}
             fresh = {a: b for a, b in connections.items() if held.get(a) != b}
@@ -144,7 +146,7 @@ class Polatis(OpticalSwitch):
                     f"'{self.name}' has no port {port}:"
                     f" it has 1 to {self._n_inputs + self._n_outputs}"
                 )
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             if ports:
                 listed = ",".join(map(str, ports))
                 action = "enab" if on else "dis"
@@ -153,7 +155,7 @@ class Polatis(OpticalSwitch):
 
     def _command(self, commands: str, timeout_s: float | None) -> None:
         """Send silent commands, wait until all is done, and raise what the unit complains of."""
-        with self._line.operation:
+        with self._line.operation.within(timeout_s):
             self._line.ask(f"*cls;{commands};*opc?", timeout_s)
             errors = scpi_errors(self._line.ask(":syst:err:all?", timeout_s))
             raise_refusal(self.name, commands, errors)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
+from drivers.operation import Operation
 from qnx_hw.errors import (
     Cancelled,
     ConfigError,
@@ -54,7 +55,7 @@ class SFifteenSpd(PhotonDetector):
     def __init__(self, url: str, *, name: str = "s15spd", recorder: Recorder | None = None) -> None:
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._stopped = threading.Event()
         self._is_safe_on_close = option(url, "safe_on_close", "0") == "1"
         try:
@@ -76,7 +77,7 @@ class SFifteenSpd(PhotonDetector):
 
     def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
         """Open the port and ask who is there; bias and temperature stay as they are."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             with self._held.opening(Lines(), timeout_s=timeout_s, greeting=b"\r\n"):
                 answer = self._held.link().query(b"*idn?\r\n", bool, timeout_s=timeout_s)
                 if b"SPD" not in answer:
@@ -86,7 +87,7 @@ class SFifteenSpd(PhotonDetector):
     def close(self) -> None:
         """Let go of the port; with `safe_on_close`, ramp the bias down first."""
         self._stopped.set()
-        with self._operation:
+        with self._operation.within():
             try:
                 if self._is_safe_on_close:
                     self.enable(False)
@@ -101,7 +102,7 @@ class SFifteenSpd(PhotonDetector):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `temperature_c` (set-point), `temperature_loop` and `integration_ms`."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             return {
                 "temperature_c": self._read("settemp", timeout_s),
                 "temperature_loop": self._read("loop", timeout_s) != 0,
@@ -124,7 +125,7 @@ class SFifteenSpd(PhotonDetector):
             if not low <= number <= high:
                 raise RangeError(f"'{self.name}': {key} is {low:g} to {high:g}, not {number:g}")
             wanted[command] = number if command == "settemp" else round(number)
-        with self._operation:
+        with self._operation.within(timeout_s):
             for command, number in wanted.items():
                 self._set(command, number, timeout_s)
             return self.settings(timeout_s=timeout_s)
@@ -136,7 +137,7 @@ class SFifteenSpd(PhotonDetector):
 
     def enable(self, on: bool, *, timeout_s: float | None = None) -> bool:
         """Ramp the bias to 0 V, or back to what it was then."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             present_v = self._read("hvolt", timeout_s)
             if on and present_v == 0.0:
                 return self.set_bias(1, self._last_bias_v, timeout_s=timeout_s) > 0.0
@@ -153,7 +154,7 @@ class SFifteenSpd(PhotonDetector):
                 f"'{self.name}' refused a bias of {bias:g} V: the range is 0 to"
                 f" {self._max_bias_v:g} V, set by max_bias_v in its address"
             )
-        with self._operation:
+        with self._operation.within(timeout_s):
             present_v = self._read("hvolt", timeout_s)
             if bias > present_v:
                 self._check_cold(timeout_s)
@@ -167,12 +168,12 @@ class SFifteenSpd(PhotonDetector):
         low, high = THRESHOLD_RANGE_V
         if not low <= threshold_v <= high:
             raise RangeError(f"'{self.name}': the threshold is -5 to 5 V, not {threshold_v:g} V")
-        with self._operation:
+        with self._operation.within(timeout_s):
             return self._set("threshvolt", threshold_v, timeout_s)
 
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Count for the integration time and return counts per second."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._stopped.clear()
             time_s = self._read("time", timeout_s) / 1000
             if time_s <= 0:

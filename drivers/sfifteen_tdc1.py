@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
+from drivers.operation import Operation
 from drivers.tdc1_stream import Tdc1Stream
 from drivers.tdc1_words import UNIT_PS
 from qnx_hw.errors import (
@@ -71,7 +73,7 @@ class Tdc1(TimeTagger):
     def __init__(self, url: str, *, name: str = "tdc1", recorder: Recorder | None = None) -> None:
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._stream: Tdc1Stream | None = None
         self._stopped = threading.Event()
         self._edge = Edge.FALLING
@@ -85,7 +87,7 @@ class Tdc1(TimeTagger):
 
     def connect(self, *, timeout_s: float = REPLY_TIMEOUT_S) -> Identity:
         """Open the port, end a stream that somebody left behind, and ask who is there."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self.close()
             opening = self._held.opening(Lines(), timeout_s=timeout_s, greeting=ABORT)
             with opening:
@@ -96,7 +98,7 @@ class Tdc1(TimeTagger):
 
     def close(self) -> None:
         """Stop what runs and let go of the port."""
-        with self._operation:
+        with self._operation.within():
             self._end_stream()
             self._held.close(ABORT)
 
@@ -110,7 +112,7 @@ class Tdc1(TimeTagger):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `threshold_v` and `reference`; the `edge` cannot be read, it is as last set."""
-        with self._idle():
+        with self._idle(timeout_s):
             level = self._ask("LEVEL?", _is_level, timeout_s)
             reference = self._ask("REFCLK?", _is_integer, timeout_s)
         names = {code: name for name, code in _REFERENCES.items()}
@@ -139,7 +141,7 @@ class Tdc1(TimeTagger):
             raise RangeError(f"'{self.name}': {error}") from error
         if threshold_v is not None:
             self._check_threshold(threshold_v)
-        with self._idle():
+        with self._idle(timeout_s):
             if threshold_v is None and "edge" in settings:
                 threshold_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
             if threshold_v is not None:
@@ -163,7 +165,7 @@ class Tdc1(TimeTagger):
         if not 1 <= channel <= CAPABILITIES.n_channels:
             raise RangeError(f"'{self.name}' has inputs 1 to 4, not {channel}")
         self._check_threshold(threshold_v)
-        with self._idle():
+        with self._idle(timeout_s):
             self._tell(f"{_EDGE_COMMANDS[edge]} {threshold_v:g}")
             held_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
             if not math.isclose(held_v, threshold_v, abs_tol=LEVEL_TOLERANCE_V):
@@ -175,7 +177,7 @@ class Tdc1(TimeTagger):
 
     def set_reference(self, reference: Reference, *, timeout_s: float | None = None) -> Reference:
         """Choose the clock and check that the unit took it."""
-        with self._idle():
+        with self._idle(timeout_s):
             self._set_and_check("REFCLK", _REFERENCES[reference], timeout_s)
         return reference
 
@@ -218,7 +220,7 @@ class Tdc1(TimeTagger):
             return stream
 
     def _finish(self, stream: Tdc1Stream) -> None:
-        with self._operation:
+        with self._operation.within():
             if self._stream is not stream:
                 return
             try:
@@ -235,14 +237,14 @@ class Tdc1(TimeTagger):
             self._late_tags += stream.late_tags
             self._held.link().end_stream()
 
-    def _idle(self) -> threading.RLock:
-        """Return the lock of operations; a lost wire or a running stream forbids them."""
+    def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
+        """Return the turn of an operation; a lost wire or a running stream forbids them."""
         link = self._held.link()
         if link.error is not None:
             raise NotConnected(f"'{self.name}' was lost: {link.error}")
         if self._stream is not None:
             raise Busy(f"'{self.name}' streams; close the stream first")
-        return self._operation
+        return self._operation.within(timeout_s)
 
     def _tell(self, command: str) -> None:
         self._held.link().send(command.encode("ascii") + b"\r\n", timeout_s=REPLY_TIMEOUT_S)

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.knobs import Setting
+from drivers.operation import Operation
 from drivers.websq_labels import Json, Labels
 from qnx_hw.errors import (
     Cancelled,
@@ -58,7 +59,7 @@ class WebSq(PhotonDetector):
         counts_port = option(url, "counts_port", str(COUNTS_PORT))
         self._counts_url = f"tcp://{host}:{counts_port}"
         self._recorder = recorder
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._links: tuple[Link, ...] = ()
         self._labels = Labels(name)
         self._n_detectors = 0
@@ -76,7 +77,7 @@ class WebSq(PhotonDetector):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open both connections and read all labels."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._drop()
             labels = self._labels = Labels(self.name)
             control = self._link(self._url, Lines(END_OF_MESSAGE), "control", labels.take_message)
@@ -98,7 +99,7 @@ class WebSq(PhotonDetector):
 
     def close(self) -> None:
         """Switch the detectors off and let go of the unit."""
-        with self._operation:
+        with self._operation.within():
             try:
                 if self._links:
                     self.enable(False)
@@ -119,7 +120,7 @@ class WebSq(PhotonDetector):
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `period_s`, `enabled`, and per channel `bias_N_A` and `threshold_N_v`."""
         wanted = ("InptMeasurementPeriod", "DetectorEnable", "BiasCurrent", "TriggerLevel")
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._read_back(wanted, timeout_s or REPLY_TIMEOUT_S)
             held: dict[str, Setting] = {
                 "period_s": self._period_s(),
@@ -136,7 +137,7 @@ class WebSq(PhotonDetector):
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; all are checked before one is sent."""
         wait_s = timeout_s or REPLY_TIMEOUT_S
-        with self._operation:
+        with self._operation.within(timeout_s):
             held = dict(self.settings(timeout_s=timeout_s))
             for key, value in settings.items():
                 self._check_setting(key, value, held)
@@ -160,7 +161,7 @@ class WebSq(PhotonDetector):
 
     def enable(self, on: bool, *, timeout_s: float | None = None) -> bool:
         """Switch all detectors on or off."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._set(
                 _command("DetectorEnable", on),
                 "DetectorEnable",
@@ -173,7 +174,7 @@ class WebSq(PhotonDetector):
         """Set the bias current of one detector in ampere."""
         self._check_channel(channel)
         _check_range(f"bias of '{self.name}'", bias, BIAS_LIMIT_A, "A")
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._read_back(("BiasCurrent",), timeout_s or REPLY_TIMEOUT_S)
             biases_ua = self._numbers("BiasCurrent")
             biases_ua[channel - 1] = bias / MICRO
@@ -186,7 +187,7 @@ class WebSq(PhotonDetector):
         """Set the trigger level of one detector in volt."""
         self._check_channel(channel)
         _check_range(f"threshold of '{self.name}'", threshold_v, TRIGGER_LIMIT_V, "V")
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._read_back(("TriggerLevel",), timeout_s or REPLY_TIMEOUT_S)
             levels_mv = self._numbers("TriggerLevel")
             levels_mv[channel - 1] = threshold_v / MILLI
@@ -215,7 +216,7 @@ class WebSq(PhotonDetector):
                 f"'{self.name}' wants {self._n_detectors} dark count rates of at least 0 cps"
             )
         targets = list(dark_rate_cps)
-        with self._operation:
+        with self._operation.within(timeout_s):
             labels, control = self._labels, self._control()
             self._set(
                 _command("DarkCountsAutoIV", targets),

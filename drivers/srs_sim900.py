@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from drivers import sim900_blocks as blocks
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
+from drivers.operation import Operation
 from drivers.sim900_modules import (
     ADC_HIGH_GAIN_V,
     ADC_LOW_GAIN_V,
@@ -37,10 +38,12 @@ from qnx_hw.errors import (
 )
 from qnx_hw.instruments.families import BiasSource
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import Fence, LinkTraits, Matcher, Recorder, option, together
+from qnx_hw.transports import Fence, LinkTraits, Matcher, Recorder, left_s, option, together
 
 BAUD = 9600
 REPLY_TIMEOUT_S = 2.0
+# Each slot that holds neither kind says nothing for a second, twice.
+CONNECT_TIMEOUT_S = 20.0
 # A module answers over a serial line of its own; it is asked so often, and so long at most.
 POLL_S = 0.01
 MODULE_TIMEOUT_S = 1.0
@@ -61,7 +64,7 @@ class Sim900(BiasSource):
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS, baud=BAUD)
         self._wanted = _slots(url)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._modules: dict[int, Module] = {}
         self._stopped = threading.Event()
         self._is_ramping = False
@@ -74,9 +77,9 @@ class Sim900(BiasSource):
         """The slots with a bias source in them, known once connected."""
         return tuple(self._modules)
 
-    def connect(self, *, timeout_s: float = 2.0) -> Identity:
+    def connect(self, *, timeout_s: float = CONNECT_TIMEOUT_S) -> Identity:
         """Open the port and ask mainframe and modules who they are; nothing is switched."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self.close()
             opening = self._held.opening(
                 blocks.BlockFramer(), timeout_s=timeout_s, greeting=b"\nFLSH\n"
@@ -91,7 +94,7 @@ class Sim900(BiasSource):
     def close(self) -> None:
         """Ramp all outputs down, switch them off, and let go of the mainframe."""
         self._stopped.set()
-        with self._operation:
+        with self._operation.within():
             try:
                 for channel in self._modules:
                     self.enable(channel, False)
@@ -111,7 +114,7 @@ class Sim900(BiasSource):
         """Read `voltage_N_v` and, of SIM928s, `enabled_N`, where N is the slot."""
         held: dict[str, Setting] = {}
         self._held.link()
-        with self._operation:
+        with self._operation.within(timeout_s):
             for channel, module in self._modules.items():
                 held[f"voltage_{channel}_v"] = self._voltage_v(channel, timeout_s)
                 if isinstance(module, Sim928):
@@ -151,14 +154,14 @@ class Sim900(BiasSource):
             raise RangeError(
                 f"'{self.name}' ramps at up to {SLOPE_LIMIT_V_PER_S:g} V/s, not {slope_v_per_s:g}"
             )
-        with self._operation:
+        with self._operation.within():
             self._stopped.clear()
             return self._ramp(channel, voltage_v, slope_v_per_s, cancel)
 
     def enable(self, channel: int, on: bool, *, timeout_s: float | None = None) -> bool:
         """Switch an output on, if it is at 0 V, or ramp it down and switch it off."""
         module = self._module(channel)
-        with self._operation:
+        with self._operation.within(timeout_s):
             if not isinstance(module, Sim928):
                 if on:
                     raise Unsupported(f"slot {channel} of '{self.name}' is on always; ramp it")
@@ -188,7 +191,7 @@ class Sim900(BiasSource):
         """Return what a Quantum Opus' converter sees of its detector, in volt."""
         self._opus(channel)
         full_v = ADC_HIGH_GAIN_V if high_gain else ADC_LOW_GAIN_V
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._tell(channel, f"+C{0 if high_gain else 1};")
             return counts(self._ask(channel, "+C?", timeout_s), "+C?") / FULL_COUNTS * full_v
 
@@ -202,7 +205,7 @@ class Sim900(BiasSource):
         self._opus(channel)
         if duration is not None and not 0 <= duration <= 255:
             raise RangeError(f"a reset of slot {channel} takes 0 to 255, not {duration}")
-        with self._operation:
+        with self._operation.within(timeout_s):
             if duration is not None:
                 self._tell(channel, f"+D{duration};")
             self._tell(channel, f"+E{int(on)};")
@@ -211,13 +214,13 @@ class Sim900(BiasSource):
     def unlatch(self, channel: int) -> None:
         """Have a Quantum Opus take the bias of its detector away for a moment, and give it back."""
         self._opus(channel)
-        with self._operation:
+        with self._operation.within():
             self._tell(channel, "+F;")
 
     def auto_bias_v(self, channel: int, *, timeout_s: float | None = None) -> float:
         """Have a Quantum Opus find its bias by itself and return the voltage it holds then."""
         self._opus(channel)
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._tell(channel, "+G;")
             return self._voltage_v(channel, timeout_s)
 
@@ -277,6 +280,8 @@ class Sim900(BiasSource):
             try:
                 answer = self._ask(slot, module.identify)
             except InstrumentTimeout:
+                if not left_s(MODULE_TIMEOUT_S):
+                    raise
                 continue
             if module.mark in answer:
                 self._marks[slot] = module.mark

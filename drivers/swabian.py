@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from drivers.knobs import Setting, number_within
+from drivers.operation import Operation
 from drivers.swabian_blocks import Blocks
 from drivers.swabian_package import Package, Tagger, TagSource, makers_package
 from qnx_hw.errors import (
@@ -77,7 +78,7 @@ class Swabian(TimeTagger):
         self._package = package
         self._opened: tuple[Package, Tagger] | None = None
         self._edges = dict.fromkeys(range(1, self._n_channels + 1), Edge.RISING)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._stopped = threading.Event()
         self._stream: SwabianStream | None = None
         self._lost_tags = 0
@@ -100,7 +101,7 @@ class Swabian(TimeTagger):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the tagger by the maker's package; how long that takes is the package's."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             self.close()
             package = self._package or makers_package()
             try:
@@ -118,7 +119,7 @@ class Swabian(TimeTagger):
     def close(self) -> None:
         """Stop what runs and give the tagger back."""
         self._stopped.set()
-        with self._operation:
+        with self._operation.within():
             self._end_stream()
             opened, self._opened = self._opened, None
             if opened is not None:
@@ -137,7 +138,7 @@ class Swabian(TimeTagger):
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read of each input N `threshold_N_v`, `edge_N`, `delay_N_ps`, `dead_time_N_ps`, ..."""
         held: dict[str, Setting] = {}
-        with self._operation, self._tagger() as tagger:
+        with self._operation.within(timeout_s), self._tagger() as tagger:
             for n, edge in self._edges.items():
                 held[f"threshold_{n}_v"] = tagger.getTriggerLevel(n)
                 held[f"edge_{n}"] = edge.value
@@ -150,7 +151,7 @@ class Swabian(TimeTagger):
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; what is refused sets the others back."""
-        with self._idle():
+        with self._idle(timeout_s):
             before = self.settings()
             for key, value in settings.items():
                 self._check(key, value, before)
@@ -216,7 +217,7 @@ class Swabian(TimeTagger):
             return self._stream
 
     def _finish(self, stream: SwabianStream) -> None:
-        with self._operation:
+        with self._operation.within():
             if self._stream is stream:
                 self._end_stream()
 
@@ -285,12 +286,12 @@ class Swabian(TimeTagger):
             raise NotConnected(f"'{self.name}' is not connected")
         return self._opened[0]
 
-    def _idle(self) -> threading.RLock:
-        """Return the lock of operations; a running stream forbids them."""
+    def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
+        """Return the turn of an operation; a running stream forbids them."""
         with self._tagger():
             if self._stream is not None:
                 raise Busy(f"'{self.name}' streams; close the stream first")
-        return self._operation
+        return self._operation.within(timeout_s)
 
 
 class SwabianStream(TagStream):

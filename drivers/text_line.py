@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from drivers.held_link import HeldLink
+from drivers.operation import Operation
 from qnx_hw.errors import InstrumentRefused, ProtocolError
 from qnx_hw.instruments.values import Identity, InstrumentStatus
 from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Recorder
@@ -41,7 +41,7 @@ class TextLine:
         fence: Fence | None = None,
     ) -> None:
         self.name = name
-        self.operation = threading.RLock()
+        self.operation = Operation(name)
         self._end = end
         self._held = HeldLink(
             url,
@@ -94,7 +94,7 @@ class TextLine:
 
     def tell_checked(self, command: str, timeout_s: float | None = None) -> None:
         """Send a silent SCPI setting, empty the error queue, and raise what it held."""
-        with self.operation:
+        with self.operation.within(timeout_s):
             self.tell(command)
             found: list[tuple[int, str]] = []
             for _ in range(LONGEST_ERROR_QUEUE):

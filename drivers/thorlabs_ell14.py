@@ -33,7 +33,7 @@ from qnx_hw.instruments.values import (
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import Fence, Lines, LinkTraits, Recorder, option
+from qnx_hw.transports import Fence, Lines, LinkTraits, Recorder, option, together
 
 BAUD = 9600
 FULL_TURN_DEG = 360.0
@@ -114,10 +114,11 @@ class Ell14(PolarizationController):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `speed_N_percent` of every axis."""
-        return {
-            _speed(axis): elliptec.velocity(self._ask(axis, "gv", ("GV",), timeout_s))
-            for axis in self._axes
-        }
+        with together(timeout_s):
+            return {
+                _speed(axis): elliptec.velocity(self._ask(axis, "gv", ("GV",), timeout_s))
+                for axis in self._axes
+            }
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
@@ -130,7 +131,7 @@ class Ell14(PolarizationController):
             if key not in places:
                 raise Unsupported(f"'{self.name}' has no setting {key}")
             wanted[places[key]] = round(number_within(self.name, key, value, low, high))
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             for axis, percent in wanted.items():
                 reply = self._ask(axis, "sv", ("GS",), timeout_s, percent, 2)
                 self._check(axis, elliptec.status(reply))
@@ -146,7 +147,8 @@ class Ell14(PolarizationController):
 
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the angle of each plate in degrees."""
-        return tuple(self._position_deg(axis, timeout_s) for axis in self._axes)
+        with together(timeout_s):
+            return tuple(self._position_deg(axis, timeout_s) for axis in self._axes)
 
     def move(
         self,

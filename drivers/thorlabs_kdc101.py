@@ -128,7 +128,7 @@ class Kdc101(PolarizationController):
         key, fastest = "speed_deg_per_s", self._model.fastest_deg_per_s
         speed = number_within(self.name, key, settings[key], SLOWEST_DEG_PER_S, fastest)
         wanted = round(speed * self._model.velocity_unit)
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             slowest, acceleration, _ = self._velocity(timeout_s)
             fields = struct.pack("<Hiii", CHANNEL, slowest, acceleration, wanted)
             self._line.send(apt.long(MOT_SET_VELPARAMS, fields))
@@ -160,7 +160,7 @@ class Kdc101(PolarizationController):
             raise RangeError(f"'{self.name}' cannot turn to {value}°")
         # A plate looks the same after a turn, and turns would add up to the counter's end.
         target = round(value % FULL_TURN_DEG * self._model.counts_per_deg)
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             if timeout_s is None:
                 speed = float(self.settings()["speed_deg_per_s"])
                 timeout_s = abs(target / self._model.counts_per_deg - self.positions()[0])
@@ -192,7 +192,7 @@ class Kdc101(PolarizationController):
         velocity = round(HOME_SPEED_DEG_PER_S * self._model.velocity_unit)
         fields = struct.pack("<HHHii", CHANNEL, REVERSE, REVERSE_SWITCH, velocity, 0)
         command = apt.long(MOT_SET_HOMEPARAMS, fields) + apt.short(Id.MOT_MOVE_HOME, CHANNEL)
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             return self._travel(0, command, timeout_s or HOME_TIMEOUT_S, cancel)
 
     def _travel(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting, number_within
+from drivers.operation import Operation
 from qnx_hw.errors import (
     InstrumentRefused,
     ProtocolError,
@@ -52,7 +53,7 @@ class Lcc25(PolarizationController):
     def __init__(self, url: str, *, name: str = "lcc25", recorder: Recorder | None = None) -> None:
         self.name = name
         self._held = HeldLink(url, name, recorder=recorder, traits=LinkTraits(), baud=BAUD)
-        self._operation = threading.RLock()
+        self._operation = Operation(name)
         self._is_driven = False
 
     @property
@@ -62,7 +63,7 @@ class Lcc25(PolarizationController):
 
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """Open the port and ask who is there; the output stays as it is."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             with self._held.opening(Lines(PROMPT), timeout_s=timeout_s, greeting=b"\r"):
                 answer = self._ask("*idn?", timeout_s)
                 if "LCC25" not in answer:
@@ -72,7 +73,7 @@ class Lcc25(PolarizationController):
 
     def close(self) -> None:
         """Switch the output off and let go of the port."""
-        with self._operation:
+        with self._operation.within():
             self._held.close(b"enable=0\r")
 
     def status(self) -> InstrumentStatus:
@@ -81,7 +82,7 @@ class Lcc25(PolarizationController):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `enabled`, `modulating`, `frequency_hz` (of the modulation) and `voltage_2_v`."""
-        with self._operation:
+        with self._operation.within(timeout_s):
             return {
                 "enabled": self._read("enable", timeout_s) != 0,
                 "modulating": self._read("mode", timeout_s) == 0,
@@ -94,7 +95,7 @@ class Lcc25(PolarizationController):
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; all are checked before one is sent."""
         commands = [self._command(key, value) for key, value in settings.items()]
-        with self._operation:
+        with self._operation.within(timeout_s):
             self._is_driven = False
             for name, value, tolerance in commands:
                 self._set(name, value, tolerance, timeout_s)
@@ -121,7 +122,7 @@ class Lcc25(PolarizationController):
             raise RangeError(f"'{self.name}' has one retarder, not {axis}")
         if not 0.0 <= value <= LARGEST_V:
             raise RangeError(f"'{self.name}' refused {value:g} V: the range is 0 to 25 V")
-        with self._operation:
+        with self._operation.within(timeout_s):
             held_v = self._set("volt1", f"{value:.3f}", TOLERANCE_V, timeout_s)
             if not self._is_driven:
                 self._set("mode", str(STEADY), 0.0, timeout_s)

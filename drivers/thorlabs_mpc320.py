@@ -36,7 +36,7 @@ from qnx_hw.instruments.values import (
     InstrumentStatus,
     PolarizationCapabilities,
 )
-from qnx_hw.transports import Recorder
+from qnx_hw.transports import Recorder, together
 
 # Manual, MPC320 section: 1370 counts are 170 degrees.
 COUNTS_PER_DEG = 1370 / 170
@@ -119,7 +119,7 @@ class Mpc320(PolarizationController):
             low, high = (10.0, 100.0) if key == "speed_percent" else (0.0, RANGE_DEG)
             number = number_within(self.name, key, value, low, high)
             wanted[places[key]] = round(number) if key == "speed_percent" else _counts(number)
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             held = self._parameters(timeout_s)
             asked = [wanted.get(place, value) for place, value in enumerate(held)]
             self._line.send(apt.long(Id.POL_SET_PARAMS, struct.pack("<6H", *asked)))
@@ -136,7 +136,8 @@ class Mpc320(PolarizationController):
     def positions(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the angle of each paddle in degrees."""
         axes = range(1, self._n_paddles + 1)
-        return tuple(_degrees(self._look(axis, timeout_s).position) for axis in axes)
+        with together(timeout_s):
+            return tuple(_degrees(self._look(axis, timeout_s).position) for axis in axes)
 
     def move(
         self,
@@ -170,7 +171,7 @@ class Mpc320(PolarizationController):
     ) -> float:
         """Send one paddle to its home position, the zero other software may have shifted."""
         self._check_axis(axis)
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             home = self._parameters(timeout_s)[2]
             self._enable()
             command = apt.short(Id.MOT_MOVE_HOME, _mask(axis))
@@ -189,7 +190,7 @@ class Mpc320(PolarizationController):
                     f"paddle {axis} of '{self.name}' refused {value:g}°: the range is 0 to 170°"
                 )
         targets = {axis: _counts(value) for axis, value in targets_deg.items()}
-        with self._motion.lock:
+        with self._motion.within(timeout_s):
             self._enable()
             command = b"".join(
                 apt.long(Id.MOT_MOVE_ABSOLUTE, struct.pack("<Hi", _mask(axis), target))

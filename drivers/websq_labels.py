@@ -19,6 +19,7 @@ from qnx_hw.errors import (
     InstrumentTimeout,
     NotConnected,
 )
+from qnx_hw.transports.request import ends_s
 
 CANCEL_CHECK_S = 0.02
 LOSS_CHECK_S = 0.2
@@ -105,7 +106,7 @@ class Labels:
         cancel: threading.Event | None = None,
     ) -> None:
         """Wait until `is_met`; errors of the unit, a lost wire and the time end it."""
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = ends_s(timeout_s)
         step_s = LOSS_CHECK_S if cancel is None else CANCEL_CHECK_S
         with self.changed:
             while not is_met():

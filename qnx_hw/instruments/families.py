@@ -1,10 +1,11 @@
 """The interface of each instrument family.
 
 All are synchronous and safe to call from any thread. Every call that talks to the instrument has a
-deadline (`timeout_s`, None = the driver's own default) and raises `InstrumentTimeout`,
-`NotConnected`, `ProtocolError` or `InstrumentRefused` from `qnx_hw.errors`; values outside the
-capabilities raise `RangeError` before anything is sent. Setters return what the instrument holds
-afterwards. Long operations take a `cancel` event and raise `Cancelled`. Properties do no I/O.
+deadline (`timeout_s` for the whole call, None = the driver's own for each question) and raises
+`InstrumentTimeout`, `NotConnected`, `ProtocolError` or `InstrumentRefused` from `qnx_hw.errors`;
+values outside the capabilities raise `RangeError` before anything is sent. Setters return what the
+instrument holds afterwards. Long operations take a `cancel` event and raise `Cancelled`. Properties
+do no I/O.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from qnx_hw.transports.request import (
     LinkTraits,
     Matcher,
     Priority,
+    left_s,
+    overtime,
     together,
 )
 from qnx_hw.transports.sockets import SocketWire
@@ -38,9 +40,11 @@ __all__ = [
     "UsbPort",
     "Wire",
     "address",
+    "left_s",
     "make_wire",
     "message",
     "option",
+    "overtime",
     "together",
     "usb_ports",
     "usb_serial_url",

@@ -34,6 +34,7 @@ from qnx_hw.transports.request import (
     Request,
     ends_s,
     fail,
+    left_s,
     resolve,
 )
 from qnx_hw.transports.transcript import Direction, Recorder
@@ -97,7 +98,7 @@ class Link:
     def open(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Open the wire and start the I/O thread; a link is opened once."""
         try:
-            self._wire.open(timeout_s=timeout_s)
+            self._wire.open(timeout_s=left_s(timeout_s))
         except NotConnected as error:
             self._error = error
             raise
@@ -179,7 +180,12 @@ class Link:
             self._drain_wanted = future
             self._is_fence_wanted |= fenced
         self._wake()
-        self._wait(future, timeout_s + LONGEST_DRAIN_S)
+        try:
+            future.result(left_s(timeout_s + LONGEST_DRAIN_S + GRACE_S))
+        except InstrumentError:
+            raise
+        except FutureTimeout as error:
+            raise InstrumentTimeout(f"'{self.name}' did not fall silent in time") from error
 
     def start_stream(self, *, limit_bytes: int = STREAM_LIMIT_BYTES) -> ByteStream:
         """Send all further bytes into a stream, until `end_stream`."""

@@ -37,9 +37,24 @@ def together(timeout_s: float | None) -> Iterator[None]:
         _ends_s.reset(token)
 
 
+@contextmanager
+def overtime(extra_s: float) -> Iterator[None]:
+    """Let what sets things right after a failure take `extra_s`, however late it is already."""
+    token = _ends_s.set(max(_ends_s.get(), time.monotonic() + extra_s))
+    try:
+        yield
+    finally:
+        _ends_s.reset(token)
+
+
 def ends_s(timeout_s: float) -> float:
     """Return when a request that starts now must have its reply."""
     return min(_ends_s.get(), time.monotonic() + timeout_s)
+
+
+def left_s(timeout_s: float) -> float:
+    """Return how long a wait may take that would like `timeout_s`."""
+    return max(ends_s(timeout_s) - time.monotonic(), 0.0)
 
 
 class Priority(IntEnum):

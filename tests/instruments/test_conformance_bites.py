@@ -22,6 +22,7 @@ from qnx_hw.instruments.conformance import (
     run,
     run_matrix,
 )
+from qnx_hw.instruments.conformance.subject import Span
 from qnx_hw.instruments.families import Attenuator
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
 from qnx_hw.transports import Direction, Lines, Recorder
@@ -141,3 +142,9 @@ def test_without_consent_nothing_is_set(device: str) -> None:
     assert outcomes["set_attenuation_db"] is Outcome.SKIP
     assert outcomes["configure"] is Outcome.SKIP
     assert outcomes["settings"] is Outcome.PASS
+
+
+def test_a_call_is_overdue_by_what_the_machine_did_not_cost() -> None:
+    assert Span(took_s=2.06, late_s=0.0).overdue_s(0.7) == pytest.approx(1.36)
+    assert Span(took_s=2.06, late_s=0.5).overdue_s(0.7) == 0.0
+    assert Span(took_s=0.6, late_s=0.0).overdue_s(0.7) == 0.0

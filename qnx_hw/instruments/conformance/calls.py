@@ -332,7 +332,6 @@ def _bias_source(source: BiasSource) -> tuple[Call, ...]:
                 switch_off,
                 lambda turn, held: "" if held is False else "the output is on",
                 True,
-                own_deadline_s=10.0,
             )
         )
     return tuple(calls)

@@ -14,7 +14,7 @@ from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, Unsu
 from qnx_hw.instruments.conformance.calls import BLOCK_S, Call, calls_of, stream_flaw
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
-from qnx_hw.instruments.conformance.subject import Subject, within
+from qnx_hw.instruments.conformance.subject import Subject, watched, within
 from qnx_hw.instruments.conformance.suite import NO_CONSENT, ask
 from qnx_hw.instruments.families import TagStream
 from qnx_hw.instruments.tags import TagBlock
@@ -77,8 +77,12 @@ def _cell(subject: Subject, saboteur: Saboteur, kind: Sabotage, call: Call) -> s
 def _sabotaged(subject: Subject, call: Call) -> str:
     patience = subject.patience
     limit_s = call.own_deadline_s + patience.sabotaged_s + patience.grace_s
+    future, span = watched(limit_s, call.name, lambda: call.act(1, patience.sabotaged_s))
+    allowed_s = call.own_deadline_s + patience.sabotaged_s + patience.slack_s
+    if span.overdue_s(allowed_s):
+        raise Failed(f"{call.name} took {span.took_s:.2f} s, and {allowed_s:.2f} s are allowed")
     try:
-        answer = within(limit_s, call.name, lambda: call.act(1, patience.sabotaged_s))
+        answer = future.result()
     except InstrumentError as error:
         return f"{type(error).__name__}: {error}"
     flaw = call.flaw(1, answer)
