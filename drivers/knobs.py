@@ -95,6 +95,8 @@ def apply(
             raise Unsupported(f"'{name}' has no setting {key}")
     wanted = {k: knob.encode(k, settings[k]) for k, knob in knobs.items() if k in settings}
     held = {key: ask(knob.query()) for key, knob in knobs.items()}
+    for key, argument in held.items():
+        knobs[key].decode(argument)  # what makes no sense must not be set back
     try:
         for key, argument in wanted.items():
             tell(knobs[key].setter(argument))

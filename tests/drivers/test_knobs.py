@@ -50,3 +50,12 @@ def test_what_was_set_is_set_back_when_a_later_one_is_refused() -> None:
             tell,
         )
     assert held == {"A": "1", "B": "2"}
+
+
+def test_a_damaged_reading_is_never_set_back() -> None:
+    told: list[str] = []
+
+    with pytest.raises(ProtocolError):
+        apply("unit", {"a": Knob("A", 0, 10)}, {"a": 5}, lambda _: "\x9e1", told.append)
+
+    assert told == []
