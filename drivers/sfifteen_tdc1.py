@@ -91,10 +91,10 @@ class Tdc1(TimeTagger):
             self.close()
             opening = self._held.opening(Lines(), timeout_s=timeout_s, greeting=ABORT)
             with opening:
-                answer = self._ask("*IDN?", lambda line: bool(line.strip()), timeout_s)
+                answer = self._ask("*IDN?", _is_name, timeout_s)
                 if "TDC1" not in answer:
                     raise ProtocolError(f"'{self.name}' is no TDC1: {answer!r}", answer.encode())
-            return Identity("S-Fifteen", "TDC1", firmware=answer.replace("TDC1", "").strip())
+            return Identity("S-Fifteen", "TDC1", firmware=answer.partition("TDC1")[2].strip())
 
     def close(self) -> None:
         """Stop what runs and let go of the port."""
@@ -291,6 +291,11 @@ class _Either:
 
     def is_set(self) -> bool:
         return self._first.is_set() or (self._second is not None and self._second.is_set())
+
+
+def _is_name(line: bytes) -> bool:
+    """Whether it is a name, and not what is left of a stream; that may come before the name."""
+    return b"TDC1" in line or (line[:1].isalpha() and line.strip().decode("latin-1").isprintable())
 
 
 def _is_integer(line: bytes) -> bool:

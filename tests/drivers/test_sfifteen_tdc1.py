@@ -166,6 +166,14 @@ def test_another_instrument_is_not_taken_for_a_tdc1() -> None:
         Tdc1(f"tcp://127.0.0.1:{device.port}").connect()
 
 
+def test_the_rest_of_a_stream_is_not_taken_for_a_name() -> None:
+    def answer(received: bytes) -> bytes:
+        return b"\x3b(W\x0e\nq\x84\x05;\nTDC1 v9\r\n" if b"*IDN?" in received else b""
+
+    with TcpDevice(answer) as device, Tdc1(f"tcp://127.0.0.1:{device.port}") as tagger:
+        assert tagger.connect(timeout_s=LONG_S).firmware == "v9"
+
+
 def test_silence_ends_in_a_time_out() -> None:
     with pty_device(lambda _: b"") as path, pytest.raises(InstrumentTimeout):
         Tdc1(f"serial://{path}").connect(timeout_s=0.1)
