@@ -31,6 +31,7 @@ from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.privacy_amplification import amplify, seed_length
 from qnx_hw.qkd.reconciliation import CascadeParameters, LdpcParameters, Mode, ldpc, reconcile
 from qnx_hw.qkd.reconciliation.ldpc_codes import code
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import KeyReady, Output, Send, SystemRandomness
 from qnx_hw.qkd.session.alice import AliceBlock
@@ -199,6 +200,9 @@ class _Pads(PadSource):
 
     def take_peer_pad(self, address: int) -> Secret:
         return Secret(bytes(16))
+
+    def lacking(self) -> Aside:
+        return 0, 0
 
 
 def _context(role: Role, parameters: SessionParameters, pads: _Pads) -> Context:

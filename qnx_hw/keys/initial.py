@@ -2,7 +2,7 @@
 
 It is written once to a private file for each party, carried to the other machine by a trusted
 person, and moved into the key store at the first start, where the file is removed. It pays for the
-tags of the first blocks; afterwards each block pays for the next.
+tags of the first blocks; afterwards new key makes good what tags cost (`qnx_hw.qkd.refill`).
 """
 
 from __future__ import annotations

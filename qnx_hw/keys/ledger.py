@@ -77,6 +77,8 @@ class Pending:
     token: Secret
     key: Secret
     provenance: Provenance
+    aside: tuple[int, int] = (0, 0)
+    """Bytes of the key that are for Alice's tags and for Bob's, its first ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

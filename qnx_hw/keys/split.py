@@ -1,24 +1,24 @@
-"""How a block of key is shared out; both parties do the same without a word."""
+"""How a block of key is shared out; both parties do the same from the same numbers."""
 
 from __future__ import annotations
 
 from qnx_hw.keys.ledger import Purpose
 from qnx_hw.secret import Secret
 
-TAG_BYTES_PER_BLOCK = 32
-"""Two pads of 16 bytes per direction: one is what a block costs, one makes good a failed block."""
 
+def split(block: int, key: Secret, aside: tuple[int, int] = (0, 0)) -> dict[Purpose, Secret]:
+    """Give each direction's tags what was set aside, and the rest to Alice or Bob by turns.
 
-def split(block: int, key: Secret) -> dict[Purpose, Secret]:
-    """Give each direction's tags their share, and the rest to Alice or Bob by turns.
-
-    Even blocks are Alice's to allocate, odd ones Bob's. A short key gives the tags a quarter each.
+    `aside` counts bytes for Alice's and Bob's tags, the key's first ones. Even blocks are Alice's
+    to allocate, odd ones Bob's.
     """
     octets = key.reveal()
-    share = min(TAG_BYTES_PER_BLOCK, len(octets) // 4)
+    alice, both = aside[0], sum(aside)
+    if min(aside) < 0 or both > len(octets):
+        raise ValueError(f"a key of {len(octets)} bytes cannot give {aside} to the tags")
     rest = Purpose.KEY_FROM_BOB if block % 2 else Purpose.KEY_FROM_ALICE
     return {
-        Purpose.TAG_FROM_ALICE: Secret(octets[:share]),
-        Purpose.TAG_FROM_BOB: Secret(octets[share : 2 * share]),
-        rest: Secret(octets[2 * share :]),
+        Purpose.TAG_FROM_ALICE: Secret(octets[:alice]),
+        Purpose.TAG_FROM_BOB: Secret(octets[alice:both]),
+        rest: Secret(octets[both:]),
     }

@@ -139,7 +139,7 @@ class KeyStore:
 
     def keep_pending(self, link: str, pending: Pending) -> None:
         """Keep a key that must not be used before the peer has released it; the newest only."""
-        made = Secret(msgspec.json.encode(pending.provenance))
+        made = Secret(msgspec.json.encode((pending.provenance, pending.aside)))
         with self._database.transaction() as execute:
             self._remember(execute, link, "pending-token", pending.block, pending.token)
             self._remember(execute, link, "pending-key", pending.block, pending.key)
@@ -164,8 +164,10 @@ class KeyStore:
         pending = None
         if "pending-key" in found:
             block, key = found["pending-key"]
-            made = msgspec.json.decode(found["pending-provenance"][1].reveal(), type=Provenance)
-            pending = Pending(block, found["pending-token"][1], key, made)
+            made, aside = msgspec.json.decode(
+                found["pending-provenance"][1].reveal(), type=tuple[Provenance, tuple[int, int]]
+            )
+            pending = Pending(block, found["pending-token"][1], key, made, aside)
         started = found["started"][0] if "started" in found else 0
         return Memory(1 + max(started, newest), found.get("released"), pending)
 

@@ -137,7 +137,7 @@ class Keeper:
             else ReleasedBlock(*memory.released),
             pending=None
             if self._role is Role.ALICE or pending is None
-            else PendingBlock(pending.block, pending.token, pending.key),
+            else PendingBlock(pending.block, pending.token, pending.key, pending.aside),
         )
 
     def keep(self, output: Kept) -> None:
@@ -149,7 +149,8 @@ class Keeper:
                 made = self._provenance(output.provenance)
                 pending = output.pending
                 self._store.keep_pending(
-                    self._name, Pending(output.block, pending.token, pending.key, made)
+                    self._name,
+                    Pending(output.block, pending.token, pending.key, made, pending.aside),
                 )
             case KeyDropped():
                 self._store.drop_pending(self._name, output.block)
@@ -157,7 +158,7 @@ class Keeper:
                 self._store.ingest(
                     self._name,
                     output.block,
-                    split(output.block, output.key),
+                    split(output.block, output.key, output.aside),
                     self._origin(output),
                     released=output.released.token if output.released else None,
                 )

@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from qnx_hw.errors import AuthenticationError, Conflict, KeyExhausted
+from qnx_hw.qkd.refill import Aside, set_aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
@@ -67,6 +68,10 @@ class PadSource(Protocol):
         Spends everything before it too. How far ahead an address may lie is the source's to
         limit, or a forger could empty the ledger.
         """
+
+    @abstractmethod
+    def lacking(self) -> Aside:
+        """Return how many bytes the two ledgers lack to be full."""
 
 
 class Authenticator:
@@ -134,6 +139,10 @@ class Authenticator:
             raise AuthenticationError(
                 f"link '{self._link}': the peer did not seal block {block} as it was heard here"
             ) from None
+
+    def set_aside(self, key_bytes: int) -> Aside:
+        """Return how much of a new key is to be set aside for later tags."""
+        return set_aside(self._pads.lacking(), key_bytes)
 
     def _renewed(self, author: Role, address: int, fresh: Secret) -> _Hash:
         """Return the hash whose r is the link's first one plus fresh bits: secret if either is."""

@@ -158,7 +158,8 @@ class Corrected(BlockMessage, frozen=True, tag="corrected"):
 
 
 class Amplify(BlockMessage, frozen=True, tag="amplify"):
-    """Alice: verification key and tag, length and seed of privacy amplification, Z and X."""
+    """Alice: verification key and tag, length and seed of privacy amplification, Z and X; and how
+    many bytes of the key are set aside for her tags and for Bob's."""
 
     check_z: HashKey
     tag_z: HashTag
@@ -168,6 +169,7 @@ class Amplify(BlockMessage, frozen=True, tag="amplify"):
     length_x: Count
     seed_z: Octets
     seed_x: Octets
+    aside: tuple[Count, Count]
 
 
 class Seal(BlockMessage, frozen=True, tag="seal"):

@@ -15,6 +15,7 @@ from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd.authentication import HASH_KEY_BYTES, PAD_BYTES, Authenticator, Pad, PadSource
 from qnx_hw.qkd.parameters import SessionParameters, StationInputs
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import (
     Aborted,
@@ -149,3 +150,6 @@ class _Pads(PadSource):
             raise Conflict("this pad was used")
         self._peer_taken = address + PAD_BYTES
         return Secret(self._peers[address : self._peer_taken])
+
+    def lacking(self) -> Aside:
+        return 0, 0

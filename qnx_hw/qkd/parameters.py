@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from qnx_hw.qkd.pulses import PulseParameters
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """Raised whenever a message or a step changes; parties of different versions refuse each other."""
 
 
@@ -171,6 +172,8 @@ class PendingBlock:
     block: int
     token: Secret
     key: Secret
+    aside: Aside = (0, 0)
+    """Bytes of the key that are for Alice's tags and for Bob's, its first ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,17 +67,19 @@ def test_alice_remembers_what_she_released(store: KeyStore) -> None:
 
 
 def test_bobs_pending_key_is_released_in_a_later_session(store: KeyStore) -> None:
-    pending = PendingBlock(3, Secret(bytes(16)), Secret(KEY))
+    pending = PendingBlock(3, Secret(bytes(16)), Secret(KEY), (20, 30))
     bob = keeper(store, Role.BOB)
     bob.keep(KeyPending(3, pending, MADE))
     assert bob.pool_bits() == 0
 
     resumed = keeper(store, Role.BOB).resumption().pending
     assert resumed is not None
-    bob.keep(KeyReady(3, resumed.key, None))
+    tags = [store.stock_bits(LINK, each) for each in TAGS]
+    bob.keep(KeyReady(3, resumed.key, None, aside=resumed.aside))
 
     assert bob.resumption().pending is None
-    assert bob.pool_bits() == 8 * (len(KEY) - 2 * (len(KEY) // 4))
+    assert bob.pool_bits() == 8 * (len(KEY) - 50)
+    assert [store.stock_bits(LINK, each) for each in TAGS] == [tags[0] + 160, tags[1] + 240]
 
 
 def test_a_dropped_key_is_gone(store: KeyStore) -> None:
@@ -92,13 +94,6 @@ def test_a_dropped_key_is_gone(store: KeyStore) -> None:
 def test_a_key_from_nowhere_is_refused(store: KeyStore) -> None:
     with pytest.raises(ConfigError, match="unasked"):
         keeper(store, Role.BOB).keep(KeyReady(9, Secret(KEY), None))
-
-
-def test_a_block_pays_for_the_tags_of_the_next(store: KeyStore) -> None:
-    before = store.stock_bits(LINK, *TAGS)
-    keeper(store, Role.ALICE).keep(KeyReady(3, Secret(KEY), MADE))
-
-    assert store.stock_bits(LINK, *TAGS) > before
 
 
 def test_the_links_table_becomes_the_sessions_parameters() -> None:

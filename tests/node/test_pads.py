@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qnx_hw.errors import AuthenticationError
-from qnx_hw.keys import KeyStore, initial
-from qnx_hw.node.pads import SKIP_LIMIT_BYTES, LedgerPads
+from qnx_hw.keys import TAGS, KeyStore, Provenance, initial
+from qnx_hw.keys.split import split
+from qnx_hw.node.pads import FULL_BYTES, SKIP_LIMIT_BYTES, LedgerPads
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
 from qnx_hw.qkd.roles import Role
+from qnx_hw.secret import Secret
 
 LINK = "alice-bob"
+MADE = Provenance(is_simulated=True, made_s=1.0)
 SAID = [b"hello", b"times"]
 
 
@@ -63,3 +67,26 @@ def test_a_forged_address_does_not_empty_the_ledger(
         bob.check(1, SAID, address.to_bytes(8, "big") + bytes(16))
 
     bob.check(1, SAID, alice.seal(1, SAID))
+
+
+def test_a_steady_link_spends_256_bits_a_block_and_its_ledgers_stay_full(
+    stores: dict[Role, KeyStore],
+) -> None:
+    alice, bob = (authenticator(stores, role) for role in Role)
+    blocks, spent_bits = 24, 0
+    for block in range(1, blocks + 1):
+        key = secrets.token_bytes(1000)
+        aside = alice.set_aside(len(key))
+        before = stores[Role.ALICE].stock_bits(LINK, *TAGS)
+        bob.check(block, SAID, alice.seal(block, SAID))
+        alice.check(block, SAID, bob.seal(block, SAID))
+        spent_bits += before - stores[Role.ALICE].stock_bits(LINK, *TAGS)
+        for store in stores.values():
+            store.ingest(LINK, block, split(block, Secret(key), aside), MADE)
+
+    # Both directions' hashes were made once, from 128 bits each.
+    assert spent_bits == 256 * blocks + 256
+    for store in stores.values():
+        for each in TAGS:
+            left_bytes = store.stock_bits(LINK, each) // 8
+            assert FULL_BYTES - 2 * PAD_BYTES <= left_bytes <= FULL_BYTES

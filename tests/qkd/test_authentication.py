@@ -19,6 +19,7 @@ from qnx_hw.qkd.authentication import (
     PadSource,
     forgery_probability,
 )
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
@@ -53,6 +54,9 @@ class Ledgers(PadSource):
             raise KeyExhausted("no such pad")
         self.next_peer = address + PAD_BYTES
         return Secret(self.peers[address : address + PAD_BYTES])
+
+    def lacking(self) -> Aside:
+        return self.next_own, self.next_peer
 
 
 def pads(seed: int, count: int = 8) -> bytes:

@@ -20,6 +20,7 @@ from qnx_hw.qkd.messages import (
 )
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import ReleasedBlock
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.session.choosing import Way, choose
 from qnx_hw.qkd.session.correcting import Course, ReferenceKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
@@ -51,6 +52,7 @@ class AliceBlock(BlockParty):
         self._shuffle = b""
         self._way = Way.LOW_ROUND
         self._errors: tuple[int, ...] = ()
+        self._aside: Aside = (0, 0)
         self._rounds: Rounds | None = None
         self._judgement: Judgement | None = None
         self._keys: ReferenceKeys | None = None
@@ -202,7 +204,9 @@ class AliceBlock(BlockParty):
             self._errors,
             self._context.hands,
         )
-        drawn = distillation.draw(self.number, self._context.randomness)
+        aside = self._context.authenticator.set_aside(distillation.key_bytes)
+        drawn = distillation.draw(self.number, self._context.randomness, aside)
+        self._aside = aside
         self._distillate = self._distil(distillation, drawn)
         self._keys, self.step = None, Step.SEALING
         return [self._say(drawn), self._seal()]
@@ -213,7 +217,7 @@ class AliceBlock(BlockParty):
         released = ReleasedBlock(self.number, distillate.token)
         self.step = Step.DONE
         return [
-            KeyReady(self.number, distillate.key, self.report.provenance, released),
+            KeyReady(self.number, distillate.key, self.report.provenance, released, self._aside),
             self._say(messages.Release(self.number, distillate.token.reveal())),
         ]
 

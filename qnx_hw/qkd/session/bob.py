@@ -23,6 +23,7 @@ from qnx_hw.qkd.messages import (
 )
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import PendingBlock
+from qnx_hw.qkd.refill import Aside, check_aside
 from qnx_hw.qkd.session.choosing import ALLOWED
 from qnx_hw.qkd.session.correcting import CorrectedKeys, Course
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
@@ -54,6 +55,7 @@ class BobBlock(BlockParty):
         self._keys: CorrectedKeys | None = None
         self._uncorrected = self._key_kinds = np.empty(0, dtype=np.uint8)
         self._errors: tuple[int, ...] = ()
+        self._aside: Aside = (0, 0)
         self._distillate: Distillate | None = None
 
     def begin(self, octets: bytes) -> list[Output]:
@@ -190,6 +192,8 @@ class BobBlock(BlockParty):
             self._context.hands,
         )
         distillation.verify(message)
+        check_aside(message.aside, distillation.key_bytes)
+        self._aside = message.aside
         self._distillate = self._distil(distillation, message)
         self._keys, self.step = None, Step.SEALING
         return []
@@ -199,7 +203,7 @@ class BobBlock(BlockParty):
         assert self.report.provenance is not None
         self.step = Step.RELEASING
         token, key = (Secret(s.reveal()) for s in (self._distillate.token, self._distillate.key))
-        pending = PendingBlock(self.number, token, key)
+        pending = PendingBlock(self.number, token, key, self._aside)
         return [KeyPending(self.number, pending, self.report.provenance), self._seal()]
 
     def _release(self, message: Release) -> list[Output]:
@@ -207,4 +211,5 @@ class BobBlock(BlockParty):
         if not hmac.compare_digest(self._distillate.token.reveal(), message.token):
             raise ChannelError("the peer released a block without its token")
         self.step = Step.DONE
-        return [KeyReady(self.number, self._distillate.key, self.report.provenance)]
+        key, made = self._distillate.key, self.report.provenance
+        return [KeyReady(self.number, key, made, aside=self._aside)]

@@ -29,6 +29,7 @@ from qnx_hw.qkd.messages import Amplify, Bits, pack_bits, unpack_bits
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.privacy_amplification import amplify, seed_length
 from qnx_hw.qkd.pulses import PulseParameters
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.randomness import Randomness
 from qnx_hw.qkd.session.rounds import Judgement, PulseCounts
@@ -121,7 +122,8 @@ class Distillation:
                 _Strand(bits, leak, budget, _pair_length(bits.size, test, budget, mismatch))
                 for bits, leak, test in zip(strings, counted, (test_z, test_x), strict=True)
             )
-        if (self._z.length + self._x.length) // 8 < TOKEN_BYTES + MIN_KEY_BYTES:
+        self.key_bytes = (self._z.length + self._x.length) // 8 - TOKEN_BYTES
+        if self.key_bytes < MIN_KEY_BYTES:
             raise BlockAborted("too few bits, or too many errors, for a secret key")
 
     @property
@@ -129,7 +131,7 @@ class Distillation:
         """Bits published about both strings, verification included."""
         return self._z.leaked_bits + self._x.leaked_bits
 
-    def draw(self, number: int, randomness: Randomness) -> Amplify:
+    def draw(self, number: int, randomness: Randomness, aside: Aside) -> Amplify:
         """Alice: draw the hashes that verify and amplify, now that nothing can be changed."""
         checks = [randomness.octets(verification.KEY_BYTES) for _ in range(2)]
         seeds = [_random_bits(randomness, strand.seed_bits) for strand in (self._z, self._x)]
@@ -143,6 +145,7 @@ class Distillation:
             self._x.length,
             seeds[0],
             seeds[1],
+            aside,
         )
 
     def verify(self, drawn: Amplify) -> None:

@@ -192,7 +192,7 @@ class Session:
         if not hmac.compare_digest(pending.token.reveal(), theirs.released_token):
             return []
         self._pending = None
-        return [KeyReady(pending.block, pending.key, None)]
+        return [KeyReady(pending.block, pending.key, None, aside=pending.aside)]
 
     def _settle_old(self, desk: Desk) -> list[Output]:
         """Drop a key that is still pending once Alice's greeting proved to be Alice's.

@@ -11,6 +11,7 @@ from qnx_hw.api.schema import BlockStage, ClockView, Histogram, LinkPhase
 from qnx_hw.api.value import Estimate
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
 from qnx_hw.qkd.pulses import PulseParameters
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.secret import Secret
 
 
@@ -125,6 +126,8 @@ class KeyReady:
     key: Secret
     provenance: Provenance | None
     released: ReleasedBlock | None = None
+    aside: Aside = (0, 0)
+    """Bytes of the key that are for Alice's tags and for Bob's, its first ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator, Pad, PadSource
 from qnx_hw.qkd.parameters import Protocol, StationInputs
+from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import (
     Aborted,
@@ -68,6 +69,9 @@ class MemoryPads(PadSource):
             raise KeyExhausted("no such pad")
         self._peer_taken = address + PAD_BYTES
         return Secret(self._peers[address : self._peer_taken])
+
+    def lacking(self) -> Aside:
+        return 32, 16
 
 
 def authenticators(link: str = "test", pads: int = 64, seed: int = 99) -> dict[Role, Authenticator]:
