@@ -2,7 +2,8 @@
 
 Time advances in chunks of 10 ms. Within a chunk nothing moves; every chunk of every source and
 station has its own random numbers, made from the bench's seed, the name and the chunk's number, so
-the same file gives the same clicks, however often and by whom they are fetched.
+the same file gives the same clicks, however often and by whom they are fetched, and whichever
+threads draw them.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from sim_devices.physics.clicks import Arrivals, Bunching, Place, draw
+from sim_devices.physics.clicks import Arrivals, Bunching, Place, Room, draw
 from sim_devices.physics.description import Laboratory, Source, StationSetup, read
 from sim_devices.physics.detection import Response
 from sim_devices.physics.expected import Expected, expect
+from sim_devices.physics.hands import Hands
 from sim_devices.physics.polarization import Real, click_probabilities
 from sim_devices.physics.random_words import stream_number
-from sim_devices.physics.station import BenchStation, StationView
+from sim_devices.physics.station import BenchStation, Passage, StationView
 from sim_devices.physics.transmitter import BenchTransmitter
 
 CHUNK_PS = 10_000_000_000
+BUSY_EVENTS = 20_000
+"""A few hundred microseconds of work: with less, waking a thread costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,10 +41,30 @@ class _Process:
     stream: int
 
 
-class Bench:
-    """All stations and sources; single-threaded. Starts at true time 0."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """All that one chunk is drawn from."""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    chunk: int
+    span: tuple[int, int]
+    passages: dict[str, Passage]
+    rates: list[Real]
+    """Of each process."""
+    noise: dict[str, Real]
+    """Of the stations that no process brings their dark counts."""
+
+    @property
+    def events(self) -> float:
+        """About how many events there will be."""
+        return sum(float(rates.sum() - rates[-1, -1]) for rates in self.rates) * CHUNK_PS * 1e-12
+
+
+class Bench:
+    """All stations and sources, for one caller at a time. Starts at true time 0."""
+
+    def __init__(self, laboratory: Laboratory, threads: int | None = None) -> None:
+        """`threads` draw busy chunks; without a number, one for each core."""
+        self._hands = Hands(threads)
         self._laboratory = laboratory
         self._chunk = 0
         self._stations = {
@@ -57,14 +82,15 @@ class Bench:
             for setup in laboratory.transmitters
         }
         self._streams = {name: stream_number(f"detectors {name}") for name in self._stations}
+        self._rooms = [[Room() for _ in self._processes] for _ in range(self._hands.threads)]
 
     @classmethod
-    def from_network(cls, raw: Mapping[str, object]) -> Bench:
+    def from_network(cls, raw: Mapping[str, object], threads: int | None = None) -> Bench:
         """Build the bench of a whole parsed network file.
 
         Raise ValueError that names the place of a wrong or unknown value.
         """
-        return cls(read(raw))
+        return cls(read(raw), threads)
 
     @property
     def stations(self) -> tuple[str, ...]:
@@ -93,7 +119,8 @@ class Bench:
         """Draw whole chunks until everything before `until_s` is there."""
         n_chunks = math.ceil((until_s + self._guard_s) * 1e12 / CHUNK_PS)
         while self._chunk < n_chunks:
-            self._draw_chunk()
+            count = min(n_chunks - self._chunk, self._hands.threads)
+            self._draw([self._plan() for _ in range(count)])
 
     def expected(self, link: str) -> Expected:
         """Return what a link shows at the start with all settings at their defaults."""
@@ -107,41 +134,63 @@ class Bench:
         )
         return BenchStation(setup, response_of(self._laboratory, setup), streams, self.advance)
 
-    def _draw_chunk(self) -> None:
+    def _plan(self) -> _Plan:
+        """Settle what a chunk depends on; fibres and clocks move on to the next."""
         span = (self._chunk * CHUNK_PS, CHUNK_PS)
-        now_s = self.now_s
-        effects = {name: each.effects(now_s) for name, each in self._stations.items()}
-        noise = {name: each.noise_cps(now_s) for name, each in self._stations.items()}
-        arrivals: dict[str, list[Arrivals]] = {name: [] for name in self._stations}
+        passages = {name: each.begin(span) for name, each in self._stations.items()}
+        noise = {name: each.noise_cps for name, each in passages.items()}
+        rates = []
         for process in self._processes:
             here, there = process.stations
-            rates = process.rate_hz * click_probabilities(
-                process.pair, effects[here], effects[there]
+            together = process.rate_hz * click_probabilities(
+                process.pair, passages[here].effects, passages[there].effects
             )
             if not process.bunching.period_ps:
                 # Darks join the first process that reaches a station; that costs nothing.
-                rates[:-1, -1] += noise.pop(here, 0.0)
-                rates[-1, :-1] += noise.pop(there, 0.0)
-            place = Place(self._laboratory.seed, process.stream, self._chunk)
-            for name, seen in zip(
-                process.stations, draw(rates, span, place, process.bunching), strict=True
-            ):
+                together[:-1, -1] += noise.pop(here, 0.0)
+                together[-1, :-1] += noise.pop(there, 0.0)
+            rates.append(together)
+        plan = _Plan(self._chunk, span, passages, rates, noise)
+        self._chunk += 1
+        return plan
+
+    def _draw(self, plans: list[_Plan]) -> None:
+        is_busy = sum(plan.events for plan in plans) > BUSY_EVENTS
+        drawings = [
+            partial(self._arrivals, plan, rooms)
+            for plan, rooms in zip(plans, self._rooms, strict=False)
+        ]
+        arrivals = self._hands.run(drawings, together=is_busy)
+        registers = [partial(self._register, name, plans, arrivals) for name in self._stations]
+        self._hands.run(registers, together=is_busy)
+
+    def _arrivals(self, plan: _Plan, rooms: list[Room]) -> dict[str, list[Arrivals]]:
+        arrivals: dict[str, list[Arrivals]] = {name: [] for name in self._stations}
+        for process, rates, room in zip(self._processes, plan.rates, rooms, strict=True):
+            place = Place(self._laboratory.seed, process.stream, plan.chunk)
+            both = draw(rates, plan.span, place, process.bunching, room)
+            for name, seen in zip(process.stations, both, strict=True):
                 arrivals[name].append(seen)
         for transmitter in self._transmitters.values():
             arm = transmitter.setup.arm
-            arrivals[arm].append(transmitter.arrivals(effects[arm], span, self._chunk))
-        for name, cps in noise.items():
-            arrivals[name].append(self._dark(name, cps, span))
-        for name, station in self._stations.items():
-            place = Place(self._laboratory.seed, self._streams[name], self._chunk)
-            station.register(_merged(arrivals[name]), span, place)
-        self._chunk += 1
+            effects = plan.passages[arm].effects
+            arrivals[arm].append(transmitter.arrivals(effects, plan.span, plan.chunk))
+        for name, cps in plan.noise.items():
+            arrivals[name].append(self._dark(name, cps, plan))
+        return arrivals
 
-    def _dark(self, name: str, cps: Real, span: tuple[int, int]) -> Arrivals:
+    def _dark(self, name: str, cps: Real, plan: _Plan) -> Arrivals:
         rates = np.zeros((len(cps) + 1, 1))
         rates[:-1, 0] = cps
-        place = Place(self._laboratory.seed, stream_number(f"dark {name}"), self._chunk)
-        return draw(rates, span, place, Bunching())[0]
+        place = Place(self._laboratory.seed, stream_number(f"dark {name}"), plan.chunk)
+        return draw(rates, plan.span, place, Bunching())[0]
+
+    def _register(
+        self, name: str, plans: list[_Plan], arrivals: list[dict[str, list[Arrivals]]]
+    ) -> None:
+        for plan, seen in zip(plans, arrivals, strict=True):
+            place = Place(self._laboratory.seed, self._streams[name], plan.chunk)
+            self._stations[name].register(_merged(seen[name]), plan.passages[name], place)
 
 
 def response_of(laboratory: Laboratory, setup: StationSetup) -> Response:

@@ -55,8 +55,29 @@ class Place:
     chunk: int
 
 
+class Room:
+    """Memory that the arrivals of one drawing after the other use, because fresh pages cost time.
+
+    What was drawn into it holds until the next drawing into it.
+    """
+
+    def __init__(self) -> None:
+        self.times = np.empty((2, 0), dtype=np.int64)
+        self.detectors = np.empty((2, 0), dtype=np.uint8)
+
+    def make(self, capacity: int) -> None:
+        """Have room for so many arrivals on each side."""
+        if self.times.shape[1] < capacity:
+            self.times = np.empty((2, capacity), dtype=np.int64)
+            self.detectors = np.empty((2, capacity), dtype=np.uint8)
+
+
 def draw(
-    rates_hz: Real, span: tuple[int, int], place: Place, bunching: Bunching
+    rates_hz: Real,
+    span: tuple[int, int],
+    place: Place,
+    bunching: Bunching,
+    room: Room | None = None,
 ) -> tuple[Arrivals, Arrivals]:
     """Return what meets the detectors of both sides within `span` (start, length in ps).
 
@@ -73,19 +94,15 @@ def draw(
     bunch_rate_hz, log_parameter = _bunches(rate_hz, bunching)
     mean = rate_hz * length_ps * 1e-12
     spread = math.sqrt(mean / (1.0 - log_parameter))
-    capacity = math.ceil(mean + 12 * spread + 64 + 12 / (1.0 - log_parameter))
-    keep, other = alias_table(kinds / rate_hz)
-    times = np.empty((2, capacity), dtype=np.int64)
-    detectors = np.empty((2, capacity), dtype=np.uint8)
+    room = room or Room()
+    room.make(math.ceil(mean + 12 * spread + 64 + 12 / (1.0 - log_parameter)))
+    times, detectors = room.times, room.detectors
     gap_ps = 1e12 / bunch_rate_hz
     n_a, n_b = _draw(
         seeded(place.seed, place.stream, place.chunk),
         (start_ps, length_ps, gap_ps, bunching.period_ps, log_parameter),
-        (rates_hz.shape[0] - 1, rates_hz.shape[1] - 1, 64 - n_kinds.bit_length() + 1),
-        keep,
-        other,
-        times,
-        detectors,
+        outcomes(kinds / rate_hz, rates_hz.shape[0] - 1, rates_hz.shape[1] - 1),
+        (times[0], detectors[0], times[1], detectors[1]),
     )
     return Arrivals(times[0, :n_a], detectors[0, :n_a]), Arrivals(
         times[1, :n_b], detectors[1, :n_b]
@@ -145,26 +162,50 @@ def alias_table(probabilities: Real) -> tuple[Real, NDArray[np.int64]]:
 
 
 @njit(nogil=True, cache=True)
-def _draw(  # noqa: PLR0913, PLR0917 -- numba takes no structs
+def outcomes(
+    probabilities: Real, none_a: int, none_b: int
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
+    """Return Walker's table as the drawing wants it, without a branch that nobody can foresee.
+
+    A word that is k after a shift by the third answer, and whose lowest 53 bits are below
+    `limits[k]`, means `pairs[2 k]`, else `pairs[2 k + 1]`: detector a, detector b in the next
+    eight bits, and in the two after those whether a and b are detectors at all.
+    """
+    keep, other = alias_table(probabilities)
+    shift = 64
+    while 1 << (64 - shift) < len(keep):
+        shift -= 1
+    limits = np.empty(len(keep), dtype=np.uint64)
+    pairs = np.empty(2 * len(keep), dtype=np.uint64)
+    for k in range(len(keep)):
+        limits[k] = np.uint64(np.ceil(keep[k] * 2.0**53))
+        for choice, kind in enumerate((k, other[k])):
+            a, b = kind // (none_b + 1), kind % (none_b + 1)
+            is_seen = int(a < none_a) | int(b < none_b) << 1
+            pairs[2 * k + choice] = a | b << 8 | is_seen << 16
+    return limits, pairs, np.uint64(shift)
+
+
+@njit(nogil=True, cache=True)
+def _draw(
     state: State,
     timing: tuple[int, int, float, int, float],
-    shape: tuple[int, int, int],
-    keep: Real,
-    other: NDArray[np.int64],
-    times: Times,
-    detectors: Inputs,
+    table: tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64],
+    sides: tuple[Times, Inputs, Times, Inputs],
 ) -> tuple[int, int]:
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
     start_ps, length_ps, gap_ps, period_ps, log_parameter = timing
-    none_a, none_b, shift = shape
-    capacity = times.shape[1]
-    n_a = n_b = 0
+    limits, pairs, shift = table
+    times_a, detectors_a, times_b, detectors_b = sides
+    # Counts without sign: else each access asks whether it counts from the end.
+    one, capacity = np.uint64(1), np.uint64(len(times_a))
+    n_a, n_b = np.uint64(0), np.uint64(0)
     elapsed_ps = 0.0
     while True:
         gap, s0, s1, s2, s3 = exponential(s0, s1, s2, s3)
         elapsed_ps += gap * gap_ps
         if elapsed_ps >= length_ps or n_a >= capacity or n_b >= capacity:
-            return n_a, n_b
+            return int(n_a), int(n_b)
         time_ps = start_ps + np.int64(elapsed_ps)
         if period_ps > 0:
             time_ps -= time_ps % period_ps
@@ -177,18 +218,15 @@ def _draw(  # noqa: PLR0913, PLR0917 -- numba takes no structs
         while left > 0 and n_a < capacity and n_b < capacity:
             left -= 1
             word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
-            kind = np.int64(word >> np.uint64(shift))
-            u = np.float64(np.int64(word & np.uint64(0x1FFFFFFFFFFFFF))) * TO_UNIT
-            if u >= keep[kind]:
-                kind = other[kind]
-            a = kind // (none_b + 1)
-            b = kind - (none_b + 1) * a
-            times[0, n_a] = time_ps
-            detectors[0, n_a] = a
-            n_a += int(a < none_a)
-            times[1, n_b] = time_ps
-            detectors[1, n_b] = b
-            n_b += int(b < none_b)
+            column = word >> shift
+            is_other = (word & np.uint64(0x1FFFFFFFFFFFFF)) >= limits[column]
+            pair = pairs[(column << one) | np.uint64(is_other)]
+            times_a[n_a] = time_ps
+            detectors_a[n_a] = np.uint8(pair & np.uint64(0xFF))
+            n_a += (pair >> np.uint64(16)) & one
+            times_b[n_b] = time_ps
+            detectors_b[n_b] = np.uint8((pair >> np.uint64(8)) & np.uint64(0xFF))
+            n_b += pair >> np.uint64(17)
 
 
 @njit(nogil=True, cache=True)

@@ -122,14 +122,15 @@ class Detectors:
         stamps = np.empty(capacity + n_held, dtype=np.int64)
         inputs = np.empty(capacity + n_held, dtype=np.uint8)
         stamps[:n_held], inputs[:n_held] = held
-        n_out = _register(
-            seeded(place.seed, place.stream, place.chunk),
-            (arrivals.times_ps, arrivals.detectors, end_ps),
-            clock,
-            (r.dead_time_ps, r.recovery_ps, self._table, *extra),
-            (self._last_ps, self._pending_ps, self.clicks),
-            (stamps, inputs, n_held),
-        )
+        state = seeded(place.seed, place.stream, place.chunk)
+        seen, out = (arrivals.times_ps, arrivals.detectors, end_ps), (stamps, inputs, n_held)
+        if any(extra[::2]) or r.recovery_ps:
+            answer = (r.dead_time_ps, r.recovery_ps, self._table, *extra)
+            memory = (self._last_ps, self._pending_ps, self.clicks)
+            n_out = _register(state, seen, clock, answer, memory, out)
+        else:
+            plain = (r.dead_time_ps, self._table)
+            n_out = _register_plainly(state, seen, clock, plain, (self._last_ps, self.clicks), out)
         return stamps[:n_out], inputs[:n_out]
 
 
@@ -175,11 +176,9 @@ def _register(
             word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
         last[d] = time_ps
         clicks[d] += 1
-        jitter = _jitter(word, table)
-        stamp = stamp_ps + np.int64(
-            np.floor((np.float64(time_ps - start_ps) + jitter) * stamps_per_ps)
-        )
-        _insert(stamps, inputs, n, stamp, d + 1)
+        elapsed_ps = np.float64(time_ps - start_ps) + _jitter(word, table)
+        stamp = stamp_ps + np.int64(np.floor(elapsed_ps * stamps_per_ps))
+        _insert(stamps, inputs, np.uint64(n), stamp, np.uint8(d + 1))
         n += 1
         if has_extra:
             word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
@@ -196,19 +195,52 @@ def _register(
 
 
 @njit(nogil=True, cache=True)
+def _register_plainly(
+    state: State,
+    arrivals: tuple[Times, Inputs, int],
+    clock: tuple[int, int, float],
+    answer: tuple[int, Real],
+    memory: tuple[Times, NDArray[np.int64]],
+    out: tuple[Times, Inputs, int],
+) -> int:
+    """Do the same for detectors with dead time and jitter alone: three times as fast."""
+    s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
+    times, detectors, _ = arrivals
+    start_ps, stamp_ps, stamps_per_ps = clock
+    dead_ps, table = answer
+    last, clicks = memory
+    stamps, inputs, n_held = out
+    # Counts without sign: else each access asks whether it counts from the end.
+    n = np.uint64(n_held)
+    for i in range(len(times)):
+        time_ps = times[i]
+        d = np.uint64(detectors[i])
+        if time_ps - last[d] < dead_ps:
+            continue
+        word, s0, s1, s2, s3 = next_word(s0, s1, s2, s3)
+        last[d] = time_ps
+        clicks[d] += 1
+        elapsed_ps = np.float64(time_ps - start_ps) + _jitter(word, table)
+        stamp = stamp_ps + np.int64(np.floor(elapsed_ps * stamps_per_ps))
+        _insert(stamps, inputs, n, stamp, np.uint8(d + np.uint64(1)))
+        n += np.uint64(1)
+    return int(n)
+
+
+@njit(nogil=True, cache=True, inline="always")
 def _jitter(word: np.uint64, table: Real) -> np.float64:
-    step = np.int64(word >> np.uint64(52))
+    step = word >> np.uint64(52)
     part = np.float64(np.int64(word & np.uint64(0xFFFFFFFFFF))) * 2.0**-40
-    return np.float64(table[step] + part * (table[step + 1] - table[step]))
+    return np.float64(table[step] + part * (table[step + np.uint64(1)] - table[step]))
 
 
-@njit(nogil=True, cache=True)
-def _insert(stamps: Times, inputs: Inputs, n: int, stamp: np.int64, detector: np.int64) -> None:
+@njit(nogil=True, cache=True, inline="always")
+def _insert(stamps: Times, inputs: Inputs, n: np.uint64, stamp: np.int64, tagger: np.uint8) -> None:
     """Put a stamp in its place among the `n` sorted ones; it nearly always is the last."""
     k = n
-    while k > 0 and stamps[k - 1] > stamp:
-        stamps[k] = stamps[k - 1]
-        inputs[k] = inputs[k - 1]
-        k -= 1
+    while k > np.uint64(0) and stamps[k - np.uint64(1)] > stamp:
+        stamps[k] = stamps[k - np.uint64(1)]
+        inputs[k] = inputs[k - np.uint64(1)]
+        k -= np.uint64(1)
     stamps[k] = stamp
-    inputs[k] = detector
+    inputs[k] = tagger

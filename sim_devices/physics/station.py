@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sim_devices.physics.bias import Bias
 from sim_devices.physics.channel import Channel
 from sim_devices.physics.clicks import Arrivals, Inputs, Place, Times
-from sim_devices.physics.clock import Clock
+from sim_devices.physics.clock import Clock, Segment
 from sim_devices.physics.description import Eavesdropper, StationSetup
 from sim_devices.physics.detection import NO_TAGS, Detectors, Response
 from sim_devices.physics.polarization import (
@@ -71,6 +71,22 @@ class StationView(Protocol):
     @abstractmethod
     def set_enabled(self, enabled: bool) -> None:
         """Switch the bias of all detectors on or off."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """What stands in the light's way during one chunk, from `start_ps` to `end_ps` of true time."""
+
+    start_ps: int
+    end_ps: int
+    effects: Real
+    """What the source's photon meets, as detector effects, 'none' last."""
+    noise_cps: Real
+    """Dark counts and background of each detector."""
+    is_blinded: bool
+    clock: Segment
+    end_stamp: int
+    """What the clock shows at the end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -184,8 +200,26 @@ class BenchStation(StationView):
         """Switch all bias on or off."""
         self.bias.set_enabled(enabled)
 
-    def effects(self, now_s: float) -> Real:
-        """Return what the source's photon meets now as detector effects, 'none' last."""
+    def begin(self, span: tuple[int, int]) -> Passage:
+        """Return what holds within a span (start, length in ps), and move on to its end."""
+        start_ps, length_ps = span
+        now_s = start_ps * 1e-12
+        effects, noise = self._effects(now_s), self._noise_cps(now_s)
+        clock, blinded = self.clock.segment(), self._is_blinded(now_s)
+        self.clock.advance(length_ps)
+        self.channel.advance(length_ps * 1e-12)
+        end_stamp = self.clock.segment().stamp_ps
+        return Passage(start_ps, start_ps + length_ps, effects, noise, blinded, clock, end_stamp)
+
+    def register(self, arrivals: Arrivals, passage: Passage, place: Place) -> None:
+        """Take what meets the detectors; passages follow one another as they began."""
+        if passage.is_blinded:
+            arrivals = _forced(arrivals)
+        clock = (passage.clock.true_ps, passage.clock.stamp_ps, passage.clock.stamps_per_ps)
+        tags = self._detectors.register(arrivals, passage.end_ps, clock, place, self._held)
+        self._keep(*tags, passage.end_stamp - self._guard_ps)
+
+    def _effects(self, now_s: float) -> Real:
         jones = self._paddle_jones @ self.channel.jones
         optics = mueller(jones)
         eve = self.eavesdropper
@@ -196,8 +230,7 @@ class BenchStation(StationView):
         weights = np.minimum(np.array(self.setup.efficiency) * scale, 1.0) * split
         return np.asarray(analyser(weights.tolist(), self.setup.extinction, self._along) @ optics)
 
-    def noise_cps(self, now_s: float) -> Real:
-        """Return dark counts and background clicks of each detector."""
+    def _noise_cps(self, now_s: float) -> Real:
         if self._is_blinded(now_s):
             # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
             return np.zeros(self.n_detectors)
@@ -209,26 +242,8 @@ class BenchStation(StationView):
         eve = self.eavesdropper
         return bool(eve and eve.is_blinding and now_s >= eve.begins_at_s)
 
-    def register(self, arrivals: Arrivals, span: tuple[int, int], place: Place) -> None:
-        """Take what meets the detectors within a span (start, length in ps), then move on."""
-        start_ps, length_ps = span
-        if self._is_blinded(start_ps * 1e-12):
-            arrivals = _forced(arrivals)
-        now = self.clock.segment()
-        stamps, inputs = self._detectors.register(
-            arrivals,
-            start_ps + length_ps,
-            (now.true_ps, now.stamp_ps, now.stamps_per_ps),
-            place,
-            self._held,
-        )
-        self.clock.advance(length_ps)
-        self.channel.advance(length_ps * 1e-12)
-        self._keep(stamps, inputs)
-
-    def _keep(self, stamps: Times, inputs: Inputs) -> None:
+    def _keep(self, stamps: Times, inputs: Inputs, complete: int) -> None:
         """Add stamps to what can be taken, except those that later ones may still precede."""
-        complete = self.clock.segment().stamp_ps - self._guard_ps
         cut = int(np.searchsorted(stamps, complete))
         self._held = stamps[cut:], inputs[cut:]
         self._batches.append(_Batch(complete, stamps[:cut], inputs[:cut], self._counted))
