@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tuple[LinkView, ...]:
     from qnx_hw.commands.lifetime import told_to_stop, until
     from qnx_hw.commands.screen import Screen
+    from qnx_hw.node.ends import ends_of
     from qnx_hw.node.host import Host
     from qnx_hw.node.server import bind
     from qnx_hw.node.warming import warm_up
@@ -64,7 +65,8 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
             f"API and dashboard: {scheme}://{taken.getsockname()[0]}:{taken.getsockname()[1]}"
         )
     async with told_to_stop() as stop:
-        await warm_up(screen.progress)
+        if any(ends_of(network, name) for name in names):  # without links nothing counts tags
+            await warm_up(screen.progress)
         async with host.running(taken):
             seen = 0
 

@@ -20,18 +20,28 @@ NODES = ("alice", "bob", "carol")
 class NatsCore:
     """A core that can be stopped and started again on the same port with the same store."""
 
-    def __init__(self, folder: Path, nodes: Sequence[str] = NODES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Sequence[str] = NODES,
+        *,
+        address: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:
+        """Prepare a core at an address; `within` is the command that starts it in another host."""
         self.folder = folder
+        self._address = address
+        self._within = within
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         authority = Authority.new("test")
         authority.write(folder)
-        authority.issue(SERVER, folder, hosts=["127.0.0.1"])
+        authority.issue(SERVER, folder, hosts=[address])
         for name in (*nodes, CONTROLLER):
             authority.issue(name, folder)
         text = server_configuration(
             nodes,
-            listen=f"127.0.0.1:{self.port}",
+            listen=f"{address}:{self.port}",
             store=folder / "store",
             certificate=folder / f"{SERVER}.pem",
             key=folder / f"{SERVER}.key",
@@ -41,7 +51,7 @@ class NatsCore:
 
     @property
     def url(self) -> str:
-        return f"tls://127.0.0.1:{self.port}"
+        return f"tls://{self._address}:{self.port}"
 
     def tls(self, name: str) -> ssl.SSLContext:
         return context(self.folder, name)
@@ -51,7 +61,7 @@ class NatsCore:
         log = (self.folder / "core.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [_server(), "-c", str(self.folder / "core.conf")],
+                [*self._within, server(), "-c", str(self.folder / "core.conf")],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "GOMAXPROCS": "1"},
@@ -67,7 +77,7 @@ class NatsCore:
 @contextmanager
 def nats_core(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[NatsCore]:
     """Run a core; skips the test where nats-server is not installed."""
-    _server()
+    server()
     core = NatsCore(folder, nodes)
     core.start()
     try:
@@ -76,7 +86,8 @@ def nats_core(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[NatsCore]:
         core.stop()
 
 
-def _server() -> str:
+def server() -> str:
+    """Return the program; skips the test where it is not installed."""
     path = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if path is None:
         pytest.skip("nats-server is not installed")
