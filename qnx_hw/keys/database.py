@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ VERSION = 6
 """Of the tables."""
 MOST_TOGETHER = 256
 """Writes that share a commit at most, so that the first of them does not wait for long."""
+LONGEST_TOGETHER_S = 0.004
+"""No more join a commit after so long, so that the peer can work on the first meanwhile."""
 
 _Result = TypeVar("_Result")
 _Settle = Callable[[], None]
@@ -156,25 +159,28 @@ class Database:
         return await future
 
     def _write(self) -> None:
-        while batch := self._next():
-            self._commit(batch)
+        while (first := self._waiting.get()) is not None:
+            self._commit(first)
 
-    def _next(self) -> list[_Write]:
-        batch: list[_Write] = []
-        write = self._waiting.get()
-        while write is not None:
-            batch.append(write)
-            if len(batch) == MOST_TOGETHER or self._waiting.empty():
-                return batch
+    def _joining(self) -> Iterator[_Write]:
+        """Yield what waits by the time that the write before it is done."""
+        end_s = time.monotonic() + LONGEST_TOGETHER_S
+        for _ in range(MOST_TOGETHER - 1):
+            if self._waiting.empty() or time.monotonic() > end_s:
+                return
             write = self._waiting.get()
-        if batch:
-            self._waiting.put(None)
-        return batch
+            if write is None:
+                self._waiting.put(None)
+                return
+            yield write
 
-    def _commit(self, batch: list[_Write]) -> None:
+    def _commit(self, first: _Write) -> None:
+        batch = [first]
         try:
             with self.transaction() as execute:
-                for write in batch:
+                first.run(execute, self._engine)
+                for write in self._joining():
+                    batch.append(write)
                     write.run(execute, self._engine)
         except self._engine.failure as error:  # the disk: nothing of the batch is kept
             failure = StoreFailed(f"the key store could not write: {error}")

@@ -123,8 +123,7 @@ class Wish:
     """Their names, where who asks has some; random ones otherwise."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NamedKey:
+class NamedKey(msgspec.Struct, frozen=True, eq=False):  # made in six times less than a dataclass
     """A key and the public name by which the other party asks for it."""
 
     key_id: UUID

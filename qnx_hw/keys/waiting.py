@@ -1,13 +1,16 @@
 """Keys with names that wait for their holders, as they lie in the database.
 
 How it thinks: keys that were cut together lie together, a few in one row, sealed at once, in the
-order in which they came; so a write touches the end of a table, however many wait. A small index
-by a part of the name says which row a key is in. A holder who fetches some of a row's keys has the
-rest sealed anew; with the last of them the row goes, and with the last of a block its key.
+order in which they came; so a write touches the end of a table, however many wait. An index by a
+part of the name says which row a key is in. Names are random, so the index is cut into generations
+by age: writes touch the newest alone, and who fetches is looked for from the newest to the oldest.
+A holder who fetches some of a row's keys has the rest sealed anew; with the last of them the row
+goes, and with the last of a block its key.
 """
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,8 @@ from qnx_hw.secret import Secret
 
 ROW_KEYS = 32
 """Keys of one row at most: more make a fetch of one of them seal more anew."""
+GENERATION_SHIFT = 16
+"""A generation of the index has 65 536 keys: 300 pages, whatever waits beside them."""
 ID_BYTES = 16
 
 SCHEMA = """
@@ -32,7 +37,9 @@ CREATE TABLE IF NOT EXISTS waiting(
     PRIMARY KEY (number, holder)) STRICT;
 CREATE INDEX IF NOT EXISTS waiting_block ON waiting(link, block, key_count);
 CREATE INDEX IF NOT EXISTS waiting_expiry ON waiting(expires_s);
-CREATE TABLE IF NOT EXISTS named(tag INTEGER PRIMARY KEY, number INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS named(
+    generation INTEGER, tag INTEGER, number INTEGER NOT NULL,
+    PRIMARY KEY (generation, tag)) STRICT, WITHOUT ROWID;
 """
 
 
@@ -48,6 +55,7 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class _Row:
     number: int
+    """How many keys ever came, with its own."""
     holder: str
     origin: Origin
     master: str
@@ -127,7 +135,8 @@ class WaitingKeys:
         self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret
     ) -> None:
         vault = self._keys.of(self._execute, origin.link, origin.block, may_make=True)
-        number = self._execute("SELECT coalesce(max(number), 0) + 1 FROM waiting").fetchone()[0]
+        newest = self._execute("SELECT coalesce(max(number), 0) FROM waiting").fetchone()[0]
+        number = newest + len(names)
         holders = msgspec.json.encode(order.holders).decode()
         for holder in order.holders:
             self._execute(
@@ -137,17 +146,29 @@ class WaitingKeys:
                 vault.seal(keys, _context(holder, names)),
             )
         keys.wipe()
-        self._execute.many("INSERT INTO named VALUES (?, ?)", [(_tag(n), number) for n in names])
+        generation = number >> GENERATION_SHIFT
+        rows = [(generation, _tag(name), number) for name in names]
+        self._execute.many("INSERT INTO named VALUES (?, ?, ?)", rows)
 
     def _numbers(self, key_ids: Sequence[bytes]) -> dict[int, int]:
-        """Return the rows' number by the tags of keys; those that nobody waits for have none."""
-        places = ", ".join("?" * len(key_ids))
-        return dict(
-            self._execute(
-                f"SELECT tag, number FROM named WHERE tag IN ({places})",  # noqa: S608 - marks only
-                *(_tag(key_id) for key_id in key_ids),
+        """Return the rows' numbers by the tags of keys; a key that does not wait has none."""
+        missing = {_tag(key_id) for key_id in key_ids}
+        found: dict[int, int] = {}
+        generation = sys.maxsize >> GENERATION_SHIFT
+        while missing and (generation := self._older(generation)) >= 0:
+            places = ", ".join("?" * len(missing))
+            found |= self._execute(
+                f"SELECT tag, number FROM named WHERE generation = ? AND tag IN ({places})",  # noqa: S608 - marks only
+                *(generation, *missing),
             ).fetchall()
-        )
+            missing -= found.keys()
+        return found
+
+    def _older(self, generation: int) -> int:
+        """Return the next older generation of which keys wait; -1 where there is none."""
+        statement = "SELECT coalesce(max(number), -1) FROM waiting WHERE number < ?"
+        newest = self._execute(statement, generation << GENERATION_SHIFT).fetchone()[0]
+        return int(newest) >> GENERATION_SHIFT
 
     def _rows(self, number: int) -> list[_Row]:
         found = self._execute(
@@ -202,31 +223,30 @@ class WaitingKeys:
             if len(row.holders) > 1
             else set()
         )
-        self._unname(asked - others)
+        self._unname(row.number, asked - others)
         return {key_id: keys[key_id] for key_id in asked}
 
     def _delete(self, which: str, *values: object) -> int:
         """Delete whole rows, and the keys of blocks of which nothing is left; how many keys."""
         gone = self._execute(
-            f"DELETE FROM waiting WHERE {which} RETURNING link, block, key_ids",  # noqa: S608 - ours
+            f"DELETE FROM waiting WHERE {which} RETURNING number, link, block, key_ids",  # noqa: S608 - ours
             *values,
         ).fetchall()
-        names = [name for _, _, key_ids in gone for name in _cut(key_ids)]
-        self._unname(set(names))
-        for link in {link for link, _, _ in gone}:
-            self._keys.shred(self._execute, link, (b for each, b, _ in gone if each == link))
-        return len(names)
+        for number, _, _, key_ids in gone:
+            self._unname(number, _cut(key_ids))
+        for link in {link for _, link, _, _ in gone}:
+            self._keys.shred(self._execute, link, (b for _, each, b, _ in gone if each == link))
+        return sum(len(key_ids) // ID_BYTES for _, _, _, key_ids in gone)
 
-    def _unname(self, key_ids: set[bytes]) -> None:
-        tags = [(_tag(key_id),) for key_id in key_ids]
-        self._execute.many("DELETE FROM named WHERE tag = ?", tags)
+    def _unname(self, number: int, key_ids: Iterable[bytes]) -> None:
+        tags = [(number >> GENERATION_SHIFT, _tag(key_id)) for key_id in key_ids]
+        self._execute.many("DELETE FROM named WHERE generation = ? AND tag = ?", tags)
 
 
 def _tag(key_id: bytes) -> int:
     """Return the half of a name that has 62 random bits, RFC 9562, section 5.4.
 
-    Two keys that wait with the same tag, one case in 10**7 where a million wait, are a duplicate
-    that is refused.
+    Two keys of a generation with the same tag, a case in 10**9, are a duplicate that is refused.
     """
     return int.from_bytes(key_id[8:], "big", signed=True)
 

@@ -53,7 +53,7 @@ async def joined(folder: Path) -> AsyncIterator[Sites]:
             for link in LINKS:
                 attending = alice.attend("bob", Direct("alice", bob), link)
                 sites.attending[link] = tasks.create_task(attending)
-                desk = alice._desks["bob"][LINKS.index(link)]
+                desk = alice._links["bob"].desks[LINKS.index(link)]
                 while not desk.is_open:  # noqa: ASYNC110 - one of several says nothing
                     await asyncio.sleep(0)
             try:

@@ -137,7 +137,7 @@ class Delivery:
             await self._kme.share(homes, keys, order)
         report = {"qnx_route": "relayed" if supply.is_relayed else "direct"}
         return values.container(
-            [str(key.key_id) for key in keys],
+            [key.key_id for key in keys],
             [key.secret for key in keys],
             report if agreed.is_reported else None,
         )

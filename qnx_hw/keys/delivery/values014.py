@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 
@@ -73,13 +74,16 @@ _KEY_IDS = msgspec.json.Decoder(KeyIds)
 
 
 def container(
-    names: Sequence[str], secrets: Sequence[Secret], extension: Mapping[str, object] | None = None
+    names: Sequence[str] | Sequence[UUID],
+    secrets: Sequence[Secret],
+    extension: Mapping[str, object] | None = None,
 ) -> bytes:
     """Return a key container, clause 6.3; written by hand, so that no value holds the key."""
-    entries = (
-        b'{"key_ID":"%b","key":"%b"}' % (name.encode(), base64.b64encode(secret.reveal()))
-        for name, secret in zip(names, secrets, strict=True)
-    )
+    written = msgspec.json.encode(names)[1:-1].split(b",")
+    entries = [
+        b'{"key_ID":%b,"key":"%b"}' % (name, base64.b64encode(secret.reveal()))
+        for name, secret in zip(written, secrets, strict=True)
+    ]
     about = (
         b""
         if extension is None
