@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from qnx_hw.config.section import Section
+from qnx_hw.config.section import Name, Section
 
 Algorithm = Literal[
     "model", "coordinate", "spsa", "spgd", "line", "nelder-mead", "gaussian-process"
@@ -19,6 +19,8 @@ class AlignmentSection(Section, frozen=True, kw_only=True):
     """The end named here moves its `polarization` instrument; one end is enough for both fibres."""
 
     end: Literal["alice", "bob"] = "bob"
+    instruments: tuple[Name, ...] = ()
+    """Where a controller is joined of several instruments: all of them, as the light passes."""
     algorithm: Algorithm = "model"
     target: Annotated[float, msgspec.Meta(ge=0.0, le=0.5)] = 0.0
     """At or below this error rate nothing is moved; 0 follows every drift."""

@@ -18,6 +18,14 @@ from qnx_hw.config.edge import (
     check_traffic,
 )
 from qnx_hw.config.keys import KeysSection, KmeSection, SaeId, SaeSection, check_relay
+from qnx_hw.config.loop_checks import check_loops
+from qnx_hw.config.loops import (
+    BiasSection,
+    DelaysSection,
+    LaunchSection,
+    PumpSection,
+    WindowSection,
+)
 from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.config.section import (
     Address,
@@ -114,8 +122,10 @@ class StationSection(Section, frozen=True, kw_only=True):
     channels: ChannelMap = ChannelMap(H=1, V=2, D=3, A=4)
     detectors: Name | None = None
     polarization: Name | None = None
-    relatch: bool = False
-    """Take the bias of a silent detector away and give it back; detector N is on tagger input N."""
+    bias: BiasSection | None = None
+    """None where nothing moves the detectors' bias."""
+    delays: DelaysSection | None = None
+    """None where nothing corrects the detectors' delays; Alice's alone."""
 
 
 class SecuritySection(Section, frozen=True, kw_only=True):
@@ -165,6 +175,12 @@ class LinkSection(Section, frozen=True, kw_only=True):
     autostart: bool = True
     alignment: AlignmentSection | None = None
     """None where nothing keeps the polarization aligned."""
+    window: WindowSection | None = None
+    """None where the coincidence window stays as it is."""
+    pump: PumpSection | None = None
+    """None where the source's power stays as it is."""
+    launch: LaunchSection | None = None
+    """None where nothing holds a transmitter's mean photon number."""
     security: SecuritySection = SecuritySection()
 
 
@@ -226,11 +242,7 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
         for role in ("alice", "bob"):
             _check_station(network, getattr(link, role), f"{source}: links.{name}.{role}")
         _check_detectors(link, f"{source}: links.{name}")
-        if link.alignment and getattr(link, link.alignment.end).polarization is None:
-            raise ConfigError(
-                f"{source}: links.{name}.alignment.end: the station of {link.alignment.end} names "
-                f"no `polarization` instrument"
-            )
+        check_loops(link, network.nodes, f"{source}: links.{name}")
         if link.alice.node == link.bob.node:
             raise ConfigError(f"{source}: links.{name} joins node '{link.alice.node}' to itself")
     if network.controller is not None and network.controller.node not in network.nodes:

@@ -2,8 +2,7 @@
 
 A loop owns no thread and no clock: whoever has something to show it calls `observe`, which may
 block while the actuator moves. Held, it looks at nothing and moves nothing. A move that fails is
-counted
-and shown; the actuator is asked where it stands before anything else is believed of it.
+counted and shown; the actuator is asked where it stands before anything else is believed of it.
 """
 
 from __future__ import annotations
@@ -72,13 +71,16 @@ class Loop(Generic[What]):
         make_policy: Callable[[str, float], Policy[What]],
         *,
         algorithms: tuple[str, ...],
-        target: float,
+        target: float | None = None,
         log: DecisionLog | None = None,
     ) -> None:
-        """`make_policy` takes an algorithm's name and the target; the first algorithm is used."""
+        """`make_policy` takes an algorithm's name and the target; the first algorithm is used.
+
+        Without a target there is none to choose, and policies get 0.
+        """
         self._actuation = actuation
         self._make_policy = make_policy
-        self._policy = make_policy(algorithms[0], target)
+        self._policy = make_policy(algorithms[0], target or 0.0)
         self._log = log
         self._failures = 0
         self._values: tuple[float, ...] | None = None
@@ -124,14 +126,17 @@ class Loop(Generic[What]):
         if algorithm not in self._view.algorithms:
             known = ", ".join(self._view.algorithms)
             raise ConfigError(f"loop '{self._view.name}' has no algorithm '{algorithm}'; {known}")
-        target = (self._view.target or 0.0) if target is None else target
-        self._policy = self._make_policy(algorithm, target)
+        if target is not None and self._view.target is None:
+            raise ConfigError(f"loop '{self._view.name}' has no target to set")
+        target = self._view.target if target is None else target
+        self._policy = self._make_policy(algorithm, target or 0.0)
         self._show(algorithm=algorithm, target=target)
 
-    def observe(self, see: Callable[[tuple[float, ...]], What]) -> bool:
+    def observe(self, see: Callable[[tuple[float, ...]], What | None]) -> bool:
         """Show the policy what was seen at the present setting and obey it; True if it moved.
 
-        `see` takes where the axes stand and returns what was seen there.
+        `see` takes where the axes stand and returns what was seen there, or None for nothing; it
+        may ask an instrument of its own. Who cannot see makes the actuator safe.
         """
         if self._view.state is LoopState.HOLDING:
             return False
@@ -139,10 +144,15 @@ class Loop(Generic[What]):
             if self._values is None:
                 self._values = self._actuation.positions()
                 self._show_axes(None)
+            seen = see(self._values)
         except InstrumentError as error:
             self._failed(error)
+            if self._view.state is LoopState.FAULT:
+                self._make_safe()
+                self._policy.restart()
             return False
-        seen = see(self._values)
+        if seen is None:
+            return False
         decision = self._policy.observe(seen)
         self._show_decision(decision)
         moved, actual, trouble = self._obey(decision)
@@ -152,12 +162,16 @@ class Loop(Generic[What]):
 
     def close(self) -> None:
         """Bring the actuator to its safe state and finish the log."""
+        self._make_safe()
+        if self._log is not None:
+            self._log.close()
+
+    def _make_safe(self) -> None:
+        self._values = None
         try:
             self._actuation.make_safe()
         except InstrumentError as error:
             log.debug("%s: %s", self._view.name, error)
-        if self._log is not None:
-            self._log.close()
 
     def _obey(self, decision: Decision) -> tuple[bool, tuple[float, ...] | None, str]:
         if decision.move_to is None:

@@ -111,18 +111,30 @@ class DecoyAttenuation(Policy[MeansSeen]):
         least_db: float,
         most_db: float,
         tolerance: float = 0.02,
+        weakest: float = 0.0,
     ) -> None:
-        """`tolerance` is the relative error of a mean that is not worth a move."""
+        """`tolerance` is the relative error of a mean that is not worth a move.
+
+        Once all means were right, one below `weakest` of its target is a source that fails, and
+        nothing is moved: it would be too bright when it comes back.
+        """
         self._targets = targets
         self._least_db, self._most_db = least_db, most_db
         self._tolerance = tolerance
+        self._weakest = weakest
+        self.restart()
 
     def restart(self) -> None:
-        """There is nothing to forget."""
+        """Take any light for the source's own."""
+        self._was_right = False
 
     def observe(self, seen: MeansSeen) -> Decision:
         """Correct attenuations whose means are surely off."""
         goal, worst = list(seen.values), 0.0
+        parts = [mean / target for mean, target in zip(seen.means, self._targets, strict=True)]
+        if self._was_right and min(parts) < self._weakest:
+            words = f"the source gives {min(parts):.0%} of its light"
+            return Decision(LoopState.FAULT, None, words, 1 - min(parts))
         for n, (mean, sigma, target) in enumerate(
             zip(seen.means, seen.sigmas, self._targets, strict=True)
         ):
@@ -132,5 +144,6 @@ class DecoyAttenuation(Policy[MeansSeen]):
                 wanted = goal[n] + 10 * math.log10(mean / target)
                 goal[n] = min(max(wanted, self._least_db), self._most_db)
         if tuple(goal) == seen.values:
+            self._was_right = self._was_right or worst <= self._tolerance
             return Decision(LoopState.TRACKING, None, "all means are at their targets", worst)
         return Decision(LoopState.TRACKING, tuple(goal), "a mean is off its target", worst)

@@ -54,7 +54,9 @@ from qnx_hw.node.recorder import Description, Recorder, versions
 from qnx_hw.node.recordings import finished, folder_name
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
+from qnx_hw.node.station import ADOPT_DEADLINE_S
 from qnx_hw.node.views import link_view
+from qnx_hw.node.window_loop import SetWindow
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
 
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
 PUBLISH_INTERVAL_S = 0.2
 SAMPLE_INTERVAL_S = 1.0
 SAME_MOMENT_S = 2.0
+WINDOW_DEADLINE_S = 2.5 * ADOPT_DEADLINE_S
+"""Both ends adopt a window, and where one does not, the other takes its old one back."""
 GOOD_ENDING_S = 0.5
 """How long sessions may take to say good-bye when the process is to end at once."""
 
@@ -110,7 +114,14 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             for name in self._names:
                 joining = joined_bus(self._network, name, self.bus, self._tell)
                 bus = await stack.enter_async_context(joining)
-                opening = Node.open(self._network, name, self._tell, self._instruments, bus=bus)
+                opening = Node.open(
+                    self._network,
+                    name,
+                    self._tell,
+                    self._instruments,
+                    bus=bus,
+                    set_window=self._window_setter(),
+                )
                 self.nodes[name] = await stack.enter_async_context(opening)
             self.publish()
             stack.callback(self._stop_nodes)
@@ -215,6 +226,19 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
                     await station.adopt(before)
             raise errors.exceptions[0] from None
         return self._shown(name)
+
+    def _window_setter(self) -> SetWindow:
+        """Return what sets a window from a thread that is not the event loop's."""
+        events = asyncio.get_running_loop()
+
+        def set_window(link: str, window_ps: int) -> None:
+            asked = asyncio.run_coroutine_threadsafe(self.set_window(link, window_ps), events)
+            try:
+                asked.result(WINDOW_DEADLINE_S)
+            except TimeoutError as error:
+                raise QnxError(f"the window of '{link}' was not changed in time") from error
+
+        return set_window
 
     async def instrument_settings(self, node: str, name: str) -> InstrumentSettings:
         """Ask the instrument what it holds."""

@@ -13,7 +13,9 @@ from qnx_hw.node.worker import Worker
 class LoopSeat:
     """Where a loop sits: before it is open, while it runs; belongs to the event loop's thread."""
 
-    def __init__(self, title: Title, *, algorithm: str, target: float, is_held: bool) -> None:
+    def __init__(
+        self, title: Title, *, algorithm: str, target: float | None, is_held: bool
+    ) -> None:
         self.title = title
         self.worker = Worker(f"loop {title.name}")
         self.loop: Loop[Any] | None = None

@@ -13,14 +13,12 @@ from typing import Protocol
 from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
-from qnx_hw.control.loop import Title
 from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
 from qnx_hw.keys.relay import Relay, RelayedBlocks, RelaySettings
 from qnx_hw.keys.vault import open_vault
-from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.cores import Cores
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
@@ -31,12 +29,13 @@ from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_
 from qnx_hw.node.key_watch import KeyWatch
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
 from qnx_hw.node.loop_seat import LoopSeat
+from qnx_hw.node.loops import make_loops
 from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.pools import Pools
-from qnx_hw.node.relatch import Relatch
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
+from qnx_hw.node.window_loop import SetWindow, window_of_both
 from qnx_hw.qkd.roles import Role
 from qnx_hw.timing.archive import Origin
 
@@ -82,6 +81,7 @@ class Node:
         store: KeyStore,
         tell: Teller,
         instruments: MakeInstruments = Bank,
+        set_window: SetWindow = window_of_both,
     ) -> None:
         self.name = name
         self.store = store
@@ -105,12 +105,8 @@ class Node:
         self.site: Site | None = None
         """The node's edge; None where it carries no user traffic."""
         self._bank = instruments(network, name, self.feeds, tell)
-        self._alignments = self._make_alignments(network, tell)
-        self._relatching = self._make_relatching(network, tell)
-        self.loops: list[LoopSeat] = [
-            *(each.seat for each in self._alignments),
-            *(each.seat for each in self._relatching),
-        ]
+        self._loops = make_loops(network, name, self.stations, self.feeds, set_window, tell)
+        self.loops: list[LoopSeat] = [each.seat for each in self._loops]
 
     @classmethod
     @asynccontextmanager
@@ -122,10 +118,12 @@ class Node:
         instruments: MakeInstruments = Bank,
         *,
         bus: Bus | None = None,
+        set_window: SetWindow = window_of_both,
     ) -> AsyncIterator[Node]:
         """Open the node's key store and listen for peers; leaving stops all and closes it.
 
-        User traffic is carried where there is a `bus` to hear of routes.
+        User traffic is carried where there is a `bus` to hear of routes. `set_window` changes a
+        coincidence window, where a loop wants to.
         """
         folder = network.folder_of(name)
         with KeyStore(folder) as store:
@@ -135,7 +133,7 @@ class Node:
                         f"node '{name}' shares no initial secret for link '{link}' yet; "
                         f"make one with `qnx keys init FILE`"
                     )
-            node = cls(network, name, store, tell, instruments)
+            node = cls(network, name, store, tell, instruments, set_window)
             async with (
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
@@ -219,43 +217,13 @@ class Node:
         stocks = self.site.edge.forwarder.table.stocks if self.site is not None else ()
         return next((stock.bits for stock in stocks if stock.peer == peer), 0)
 
-    def _make_alignments(self, network: NetworkFile, tell: Teller) -> list[Alignment]:
-        made = []
-        for link, station in self.stations.items():
-            section = network.links[link]
-            wanted = section.alignment
-            if wanted is None or getattr(section, wanted.end).node != self.name:
-                continue
-            instrument = getattr(section, wanted.end).polarization
-            title = Title(
-                f"{link} polarization", self.name, link, "polarization", instrument, "QBER"
-            )
-            folder = network.folder_of(self.name) / "loops" / f"{link}-polarization"
-            alignment = Alignment(title, Role(wanted.end), wanted, folder, tell)
-            station.on_judged = alignment.judged
-            made.append(alignment)
-        return made
-
-    def _make_relatching(self, network: NetworkFile, tell: Teller) -> list[Relatch]:
-        made = []
-        for link, role in ends_of(network, self.name):
-            section = getattr(network.links[link], role.value)
-            if not section.relatch or section.detectors is None:
-                continue
-            title = Title(f"{link} {role} bias", self.name, link, "bias", section.detectors)
-            folder = network.folder_of(self.name) / "loops" / f"{link}-{role}-bias"
-            feed = self.feeds[section.tagger]
-            made.append(Relatch(title, section.channels.inputs, feed.rates_cps, folder, tell))
-        return made
-
     def _start_loops(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Run the loops whose instruments are here; a recording's cannot be moved."""
         started = []
-        every: list[Alignment | Relatch] = [*self._alignments, *self._relatching]
-        for each in every:
+        for runner in self._loops:
             with suppress(Unsupported):
-                mounted = self._bank.mounted(each.seat.title.instrument)
-                started.append(tasks.create_task(each.run(mounted)))
+                mounted = [self._bank.mounted(name) for name in runner.plan.instruments]
+                started.append(tasks.create_task(runner.run(mounted)))
         return started
 
     def origin(self, instrument: str) -> Origin:

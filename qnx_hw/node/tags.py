@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
@@ -47,6 +48,8 @@ class TagFeed:
         self._recent: deque[tuple[int, int, tuple[int, ...]]] = deque()
         self._listener: _Listener | None = None
         self.tap: Tap | None = None
+        self.delays_ps: dict[int, int] = {}
+        """By how much each input is late; the listener's tags are corrected, the tap's are not."""
 
     @property
     def is_heard(self) -> bool:
@@ -69,7 +72,7 @@ class TagFeed:
         if self.tap is not None:
             self.tap.deliver(block)
         if self._listener is not None:
-            self._listener.put(block)
+            self._listener.put(_corrected(block, self.delays_ps))
 
     def interrupt(self, reason: str) -> None:
         """Say that the next block will not join to the last one."""
@@ -100,6 +103,18 @@ class TagFeed:
         finally:
             if self._listener is listener:
                 self._listener = None
+
+
+def _corrected(block: TagBlock, delays_ps: dict[int, int]) -> TagBlock:
+    """Return a block with the tags of late inputs put earlier; none leaves its span."""
+    if not any(delays_ps.values()):
+        return block
+    late_ps = np.zeros(256, dtype=np.int64)
+    late_ps[list(delays_ps)] = list(delays_ps.values())
+    last_ps = max(block.end_ps - 1, block.start_ps)
+    times_ps = np.clip(block.times_ps - late_ps[block.channels], block.start_ps, last_ps)
+    order = np.argsort(times_ps, kind="stable")
+    return dataclasses.replace(block, times_ps=times_ps[order], channels=block.channels[order])
 
 
 class _Listener:

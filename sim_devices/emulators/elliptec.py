@@ -29,7 +29,10 @@ N_RETARDERS = 3
 
 
 class EllBusEmulator(Emulator):
-    """Options: `addresses` (such as "03A"), `pulses` (per turn), `faults` (device-error)."""
+    """Options: `addresses` (such as "03A"), `pulses` (per turn), `faults` (device-error).
+
+    `axis` (1 to 3) is the retarder of the station that the first unit turns; the next ones follow.
+    """
 
     ports = (PortKind.STREAM,)
     default_listen = ("tcp://127.0.0.1:0",)
@@ -46,6 +49,7 @@ class EllBusEmulator(Emulator):
         self._units = [
             Unit(address, 11_400_100 + number, pulses) for number, address in enumerate(addresses)
         ]
+        self._axis = int(number_option(options, "axis", 1))
         self._pending = bytearray()
         self._last_s = 0.0
 
@@ -75,11 +79,11 @@ class EllBusEmulator(Emulator):
     def tick(self, now_s: float) -> list[Output]:
         """Move the units and report what is over."""
         sent = b""
-        for number, unit in enumerate(self._units):
+        for axis, unit in enumerate(self._units, self._axis):
             was_moving = unit.is_moving
             sent += unit.elapse(now_s)
-            if was_moving and number < N_RETARDERS:
-                self._station.set_paddle(number + 1, unit.angle_deg)
+            if was_moving and axis <= N_RETARDERS:
+                self._station.set_paddle(axis, unit.angle_deg)
             if unit.is_moving and self._faults.strikes(FaultKind.DEVICE_ERROR, now_s):
                 sent += unit.fail(MECHANICAL_TIMEOUT)
         return [Output(0, None, sent)] if sent else []

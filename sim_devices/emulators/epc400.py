@@ -1,20 +1,24 @@
 """The OZ Optics EPC-400, four fibre squeezers driven by voltages.
 
 Source: maker's command list. Every reply ends with a line `Done`; settings send an empty line
-before it; what is not understood is answered by `Error!` alone.
+before it; what is not understood is answered by `Error!` alone. The squeezers stand at 0, 45, 0 and
+45 degrees; their half-wave voltage is a typical one, to be fitted to the piece one has.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from sim_devices.emulators.line_emulator import LineEmulator
-from sim_devices.emulators.station import Station
+from sim_devices.emulators.station import RandomStation, Station
 
 N_CHANNELS = 4
 LARGEST_MV = 5000
 LARGEST_HZ = 100
+HALF_WAVE_MV = 1500
+ANGLES_DEG = (0.0, 45.0, 0.0, 45.0)
 _SET_VOLTAGE = re.compile(r"V([1-4])\s*,\s*([+-]?\d{1,5})")
 _SET_PRESET_VOLTAGE = re.compile(r"V([ZHL])([1-4])")
 _SET_FREQUENCY = re.compile(r"F([1-4])\s*,\s*(\d{1,3})")
@@ -29,6 +33,7 @@ class Epc400Emulator(LineEmulator):
         self, station: Station | None = None, options: Mapping[str, object] | None = None
     ) -> None:
         super().__init__(options or {})
+        self._station = RandomStation((0.0,) * 4, 0) if station is None else station
         self._restart()
 
     def answer(self, command: str, client: int, now_s: float) -> bytes:
@@ -37,7 +42,27 @@ class Epc400Emulator(LineEmulator):
         content = self._shown(wanted)
         if content is None:
             content = "" if self._set(wanted) else None
+        self._squeeze(now_s)
         return b"Error!\r\n" if content is None else content.encode() + b"\r\nDone\r\n"
+
+    def elapse(self, now_s: float) -> None:
+        """Scramble in AC mode."""
+        if self._mode == "AC":
+            self._squeeze(now_s)
+
+    def _squeeze(self, now_s: float) -> None:
+        """Squeeze the fibre as the voltages are now."""
+        for place, angle_deg in enumerate(ANGLES_DEG, 1):
+            retardance_rad = math.pi * self._millivolt(place - 1, now_s) / HALF_WAVE_MV
+            self._station.set_retarder(place, retardance_rad, angle_deg)
+
+    def _millivolt(self, number: int, now_s: float) -> float:
+        if self._mode == "DC" or (self._steady_in_ac and self._kinds[number] == "V"):
+            return self._mV[number]
+        wave = math.sin(2 * math.pi * self._hz[number] * now_s)
+        if self._waveform == "Triangle":
+            wave = 2 / math.pi * math.asin(wave)
+        return LARGEST_MV * wave
 
     def _restart(self) -> None:
         self._mV = [0] * N_CHANNELS

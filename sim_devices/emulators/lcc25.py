@@ -1,18 +1,26 @@
 """The Thorlabs LCC25 liquid-crystal controller.
 
 Source: Thorlabs, "LCC25 User Guide", serial commands. Each command ends with CR and is echoed;
-a query's value follows on a line of its own; the prompt `> ` without line end comes last.
+a query's value follows on a line of its own; the prompt `> ` without line end comes last. The curve
+of retardance over voltage is that of a typical full-wave crystal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from sim_devices.emulators.emulator import number_option
 from sim_devices.emulators.line_emulator import LineEmulator, as_number
-from sim_devices.emulators.station import Station
+from sim_devices.emulators.station import RandomStation, Station
 
 IDENTITY = "Thorlabs LCC25 ver 1.01"
 UNKNOWN, INVALID = "CMD_NOT_DEFINED", "CMD_ARG_INVALID"
+# Volts rms and retardance in half waves: flat below its threshold, steepest near 2 V.
+CURVE_V = (0.0, 1.0, 1.5, 2.0, 2.5, 3.5, 5.0, 7.0, 10.0, 25.0)
+CURVE_HALF_WAVES = (2.2, 2.15, 1.8, 1.3, 0.95, 0.6, 0.36, 0.24, 0.16, 0.06)
 _VOLTS = frozenset({"volt1", "volt2", "min", "max", "increment"})
 _RANGES = {
     "volt1": (0.0, 25.0),
@@ -43,20 +51,43 @@ _DEFAULTS = {
 
 
 class Lcc25Emulator(LineEmulator):
-    """Options: `faults`."""
+    """Options: `axis` (1, 2, …, which crystal of the station), `angle_deg`, `faults`.
+
+    Crystals stand at 0 and 45 degrees in turn where nothing else is said.
+    """
 
     def __init__(
         self, station: Station | None = None, options: Mapping[str, object] | None = None
     ) -> None:
-        super().__init__(options or {})
+        options = options or {}
+        super().__init__(options)
+        self._station = RandomStation((0.0,) * 4, 0) if station is None else station
+        self._axis = int(number_option(options, "axis", 1))
+        usual_deg = 45.0 * ((self._axis - 1) % 2)
+        self._angle_deg = number_option(options, "angle_deg", usual_deg)
         self._settings = dict(_DEFAULTS)
         self._presets = {number: dict(_DEFAULTS) for number in range(1, 10)}
+        self._drive(0.0)
 
     def answer(self, command: str, client: int, now_s: float) -> bytes:
         """Echo the command, obey it, show the value or what was wrong, and prompt."""
         value = self._obey(command.lower())
+        self._drive(now_s)
         line = f"{value}\r" if value else ""
         return f"{command}\r{line}> ".encode("latin-1")
+
+    def elapse(self, now_s: float) -> None:
+        """Modulate in mode 0."""
+        if self._settings["mode"] == 0:
+            self._drive(now_s)
+
+    def _drive(self, now_s: float) -> None:
+        """Give the crystal the voltage that is put out now."""
+        held, mode = self._settings, self._settings["mode"]
+        is_second = mode == 2 or (mode == 0 and int(2 * held["freq"] * now_s) % 2 == 1)
+        volts = held["volt2" if is_second else "volt1"] if held["enable"] else 0.0
+        half_waves = float(np.interp(volts, CURVE_V, CURVE_HALF_WAVES))
+        self._station.set_retarder(self._axis, math.pi * half_waves, self._angle_deg)
 
     def _obey(self, command: str) -> str:
         if command == "*idn?":

@@ -40,6 +40,10 @@ class Station(Protocol):
         """Turn paddle 1, 2 or 3 of the polarization controller to this angle."""
 
     @abstractmethod
+    def set_retarder(self, place: int, retardance_rad: float, angle_deg: float) -> None:
+        """Give the squeezer or crystal at a place behind the paddles this retardance."""
+
+    @abstractmethod
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give detector 1..4 this bias current."""
 
@@ -104,6 +108,9 @@ class RandomStation(Station):
         return self._rng.poisson(self._effective_cps() * span_s).astype(np.int64)
 
     def set_paddle(self, paddle: int, angle_deg: float) -> None:
+        """Change nothing: the clicks are unpolarized."""
+
+    def set_retarder(self, place: int, retardance_rad: float, angle_deg: float) -> None:
         """Change nothing: the clicks are unpolarized."""
 
     def set_bias(self, detector: int, microampere: float) -> None:

@@ -18,14 +18,13 @@ from sim_devices.physics.clock import Clock, Segment
 from sim_devices.physics.description import Eavesdropper, StationSetup
 from sim_devices.physics.detection import NO_TAGS, Detectors, Response
 from sim_devices.physics.polarization import (
-    PAULI,
     Real,
     analyser,
     directions,
     intercept_resend,
     mueller,
-    paddles,
 )
+from sim_devices.physics.retarders import Retarders
 
 # Tags that nobody fetched for this long are lost (their counts are not).
 KEPT_S = 5.0
@@ -59,6 +58,10 @@ class StationView(Protocol):
     @abstractmethod
     def set_paddle(self, paddle: int, angle_deg: float) -> None:
         """Turn paddle 1, 2 or 3 (λ/4, λ/2, λ/4 behind the fibre) to this angle."""
+
+    @abstractmethod
+    def set_retarder(self, place: int, retardance_rad: float, angle_deg: float) -> None:
+        """Give the driven retarder at a place behind the paddles this retardance."""
 
     @abstractmethod
     def set_bias(self, detector: int, microampere: float) -> None:
@@ -127,8 +130,7 @@ class BenchStation(StationView):
         self._advance = advance
         self._detectors = Detectors(response, setup.n_detectors)
         self._along = directions(setup.analysers_deg)
-        self._paddles_deg = [0.0, 0.0, 0.0]
-        self._paddle_jones = PAULI[0]
+        self._retarders = Retarders()
         self._hears = np.ones(setup.n_detectors)
         self._batches: deque[_Batch] = deque()
         self._held: tuple[Times, Inputs] = NO_TAGS
@@ -151,8 +153,7 @@ class BenchStation(StationView):
     @property
     def paddles_deg(self) -> tuple[float, float, float]:
         """Where the paddles stand."""
-        first, middle, last = self._paddles_deg
-        return first, middle, last
+        return self._retarders.paddles_deg
 
     def take_tags(self, until_s: float) -> tuple[Times, Inputs]:
         """Return stamps and inputs since the last call; what is older than 5 s is lost."""
@@ -183,10 +184,11 @@ class BenchStation(StationView):
 
     def set_paddle(self, paddle: int, angle_deg: float) -> None:
         """Turn a paddle."""
-        if not 1 <= paddle <= 3:
-            raise ValueError(f"there is no paddle {paddle}; there are 1 to 3")
-        self._paddles_deg[paddle - 1] = angle_deg
-        self._paddle_jones = paddles(self._paddles_deg)
+        self._retarders.set_paddle(paddle, angle_deg)
+
+    def set_retarder(self, place: int, retardance_rad: float, angle_deg: float) -> None:
+        """Drive a retarder."""
+        self._retarders.set_retarder(place, retardance_rad, angle_deg)
 
     def set_bias(self, detector: int, microampere: float) -> None:
         """Change a detector's efficiency and dark counts, see `bias`."""
@@ -220,7 +222,7 @@ class BenchStation(StationView):
         self._keep(*tags, passage.end_stamp - self._guard_ps)
 
     def _effects(self, now_s: float) -> Real:
-        jones = self._paddle_jones @ self.channel.jones
+        jones = self._retarders.jones @ self.channel.jones
         optics = mueller(jones)
         eve = self.eavesdropper
         if eve and now_s >= eve.begins_at_s and not eve.is_blinding:

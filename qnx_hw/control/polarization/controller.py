@@ -10,8 +10,6 @@ from qnx_hw.control.polarization.actuator import Actuator
 from qnx_hw.instruments.families import PolarizationController
 from qnx_hw.instruments.values import AxisRange
 
-MOVE_TIMEOUT_S = 20.0
-
 
 class ControllerActuation(Actuation):
     """Moves a controller by its driver; axes with backlash are always reached from below."""
@@ -45,8 +43,8 @@ class ControllerActuation(Actuation):
 
         def go(controller: PolarizationController) -> tuple[float, ...]:
             if via is not None:
-                controller.move_all(via, timeout_s=MOVE_TIMEOUT_S)
-            return controller.move_all(goal, timeout_s=MOVE_TIMEOUT_S)
+                controller.move_all(via)
+            return controller.move_all(goal)
 
         self._stands = None
         self._stands = self._wrapped(self._reach(go))

@@ -79,6 +79,8 @@ class AliceBlock(BlockParty):
         self._outcomes.append(matched.outcomes)
         if matched.kinds is not None:
             self._kinds.append(matched.kinds)
+        if matched.late_ps is not None:
+            self.report.lateness.add(matched.bases, matched.outcomes, matched.late_ps)
         self._matched_ps += matched.chunk.end_ps - matched.chunk.start_ps
         self.report.pairs += matched.bases.size
         if matched.chunk.is_final:

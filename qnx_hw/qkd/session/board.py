@@ -123,6 +123,9 @@ class Board:
                 matrix=report.judgement.matrix,
                 judged_block=party.number,
                 tested=(report.judgement.tested_z, report.judgement.tested_x),
+                judged_span_s=report.span_ps * report.tick_ps / 1e12,
+                late_ps=report.lateness.late_ps,
+                late_sigma_ps=report.lateness.sigma_ps,
             )
 
     def released(self, report: Report) -> None:

@@ -54,6 +54,8 @@ class Matched:
     accidentals: float = 0.0
     kinds: Bits | None = None
     """Which intensity each event's pulse had, where Alice sent pulses."""
+    late_ps: Times | None = None
+    """How much later than Bob's event Alice's was, where she has detectors."""
 
 
 class Partners(Protocol):
@@ -236,6 +238,7 @@ class Matching(Partners):
             bases[pairs.index_a],
             outcomes[pairs.index_a],
             self._accidentals(times, theirs),
+            late_ps=-pairs.dt_ps,
         )
 
     def _match(self, ours: Times, theirs: Times, window_ps: int) -> Pairs:

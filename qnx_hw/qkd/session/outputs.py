@@ -58,6 +58,12 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """The block that the matrix and the error rates are of; 0 before the first."""
     tested: tuple[int, int] = (0, 0)
     """Rounds in Z and in X whose outcomes were published of that block."""
+    judged_span_s: float = 0.0
+    """How long that block was collected."""
+    late_ps: tuple[float, ...] = ()
+    """Alice only: how late each of her detectors' coincidences came in that block against the
+    mean of all, in the order of `StationInputs`."""
+    late_sigma_ps: tuple[float, ...] = ()
     clock: ClockView = ClockView(is_locked=False)
     qber_z: Estimate = Estimate()
     qber_x: Estimate = Estimate()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from qnx_hw.api.schema import BlockStage
@@ -25,6 +25,7 @@ from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.handshake import framed
+from qnx_hw.qkd.session.lateness import Lateness
 from qnx_hw.qkd.session.outputs import Output, Provenance, Send
 from qnx_hw.qkd.session.randomness import Randomness
 from qnx_hw.qkd.session.rounds import Judgement
@@ -100,6 +101,8 @@ class Report:
     sifted_bits: int = 0
     leaked_bits: int = 0
     provenance: Provenance | None = None
+    lateness: Lateness = field(default_factory=Lateness)
+    """Of the station's own detectors; only Alice can tell."""
 
 
 class BlockParty(ABC):

@@ -11,10 +11,12 @@ from emulated import emulated
 from qnx_hw.api.loops import LoopState
 from qnx_hw.api.schema import Level
 from qnx_hw.config import InstrumentSection
+from qnx_hw.config.loops import BiasSection
 from qnx_hw.control import decision_log
 from qnx_hw.control.loop import Title
 from qnx_hw.node.bank import Mounted
-from qnx_hw.node.relatch import Relatch
+from qnx_hw.node.bias_loop import BiasLoop
+from qnx_hw.node.loop_runner import LoopRunner
 
 TITLE = Title("alice-bob bob bias", "bob", "alice-bob", "bias", "detectors")
 
@@ -28,34 +30,32 @@ def test_a_silent_detector_gets_its_bias_back(tmp_path: Path) -> None:
         section = InstrumentSection(driver="websq", url=url, settings={"enabled": True})
         mounted = Mounted("bob", "detectors", section, True, None)
         mounted.start()
-        relatch = Relatch(
-            TITLE, (1, 2, 3, 4), lambda: tuple(rates), tmp_path,
-            lambda level, source, words: told.append(f"{level} {words}"),
-        )  # fmt: skip
+        kind = BiasLoop(TITLE, BiasSection(), (1, 2, 3, 4), lambda: tuple(rates), tmp_path)
+        runner = LoopRunner(kind, lambda level, source, words: told.append(f"{level} {words}"))
         async with asyncio.timeout(60):
-            loop = relatch.seat.loop = await relatch.seat.worker.call(relatch._open, mounted)
+            loop = await runner.open([mounted])
             for _ in range(4):
-                await relatch.look(loop)
+                await runner.look(loop)
             before = mounted.ask(lambda detectors: detectors.settings())
             rates[1] = 0.0
-            await relatch.look(loop)
+            await runner.look(loop)
             without = mounted.ask(lambda detectors: detectors.settings())
             rates[1] = 40_000.0
-            await relatch.look(loop)
+            await runner.look(loop)
             after = mounted.ask(lambda detectors: detectors.settings())
-            await relatch.look(loop)
-            await relatch.seat.worker.call(loop.close)
-        relatch.seat.leave()
+            await runner.look(loop)
+            await runner.seat.worker.call(loop.close)
+        runner.seat.leave()
         await asyncio.to_thread(mounted.close)
 
         assert without["bias_2_A"] == 0.0
         assert without["bias_1_A"] == before["bias_1_A"] == after["bias_1_A"]
         assert 0.97 * float(before["bias_2_A"]) < float(after["bias_2_A"])
         assert float(after["bias_2_A"]) < float(before["bias_2_A"])
-        assert relatch.seat.view().state is LoopState.TRACKING
+        assert runner.seat.view().state is LoopState.TRACKING
 
     with emulated("websq", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0") as place:
         asyncio.run(scene(place.url))
 
-    assert f"{Level.WARNING} detector 2 has latched" in told
+    assert f"{Level.WARNING} searching: detector 2 has latched" in told
     assert len(list(decision_log.read(tmp_path))) == 7

@@ -1,0 +1,58 @@
+"""What a link's closed loops need of the rest of the network file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from qnx_hw.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qnx_hw.config.network import LinkSection, NodeSection
+
+
+def check_loops(link: LinkSection, nodes: Mapping[str, NodeSection], place: str) -> None:
+    """Raise `ConfigError` with the place of the first thing that is missing."""
+    for where, reason in _missing(link, nodes):
+        raise ConfigError(f"{place}.{where}: {reason}")
+
+
+def _missing(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tuple[str, str]]:
+    if link.alignment is not None:
+        end = link.alignment.end
+        station = getattr(link, end)
+        if station.polarization is None and not link.alignment.instruments:
+            yield "alignment.end", f"the station of {end} names no `polarization` instrument"
+        for name in link.alignment.instruments:
+            yield from _absent("alignment.instruments", name, station.node, nodes)
+    for end in ("alice", "bob"):
+        station = getattr(link, end)
+        if station.bias is not None and not (station.detectors and station.tagger):
+            yield f"{end}.bias", "the loop needs `detectors` and a `tagger` at this end"
+    if link.bob.delays is not None:
+        yield "bob.delays", "only Alice sees how late her detectors are"
+    if link.alice.delays is not None and not link.alice.tagger:
+        yield "alice.delays", "there is no tagger whose times could be corrected"
+    if link.window is not None and link.window.low_ps >= link.window.high_ps:
+        yield "window", "low_ps must be below high_ps"
+    yield from _lights(link, nodes)
+
+
+def _lights(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tuple[str, str]]:
+    if link.pump is not None:
+        if link.pulses is not None:
+            yield "pump", "a transmitter of pulses has no pair source; see [links.….launch]"
+        yield from _absent("pump.attenuator", link.pump.attenuator, link.alice.node, nodes)
+    if link.launch is not None:
+        if link.pulses is None:
+            yield "launch", "there are no [links.….pulses] whose mean could be held"
+        for kind in ("attenuator", "power_meter"):
+            name = getattr(link.launch, kind)
+            yield from _absent(f"launch.{kind}", name, link.alice.node, nodes)
+
+
+def _absent(
+    where: str, name: str, node: str, nodes: Mapping[str, NodeSection]
+) -> Iterator[tuple[str, str]]:
+    if name not in nodes[node].instruments:
+        yield where, f"node '{node}' has no instrument '{name}'"

@@ -1,0 +1,157 @@
+"""Bias of a link's detectors: latched ones are brought back, and the most key is climbed to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from qnx_hw.api.loops import ActuatorAxis
+from qnx_hw.config.loops import BiasSection
+from qnx_hw.control.bias import BiasClimb, BiasSeen, Relatching
+from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.loop import Actuation, Loop, Title
+from qnx_hw.control.policy import Policy
+from qnx_hw.errors import InstrumentError
+from qnx_hw.instruments.families import Instrument, PhotonDetector
+from qnx_hw.instruments.values import Family
+from qnx_hw.node.bank import Mounted
+from qnx_hw.node.key_merit import merit_of
+from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
+from qnx_hw.node.station import Judged
+
+LOOK_INTERVAL_S = 2.0
+"""Rates are averaged over a second; this long after a change of bias none of it is old."""
+ALGORITHMS = ("relatch", "climb")
+STEPS_IN_RANGE = 20
+LEAST_STEP = 0.1
+"""The climb ends with steps of this part of the first one."""
+
+
+class BiasActuation(Actuation):
+    """The bias of the detectors behind a tagger's inputs, in the order of these inputs."""
+
+    def __init__(
+        self, mounted: Mounted, channels: tuple[int, ...], limits: tuple[float, float], unit: str
+    ) -> None:
+        self._mounted = mounted
+        self._channels = channels
+        self._limits = limits
+        self._unit = unit
+
+    def axes(self) -> tuple[ActuatorAxis, ...]:
+        """Return one axis for each detector."""
+        low, high = self._limits
+        return tuple(
+            ActuatorAxis(name=f"detector {channel}", unit=self._unit, low=low, high=high)
+            for channel in self._channels
+        )
+
+    def positions(self) -> tuple[float, ...]:
+        """Read the biases that the detectors hold."""
+        held = self._mounted.ask(lambda instrument: instrument.settings())
+        try:
+            found = tuple(float(held[f"bias_{c}_{self._unit}"]) for c in self._channels)
+        except KeyError as error:
+            raise InstrumentError(f"'{self._mounted.name}' does not tell its bias") from error
+        return found
+
+    def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Set what differs."""
+        held = self.positions()
+
+        def apply(instrument: Instrument) -> None:
+            # The family was checked when the loop was opened; protocols do not narrow.
+            detector = cast("PhotonDetector", instrument)
+            for channel, value, now in zip(self._channels, values, held, strict=True):
+                if not math.isclose(value, now, rel_tol=1e-3, abs_tol=1e-12):
+                    detector.set_bias(channel, value)
+
+        self._mounted.ask(apply)
+        return self.positions()
+
+    def make_safe(self) -> None:
+        """The driver switches the bias off when it lets go; nothing is to be done before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What a climb may do, in the detectors' unit."""
+
+    unit: str
+    whole: tuple[float, float]
+    low: float
+    high: float
+    step: float
+
+
+class BiasLoop(NodeLoop):
+    """The loop of one end's detectors."""
+
+    def __init__(
+        self,
+        title: Title,
+        section: BiasSection,
+        channels: tuple[int, ...],
+        rates_cps: Callable[[], tuple[float, ...]],
+        folder: Path,
+    ) -> None:
+        """`rates_cps` gives clicks per second of the detectors `channels`, in this order."""
+        self.plan = Plan(
+            title,
+            (title.instrument,),
+            section.algorithm,
+            starts_held=section.starts_held,
+            interval_s=LOOK_INTERVAL_S,
+        )
+        self._section = section
+        self._channels = channels
+        self._rates_cps = rates_cps
+        self._folder = folder
+
+    def open(self, mounted: Sequence[Mounted]) -> Loop[BiasSeen]:
+        """Make the loop once the detectors have told what they are."""
+        (detectors,) = mounted
+        span = detectors.ask(self._range, timeout_s=READY_TIMEOUT_S)
+
+        def make(algorithm: str, target: float) -> Policy[BiasSeen]:
+            if algorithm == "relatch":
+                return Relatching()
+            least = LEAST_STEP * span.step
+            return Relatching(BiasClimb(span.low, span.high, step=span.step, least_step=least))
+
+        first = self._section.algorithm
+        return Loop(
+            self.plan.title,
+            BiasActuation(detectors, self._channels, span.whole, span.unit),
+            make,
+            algorithms=(first, *(each for each in ALGORITHMS if each != first)),
+            log=DecisionLog(self._folder, time.time),
+        )
+
+    def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], BiasSeen] | None:
+        """Look at the newest rates, and at the key that a block promises."""
+        seen = self._rates_cps()[: len(self._channels)]
+        if len(seen) < len(self._channels):
+            return None
+        merit, sigma = (math.nan, 0.0) if judged is None else merit_of(judged.metrics)
+        return lambda biases: BiasSeen(biases, seen, merit, sigma)
+
+    def _range(self, instrument: Instrument) -> _Range:
+        if instrument.family is not Family.PHOTON_DETECTOR:
+            raise InstrumentError(f"'{self.plan.title.instrument}' detects no photons")
+        # The family says which interface the instrument has; protocols do not narrow.
+        capabilities = cast("PhotonDetector", instrument).capabilities
+        if not capabilities.bias_unit or capabilities.n_channels < max(self._channels):
+            raise InstrumentError(
+                f"'{self.plan.title.instrument}' has no bias to set for these detectors"
+            )
+        low, high = capabilities.bias_range
+        section = self._section
+        bottom = low if section.low is None else max(section.low, low)
+        top = high if section.high is None else min(section.high, high)
+        step = section.step or (top - bottom) / STEPS_IN_RANGE
+        return _Range(capabilities.bias_unit, (low, high), bottom, top, step)

@@ -1,0 +1,87 @@
+"""Delays of Alice's detectors against each other, corrected as their tags come in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qnx_hw.api.loops import ActuatorAxis
+from qnx_hw.config.loops import DelaysSection
+from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.delays import DelaysSeen, DelayTracking
+from qnx_hw.control.loop import Actuation, Loop, Title
+from qnx_hw.node.bank import Mounted
+from qnx_hw.node.loop_runner import NodeLoop, Plan
+from qnx_hw.node.station import Judged
+from qnx_hw.node.tags import TagFeed
+
+ALGORITHM = "kalman"
+
+
+class FeedDelays(Actuation):
+    """What a feed subtracts from the times of each input."""
+
+    def __init__(self, feed: TagFeed, inputs: tuple[int, ...], most_ps: float) -> None:
+        self._feed = feed
+        self._inputs = inputs
+        self._most_ps = most_ps
+
+    def axes(self) -> tuple[ActuatorAxis, ...]:
+        """Return one axis for each input."""
+        return tuple(
+            ActuatorAxis(name=f"input {n}", unit="ps", low=-self._most_ps, high=self._most_ps)
+            for n in self._inputs
+        )
+
+    def positions(self) -> tuple[float, ...]:
+        """Return the delays in force."""
+        return tuple(float(self._feed.delays_ps.get(n, 0)) for n in self._inputs)
+
+    def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Correct the blocks from the next one on."""
+        self._feed.delays_ps = {
+            n: round(value) for n, value in zip(self._inputs, values, strict=True)
+        }
+        return self.positions()
+
+    def make_safe(self) -> None:
+        """A correction harms nothing."""
+
+
+class DelaysLoop(NodeLoop):
+    """The loop of Alice's detectors; Bob's are not told apart by what he publishes."""
+
+    def __init__(
+        self,
+        title: Title,
+        section: DelaysSection,
+        feed: TagFeed,
+        inputs: tuple[int, ...],
+        folder: Path,
+    ) -> None:
+        self.plan = Plan(title, (), ALGORITHM, starts_held=section.starts_held)
+        self._section = section
+        self._feed = feed
+        self._inputs = inputs
+        self._folder = folder
+
+    def open(self, mounted: Sequence[Mounted]) -> Loop[DelaysSeen]:
+        """Make the loop."""
+        actuation = FeedDelays(self._feed, self._inputs, self._section.most_ps)
+        return Loop(
+            self.plan.title,
+            actuation,
+            lambda algorithm, target: DelayTracking(
+                len(self._inputs), deadband_ps=self._section.deadband_ps
+            ),
+            algorithms=(ALGORITHM,),
+            log=DecisionLog(self._folder, time.time),
+        )
+
+    def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], DelaysSeen] | None:
+        """Look at how late each detector's coincidences were."""
+        if judged is None or len(judged.metrics.late_ps) != len(self._inputs):
+            return None
+        metrics = judged.metrics
+        return lambda delays: DelaysSeen(delays, metrics.late_ps, metrics.late_sigma_ps)

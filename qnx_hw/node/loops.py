@@ -1,0 +1,98 @@
+"""The closed loops of a node, as the network file wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from qnx_hw.config import LinkSection, NetworkFile
+from qnx_hw.control.loop import Title
+from qnx_hw.node.alignment import Alignment
+from qnx_hw.node.bias_loop import BiasLoop
+from qnx_hw.node.delays_loop import DelaysLoop
+from qnx_hw.node.light_loops import LaunchLoop, PumpLoop
+from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
+from qnx_hw.node.station import Judged, Station
+from qnx_hw.node.tags import TagFeed
+from qnx_hw.node.tellers import Teller
+from qnx_hw.node.window_loop import SetWindow, WindowLoop
+from qnx_hw.qkd.roles import Role
+
+
+def make_loops(
+    network: NetworkFile,
+    node: str,
+    stations: Mapping[str, Station],
+    feeds: Mapping[str, TagFeed],
+    set_window: SetWindow,
+    tell: Teller,
+) -> list[LoopRunner]:
+    """Return the loops of a node's ends of links; each hears of the blocks of its link."""
+    made = []
+    for link, station in stations.items():
+        site = _Site(network, node, link, station)
+        kinds = [*site.ours(feeds), *site.of_alice(feeds, set_window)]
+        runners = [LoopRunner(kind, tell) for kind in kinds]
+        station.on_judged = _all(runners)
+        made += runners
+    return made
+
+
+class _Site:
+    """One end of a link, and what the loops there are called."""
+
+    def __init__(self, network: NetworkFile, node: str, link: str, station: Station) -> None:
+        self._folder = network.folder_of(node) / "loops"
+        self._node = node
+        self._link = link
+        self._station = station
+        self._section: LinkSection = network.links[link]
+        is_alice = self._section.alice.node == node
+        self._role = Role.ALICE if is_alice else Role.BOB
+        self._end = self._section.alice if is_alice else self._section.bob
+
+    def ours(self, feeds: Mapping[str, TagFeed]) -> Iterator[NodeLoop]:
+        """Yield the loops that either end may have."""
+        alignment, end = self._section.alignment, self._end
+        if alignment is not None and alignment.end == self._role.value:
+            parts = alignment.instruments or ((end.polarization,) if end.polarization else ())
+            title = self._title("polarization", ", ".join(parts), "QBER")
+            folder = self._folder / f"{self._link}-polarization"
+            yield Alignment(title, self._role, alignment, parts, folder)
+        if end.bias is not None and end.detectors is not None:
+            title = self._title("bias", end.detectors, name=f"{self._role} bias")
+            folder = self._folder / f"{self._link}-{self._role}-bias"
+            inputs, feed = end.channels.inputs, feeds[end.tagger]
+            yield BiasLoop(title, end.bias, inputs, feed.rates_cps, folder)
+
+    def of_alice(self, feeds: Mapping[str, TagFeed], set_window: SetWindow) -> Iterator[NodeLoop]:
+        """Yield the loops of what only she sees."""
+        if self._role is not Role.ALICE:
+            return
+        section, station = self._section, self._station
+        if self._end.delays is not None:
+            inputs, feed = self._end.channels.inputs, feeds[self._end.tagger]
+            title, folder = self._title("delay", unit="ps"), self._folder / f"{self._link}-delay"
+            yield DelaysLoop(title, self._end.delays, feed, inputs, folder)
+        if section.window is not None:
+            title, folder = self._title("window"), self._folder / f"{self._link}-window"
+            yield WindowLoop(title, section.window, station, set_window, folder)
+        if section.pump is not None:
+            title = self._title("source_power", section.pump.attenuator)
+            folder = self._folder / f"{self._link}-source-power"
+            yield PumpLoop(title, section.pump, station, folder)
+        if section.launch is not None and section.pulses is not None:
+            title = self._title("attenuation", section.launch.attenuator)
+            folder = self._folder / f"{self._link}-attenuation"
+            yield LaunchLoop(title, section.launch, section.pulses, station, folder)
+
+    def _title(self, kind: str, instrument: str = "", unit: str = "", name: str = "") -> Title:
+        words = name or kind.replace("_", " ")
+        return Title(f"{self._link} {words}", self._node, self._link, kind, instrument, unit)
+
+
+def _all(runners: list[LoopRunner]) -> Callable[[Judged], None]:
+    def tell(judged: Judged) -> None:
+        for runner in runners:
+            runner.judged(judged)
+
+    return tell

@@ -1,0 +1,120 @@
+"""The coincidence window, changed at both ends at once where one process hosts them."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from qnx_hw.api.loops import ActuatorAxis
+from qnx_hw.config import LinkSection
+from qnx_hw.config.loops import WindowSection
+from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.loop import Actuation, Loop, Title
+from qnx_hw.control.window import WindowPolicy, WindowSeen
+from qnx_hw.errors import InstrumentError, QnxError
+from qnx_hw.node.bank import Mounted
+from qnx_hw.node.loop_runner import NodeLoop, Plan
+from qnx_hw.node.station import Judged, Station
+
+ALGORITHM = "model"
+
+
+class SetWindow(Protocol):
+    """Changes a link's window at both ends, or at none; blocks, and raises `QnxError`."""
+
+    @abstractmethod
+    def __call__(self, link: str, window_ps: int) -> None: ...
+
+
+def window_of_both(link: str, window_ps: int) -> None:
+    """Refuse: a node by itself has one end only, and both must agree."""
+    raise QnxError(f"both ends of '{link}' must agree on a window; run them in one process")
+
+
+class LinkWindow(Actuation):
+    """The window as an axis."""
+
+    def __init__(
+        self, link: str, station: Station, section: WindowSection, set_window: SetWindow
+    ) -> None:
+        self._link = link
+        self._station = station
+        self._section = section
+        self._set_window = set_window
+
+    def axes(self) -> tuple[ActuatorAxis, ...]:
+        """Return the only one."""
+        section = self._section
+        return (ActuatorAxis(name="window", unit="ps", low=section.low_ps, high=section.high_ps),)
+
+    def positions(self) -> tuple[float, ...]:
+        """Return the window in force."""
+        return (float(self._station.section.coincidence_window_ps),)
+
+    def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """End the session in good order and begin one with another window."""
+        try:
+            self._set_window(self._link, round(values[0]))
+        except InstrumentError:
+            raise
+        except QnxError as error:
+            raise InstrumentError(str(error)) from error
+        return self.positions()
+
+    def make_safe(self) -> None:
+        """A window harms nothing."""
+
+
+class WindowLoop(NodeLoop):
+    """The loop of Alice's end; only she sees the delays."""
+
+    def __init__(
+        self,
+        title: Title,
+        section: WindowSection,
+        station: Station,
+        set_window: SetWindow,
+        folder: Path,
+    ) -> None:
+        self.plan = Plan(title, (), ALGORITHM, starts_held=section.starts_held)
+        self._section = section
+        self._station = station
+        self._set_window = set_window
+        self._folder = folder
+
+    def open(self, mounted: Sequence[Mounted]) -> Loop[WindowSeen]:
+        """Make the loop."""
+        from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
+
+        section = self._section
+        return Loop(
+            self.plan.title,
+            LinkWindow(self.plan.title.link, self._station, section, self._set_window),
+            lambda algorithm, target: WindowPolicy(
+                section.low_ps, section.high_ps, secret_rate_bps
+            ),
+            algorithms=(ALGORITHM,),
+            log=DecisionLog(self._folder, time.time),
+        )
+
+    def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], WindowSeen] | None:
+        """Look at a block's peak, coincidences and errors."""
+        if judged is None:
+            return None
+        metrics = judged.metrics
+        coincidences, accidentals = metrics.coincidence_rate_cps, metrics.accidental_rate_cps
+        fwhm_ps = metrics.histogram.fwhm_ps if metrics.histogram is not None else None
+        qber = metrics.qber.value
+        if coincidences is None or accidentals is None or fwhm_ps is None or qber is None:
+            return None
+        seen = (fwhm_ps, coincidences, accidentals, qber)
+        span_s = block_s(self._station.section, coincidences)
+        return lambda windows: WindowSeen(windows, *seen, span_s)
+
+
+def block_s(section: LinkSection, coincidences_cps: float) -> float:
+    """Return how long a block takes at a rate; half of the coincidences are sifted."""
+    return min(2 * section.block_sifted_bits / max(coincidences_cps, 1e-9), section.max_block_s)
