@@ -8,6 +8,8 @@ from collections.abc import Callable
 from PySide6.QtCore import QObject, Qt, QTimer
 
 FRAME_MS = 33
+WORDS = 6
+"""What is read and not watched changes with every sixth frame: five times a second."""
 SLOW_S = 0.012
 """A card that takes longer twice in a row is drawn half as often."""
 _SLOWEST = 16
@@ -26,9 +28,9 @@ class FrameClock(QObject):
         self.frame_s = 0.0
         """What the last frame that drew something took."""
 
-    def add(self, draw: Callable[[], bool]) -> None:
-        """Call `draw` with every frame; it returns whether it drew anything."""
-        self._drawers.append(_Drawer(draw))
+    def add(self, draw: Callable[[], bool], every: int = 1) -> None:
+        """Call `draw` with every so many frames; it returns whether it drew anything."""
+        self._drawers.append(_Drawer(draw, every, len(self._drawers)))
 
     def start(self) -> None:
         """Run."""
@@ -39,7 +41,7 @@ class FrameClock(QObject):
         self._timer.stop()
 
     def tick(self) -> None:
-        """Draw one frame."""
+        """Draw one frame: what is due in it."""
         began = self._now()
         drew = False
         for drawer in self._drawers:
@@ -47,12 +49,18 @@ class FrameClock(QObject):
         if drew:
             self.frame_s = self._now() - began
 
+    def draw_all(self) -> None:
+        """Draw everything now."""
+        for drawer in self._drawers:
+            drawer.draw()
+
 
 class _Drawer:
-    def __init__(self, draw: Callable[[], bool]) -> None:
-        self._draw = draw
-        self._every = 1
-        self._skipped = 0
+    def __init__(self, draw: Callable[[], bool], every: int, number: int) -> None:
+        self.draw = draw
+        self._fastest = self._every = every
+        # Those of the same pace take turns, so that no frame draws them all.
+        self._skipped = number % every
         self._slow = 0
 
     def tick(self, now: Callable[[], float]) -> bool:
@@ -61,13 +69,13 @@ class _Drawer:
             return False
         self._skipped = 0
         began = now()
-        drew = self._draw()
+        drew = self.draw()
         if not drew:
             return False
         took = now() - began
         self._slow = self._slow + 1 if took > SLOW_S else 0
         if self._slow >= 2:
-            self._every, self._slow = min(2 * self._every, _SLOWEST), 0
-        elif took < SLOW_S / 2 and self._every > 1:
+            self._every, self._slow = min(2 * self._every, max(_SLOWEST, self._fastest)), 0
+        elif took < SLOW_S / 2 and self._every > self._fastest:
             self._every //= 2
         return True

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from string import Template
 
-import pyqtgraph as pg
 from PySide6.QtCore import QByteArray, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
@@ -60,9 +59,6 @@ class Look(QObject):
 
     def _paint(self) -> None:
         self.colours, self.channels, self.heat = palette(self.theme)
-        pg.setConfigOptions(
-            antialias=True, background=self.colours.plot, foreground=self.colours.dim
-        )
         self._app.setPalette(self._qt_palette())
         self._app.setStyleSheet(
             _STYLE.substitute(

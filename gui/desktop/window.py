@@ -20,7 +20,7 @@ from gui.desktop.client import NodeClient
 from gui.desktop.command_palette import CommandPalette, ShortcutList
 from gui.desktop.desk import Desk
 from gui.desktop.figures import Figures
-from gui.desktop.frame_clock import FrameClock
+from gui.desktop.frame_clock import WORDS, FrameClock
 from gui.desktop.layouts import VERSION, LayoutStore, SavedLayout
 from gui.desktop.look import Look
 from gui.desktop.panels.panel import Panel
@@ -77,9 +77,9 @@ class MainWindow(QMainWindow):
         self._recolour()
         self.resize(1440, 900)
         self._restore()
-        self.clock.add(self._draw_frame)
+        self.clock.add(self._draw_frame, WORDS)
         for panel in self.panels.values():
-            self.clock.add(panel.draw)
+            self.clock.add(panel.draw, panel.every)
         self.clock.start()
 
     def sizeHint(self) -> QSize:
@@ -115,8 +115,8 @@ class MainWindow(QMainWindow):
         panel.raise_()
 
     def draw(self) -> None:
-        """Draw one frame now."""
-        self.clock.tick()
+        """Draw all that can be seen now."""
+        self.clock.draw_all()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop drawing and keep the layout; the node goes on."""

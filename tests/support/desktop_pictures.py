@@ -83,6 +83,8 @@ def fill_rates(window: MainWindow) -> None:
     """Give the count rates a minute of past: slow drifts and the noise of counting."""
     rates, links = window.panel("rates"), window.client.views(LinkView)
     assert isinstance(rates, RatesPanel)
+    window.clock.stop()
+    rates.show_link("alice-bob")
     link, dice = links["alice-bob"], np.random.default_rng(1)
     for step in range(_STEPS):
         at = NOW_S - 60.0 * (1.0 - (step + 1) / _STEPS)
@@ -100,6 +102,7 @@ def fill_rates(window: MainWindow) -> None:
         links["alice-bob"] = msgspec.structs.replace(link, rates=seen)
         rates.draw()
     window.desk.now = lambda: NOW_S
+    window.clock.start()
 
 
 def settle(window: MainWindow, name: str) -> None:

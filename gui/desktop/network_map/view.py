@@ -77,8 +77,10 @@ class NetworkMap(QWidget):
 
     def show_routes(self, paths: Iterable[tuple[tuple[str, ...], float]]) -> None:
         """Lift out the paths of a flow, each with its share; nothing lifts out nothing."""
-        self._routes = tuple(paths)
-        self.update()
+        shown = tuple(paths)
+        if shown != self._routes:
+            self._routes = shown
+            self.update()
 
     def show_past(self, kind: str, name: str, values: tuple[float | None, ...]) -> None:
         """Show the last hour of what the mouse rests on; anything else came too late."""

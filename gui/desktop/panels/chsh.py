@@ -23,7 +23,7 @@ class ChshPanel(PastPanel):
         self._bars = ErrorBars(self.plots[0], 4, 1.0)
         self.plots[0].set_limit(CLASSICAL, "local models end at 2")
         self.plots[0].add_mark(QUANTUM, "2√2")
-        self.plots[0].setYRange(1.9, 2.95, padding=0)
+        self.plots[0].set_y(1.9, 2.95)
         self.value = QLabel("–")
         self.value.setObjectName("figure")
         self.value.setAccessibleName("CHSH S")

@@ -44,7 +44,6 @@ class ErrorsPanel(PastPanel):
         if link.qber_limit != self._limit:
             self._limit = link.qber_limit
             self.plots[0].set_limit(link.qber_limit * 100, f"abort {link.qber_limit * 100:g} %")
-            self.plots[0].recolour(self.look)
         for bars, estimate in ((self._bars["z"], link.qber_z), (self._bars["x"], link.qber_x)):
             bars.add(link, estimate, self.desk.now())
             bars.draw(self.span, self.desk.now())

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy
 
+from gui.desktop.charts import Chart, Line, SpanHandle, Steps
 from gui.desktop.desk import Desk
 from gui.desktop.exports import Table
 from gui.desktop.fields import QuantityField
 from gui.desktop.panels.choices import add_choices
 from gui.desktop.panels.matrix import LABELS
 from gui.desktop.panels.panel import Panel
-from gui.desktop.panels.plots import Plot
 from gui.desktop.peak_fit import Peak, fit_peak
 from gui.desktop.setting_change import change_setting
 from qnx_hw.api.commands import SetWindow
 from qnx_hw.api.schema import Histogram, LinkView
 
-_LOWEST = 0.5
-"""What an empty bin is drawn as on a logarithmic axis."""
 _LEAST_PS, _MOST_PS = 10.0, 1e6
 
 
@@ -31,36 +26,31 @@ class HistogramPanel(Panel):
     beside the held one.
     """
 
+    every = 3
+
     def __init__(self, desk: Desk) -> None:
         super().__init__("histogram", "Coincidences", "chart-line", desk)
-        self.is_log = False
         self.fitted: Peak | None = None
-        self._is_dragged = False
         self._asked_ps: int | None = None
         self._drawn: Histogram | None = None
-        self.plot = Plot("Coincidence histogram", "counts / bin", "delay (ns)")
-        self._curve = self.plot.add_curve(6, stepped=True)
-        self._fit_curve = self.plot.add_curve(5)
-        self.region = pg.LinearRegionItem(swapMode="block")
-        self.region.setZValue(10)
-        self.region.sigRegionChanged.connect(self._drag)
-        self.region.sigRegionChangeFinished.connect(self._dropped)
-        self.plot.addItem(self.region)
+        self.plot = Chart(
+            desk.look, "Coincidence histogram", "counts / bin", "delay (ns)", can_zoom=True
+        )
+        self._curve = self.plot.add(Steps(6))
+        self._fit_curve = self.plot.add(Line(5))
+        self.handle = SpanHandle(self.plot, _LEAST_PS / 2e3)
+        self.handle.dragged.connect(self._drag)
+        self.handle.dropped.connect(lambda half_ns: self.ask_window(round(2e3 * half_ns)))
+        self.plot.handle = self.handle
         self.width_field = QuantityField("Coincidence window", "ps", _LEAST_PS, _MOST_PS)
         self.width_field.setFixedWidth(92)
         self.width_field.setToolTip("Full width of the window; Enter sends it")
         self.width_field.committed.connect(lambda width_ps: self.ask_window(round(width_ps)))
         self.width_field.problem.connect(desk.told)
-        self.numbers = QLabel()
-        self.numbers.setObjectName("mono")
-        self.numbers.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout()
-        row.addWidget(self.numbers, 1)
-        row.addWidget(QLabel("window"))
-        row.addWidget(self.width_field)
+        self.numbers = self.plot.add_words()
+        self.tools.addWidget(self.width_field)
         scales = [("lin", "Linear scale"), ("log", "Logarithmic scale")]
         add_choices(self, self.tools, scales, "lin", self._use_scale)
-        self.body.addLayout(row)
         self.body.addWidget(self.plot, 1)
         desk.pair_changed.connect(lambda *_: self._choose_pair())
         self.recolour()
@@ -79,12 +69,9 @@ class HistogramPanel(Panel):
         if self._asked_ps is not None and link.window_ps == self._asked_ps:
             self._asked_ps = None
         self.width_field.show_held(link.window_ps)
-        if not self._is_dragged:
+        if not self.handle.is_dragged:
             # Delays are counted from where the tracked clock expects them: around zero.
-            half_ns = link.window_ps / 2e3
-            self.region.blockSignals(True)
-            self.region.setRegion((-half_ns, half_ns))
-            self.region.blockSignals(False)
+            self._show_window(link.window_ps / 2e3)
         self._write(link)
 
     def ask_window(self, width_ps: int) -> None:
@@ -104,20 +91,12 @@ class HistogramPanel(Panel):
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
-        self.plot.recolour(self.look)
-        tint = QColor(self.look.colours.accent)
-        tint.setAlpha(34)
-        self.region.setBrush(tint)
-        tint.setAlpha(60)
-        self.region.setHoverBrush(tint)
-        for line in self.region.lines:
-            line.setPen(pg.mkPen(self.look.colours.accent, width=1))
-            line.setHoverPen(pg.mkPen(self.look.colours.accent2, width=2))
+        self.plot.recolour()
 
     def show_link(self, name: str) -> None:
         """Draw another link from now on."""
         super().show_link(name)
-        self._drawn, self._asked_ps, self._is_dragged = None, None, False
+        self._drawn, self._asked_ps = None, None
 
     def export_table(self) -> Table | None:
         """Return the bins."""
@@ -151,44 +130,36 @@ class HistogramPanel(Panel):
         middles = edges[:-1] + shown.bin_ps / 2e3
         self.fitted = fit_peak(middles, counts)
         fine = np.linspace(edges[0], edges[-1], 400)
-        curve = np.full(1, np.nan) if self.fitted is None else self.fitted.curve(fine)
-        if self.is_log:
-            counts, curve = (np.log10(np.maximum(each, _LOWEST)) for each in (counts, curve))
-        self._curve.setData(edges, counts, fillLevel=np.log10(_LOWEST) if self.is_log else 0.0)
-        self._fit_curve.setData(fine if self.fitted is not None else np.zeros(1), curve)
+        none = np.zeros(0)
+        self._curve.set(edges, counts)
+        self._fit_curve.set(
+            *((none, none) if self.fitted is None else (fine, self.fitted.curve(fine)))
+        )
+        self.plot.set_x(float(edges[0]), float(edges[-1]))
+        self.plot.update()
+
+    def _show_window(self, half_ns: float) -> None:
+        if self.handle.half != half_ns:
+            self.handle.half = half_ns
+            self.plot.update()
 
     def _write(self, link: LinkView) -> None:
-        parts = []
+        lines = []
         if self.fitted is not None:
-            parts.append(f"peak {self.fitted.centre:.3f} ns")
-            parts.append(f"FWHM {self.fitted.fwhm:.2f} ns")
+            lines.append(f"peak {self.fitted.centre:.3f} ns")
+            lines.append(f"FWHM {self.fitted.fwhm:.2f} ns")
         car = link.car
         if car is None and self.fitted is not None:
             car = self.fitted.car(link.window_ps / 1e3)
-        parts.append("CAR –" if car is None else f"CAR {car:.1f}")
+        lines.append("CAR –" if car is None else f"CAR {car:.1f}")
         if self._asked_ps is not None:
-            parts.append(f"asked {self._asked_ps / 1e3:.2f} ns")
-        parts.append(f"held {link.window_ps / 1e3:.2f} ns")
-        self.numbers.setText(" · ".join(parts))
+            lines.append(f"asked {self._asked_ps / 1e3:.2f} ns")
+        lines.append(f"held {link.window_ps / 1e3:.2f} ns")
+        self.numbers.setText("\n".join(lines))
 
-    def _drag(self) -> None:
-        self._is_dragged = True
-        low, high = self.region.getRegion()
-        link = self.client.links.get(self.link_name)
-        half_ns = link.window_ps / 2e3 if link is not None else 0.0
-        # The window is symmetric: whichever edge was moved tells its half width.
-        moved = high if abs(high - half_ns) > abs(low + half_ns) else -low
-        moved = max(moved, _LEAST_PS / 2e3)
-        self.region.blockSignals(True)
-        self.region.setRegion((-moved, moved))
-        self.region.blockSignals(False)
-        self._asked_ps = round(2e3 * moved)
-        self.numbers.setText(f"window {2 * moved:.2f} ns")
-
-    def _dropped(self) -> None:
-        if self._is_dragged and self._asked_ps is not None:
-            self._is_dragged = False
-            self.ask_window(self._asked_ps)
+    def _drag(self, half_ns: float) -> None:
+        self._asked_ps = round(2e3 * half_ns)
+        self.numbers.setText(f"window {2 * half_ns:.2f} ns")
 
     def _send(self, link: str, width_ps: int, expected_ps: int) -> None:
         self._asked_ps = width_ps
@@ -204,8 +175,5 @@ class HistogramPanel(Panel):
         self.redraw()
 
     def _use_scale(self, scale: str) -> None:
-        self.is_log = scale == "log"
-        self.plot.getAxis("left").setLogMode(self.is_log)
-        self.plot.enableAutoRange()
-        self._drawn = None
-        self.redraw()
+        self.plot.is_log = scale == "log"
+        self.plot.recolour()

@@ -38,6 +38,7 @@ class InstrumentsPanel(Panel):
         self.tree.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self._items: dict[tuple[str, str], QTreeWidgetItem] = {}
         self._leds: dict[str, QIcon] = {}
+        self._drawn: dict[tuple[str, str], InstrumentView] = {}
         self.tree.currentItemChanged.connect(lambda *_: self._choose())
         self.tree.itemActivated.connect(lambda *_: self._open())
         desk.instrument_changed.connect(self._follow)
@@ -47,16 +48,19 @@ class InstrumentsPanel(Panel):
         """Update every row; rows appear once and stay where they are."""
         for node in self.client.nodes.values():
             parent = self._item(node.name, "", node.name.capitalize())
-            if not node.is_online:
-                parent.setText(1, "offline")
-            else:
-                parent.setText(1, "")
+            state = "" if node.is_online else "offline"
+            if parent.text(1) != state:
+                parent.setText(1, state)
             for instrument in node.instruments:
-                self._show(self._item(node.name, instrument.name, instrument.name), instrument)
+                key = (node.name, instrument.name)
+                if self._drawn.get(key) != instrument:
+                    self._drawn[key] = instrument
+                    self._show(self._item(*key, instrument.name), instrument)
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
         self._leds = {}
+        self._drawn = {}
 
     def export_table(self) -> Table | None:
         """Return all readings."""

@@ -21,6 +21,8 @@ _TEXT_FLIPS_AT = 140
 class MatrixPanel(Panel):
     """Coincidences of each detector pair with their share; a click opens the pair's histogram."""
 
+    every = 3
+
     def __init__(self, desk: Desk) -> None:
         super().__init__("matrix", "Correlation matrix", "grid-3x3", desk)
         self.matrix = MatrixView(desk.look)

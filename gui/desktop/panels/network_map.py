@@ -17,6 +17,8 @@ NO_FLOW = "no flow"
 class MapPanel(Panel):
     """Sites, ways, loads and pools; the routes of a flow that is chosen in the title row."""
 
+    every = 3
+
     def __init__(self, desk: Desk) -> None:
         super().__init__("map", "Network", "waypoints", desk)
         self.map = NetworkMap(desk.look)

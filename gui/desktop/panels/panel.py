@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from gui.desktop.client import Connection
 from gui.desktop.desk import Desk
 from gui.desktop.exports import Table, ask_and_save
+from gui.desktop.frame_clock import WORDS
 
 _VEIL_ALPHA = 170
 
@@ -26,8 +27,11 @@ class Panel(QDockWidget):
     """A card. Subclasses build into `body` and draw in `refresh`, which must be quick.
 
     `name` is unique and lasts: saved layouts know the card by it. `export_table` gives
-    what an export as CSV writes.
+    what an export as CSV writes. It is drawn with every so many frames, five times a second unless
+    its class says otherwise.
     """
+
+    every = WORDS
 
     def __init__(self, name: str, title: str, icon: str, desk: Desk) -> None:
         super().__init__(title)
@@ -120,6 +124,10 @@ class Panel(QDockWidget):
             self.toggle_full_screen()
         else:
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Offer the card's menu."""
+        self.card_menu.popup(event.globalPos())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the veil over the whole card."""

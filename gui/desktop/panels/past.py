@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pyqtgraph as pg
 
+from gui.desktop.charts import Bars, Chart, Line
 from gui.desktop.desk import Desk
 from gui.desktop.exports import Table
 from gui.desktop.panels.choices import add_choices
 from gui.desktop.panels.panel import Panel
-from gui.desktop.panels.plots import Plot
 from gui.desktop.requests import Pending
 from qnx_hw.api.schema import LinkView, Series
 from qnx_hw.api.value import Estimate
@@ -48,16 +47,15 @@ class PastPanel(Panel):
     ) -> None:  # fmt: skip
         super().__init__(name, title, icon, desk)
         self.span = "1 h"
-        self.plots = [Plot(spoken, left) for spoken, left in plots]
+        self.plots = [Chart(desk.look, spoken, left) for spoken, left in plots]
         self.plots[-1].name_axis("bottom", _AXES[self.span])
-        self._curves = [(each, self.plots[each.plot].add_curve(each.colour)) for each in curves]
+        self._curves = [(each, self.plots[each.plot].add(Line(each.colour))) for each in curves]
         self._series: dict[str, Series] = {}
         self._asked: list[Pending] = []
         self._asked_s = 0.0
         names = [(text, f"Show the last {text}") for text in SPANS_S]
         self.spans = add_choices(self, self.tools, names, self.span, self._use_span)
         for plot in self.plots:
-            plot.setMouseEnabled(x=False, y=False)
             self.body.addWidget(plot, 1)
 
     def refresh(self) -> None:
@@ -68,7 +66,7 @@ class PastPanel(Panel):
     def recolour(self) -> None:
         """Take over the colours of the theme."""
         for plot in self.plots:
-            plot.recolour(self.look)
+            plot.recolour()
 
     def show_link(self, name: str) -> None:
         """Draw another link from now on."""
@@ -76,7 +74,7 @@ class PastPanel(Panel):
         self._series.clear()
         self._asked_s = 0.0
         for _, curve in self._curves:
-            curve.clear()
+            curve.set(np.zeros(0), np.zeros(0))
 
     def export_table(self) -> Table | None:
         """Return all quantities over Unix time."""
@@ -105,13 +103,14 @@ class PastPanel(Panel):
             for each, curve in self._curves
         ]
 
-    def _draw(self, each: Curve, curve: pg.PlotCurveItem, series: Series) -> None:
+    def _draw(self, each: Curve, curve: Line, series: Series) -> None:
         self._series[each.quantity] = series
         scaled = [np.nan if value is None else value * each.scale for value in series.values]
         ages = (np.asarray(series.times_s) - self.desk.now()) / _UNITS_S[self.span]
-        curve.setData(ages, np.asarray(scaled, dtype=np.float64))
+        curve.set(ages, np.asarray(scaled, dtype=np.float64))
         reach = SPANS_S[self.span] / _UNITS_S[self.span]
-        self.plots[each.plot].setXRange(-reach, 0.015 * reach, padding=0)
+        self.plots[each.plot].set_x(-reach, 0.015 * reach)
+        self.plots[each.plot].update()
 
     def _use_span(self, span: str) -> None:
         self.span = span
@@ -123,11 +122,13 @@ class PastPanel(Panel):
 class ErrorBars:
     """Estimates with their standard errors as they came, block by block."""
 
-    def __init__(self, plot: Plot, colour: int, scale: float) -> None:
+    def __init__(self, plot: Chart, colour: int, scale: float) -> None:
         self._scale = scale
         self._points: deque[tuple[float, float, float]] = deque(maxlen=_BARS_KEPT)
         self._last: tuple[int, Estimate] | None = None
-        self._item = plot.add_bars(colour)
+        self._plot = plot
+        self._bars = plot.add(Bars(colour))
+        self._drawn: tuple[str, float, int] | None = None
 
     def add(self, link: LinkView, estimate: Estimate, now_s: float) -> None:
         """Take in an estimate if it is a new one."""
@@ -137,19 +138,22 @@ class ErrorBars:
         self._last = newest
         self._points.append((now_s, estimate.value, estimate.sigma))
 
-    def draw(self, span: str, now: float) -> None:
-        """Draw all that lie in a span up to now."""
+    def draw(self, span: str, now_s: float) -> None:
+        """Draw all that lie in a span up to now, if one came or the oldest moved a pixel."""
         reach_s = SPANS_S[span]
-        inside = [point for point in self._points if now - point[0] <= reach_s]
-        if not inside:
+        pixel_s = reach_s / max(self._plot.frame.area.width(), 1.0)
+        shown = (span, now_s // pixel_s, len(self._points))
+        if shown == self._drawn:
             return
-        at, value, sigma = np.asarray(inside).T
-        self._item.setData(
-            x=(at - now) / _UNITS_S[span], y=value * self._scale, height=2 * sigma * self._scale
-        )
+        self._drawn = shown
+        inside = [point for point in self._points if now_s - point[0] <= reach_s]
+        at, value, sigma = np.asarray(inside).reshape(-1, 3).T
+        ages = (at - now_s) / _UNITS_S[span]
+        self._bars.set(ages, value * self._scale, sigma * self._scale)
+        self._plot.update()
 
     def clear(self) -> None:
         """Forget all."""
         self._points.clear()
-        self._last = None
-        self._item.setData(x=np.zeros(0), y=np.zeros(0), height=np.zeros(0))
+        self._last = self._drawn = None
+        self._bars.set(np.zeros(0), np.zeros(0), np.zeros(0))

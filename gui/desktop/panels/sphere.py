@@ -43,6 +43,8 @@ _CIRCLE = np.linspace(0.0, 2.0 * math.pi, 97)
 class SpherePanel(Panel):
     """Trajectories of all polarization loops of the link, each in a colour of its own."""
 
+    every = 1
+
     def __init__(self, desk: Desk) -> None:
         super().__init__("sphere", "Poincaré sphere", "orbit", desk)
         self.sphere = Sphere(desk.look)

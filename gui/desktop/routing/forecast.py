@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from gui.desktop.charts import Band, Chart, Floats, Line
 from gui.desktop.fields import Choice
 from gui.desktop.look import Look
-from gui.desktop.panels.plots import Floats, Plot
 from gui.desktop.words import percent, quantity
 from qnx_hw.api.traffic import Forecast
 
@@ -27,14 +25,10 @@ class ForecastWidget(QWidget):
         self.note = QLabel("no forecast yet")
         self.note.setObjectName("note")
         self.note.setTextFormat(Qt.TextFormat.PlainText)
-        self.plot = Plot("Forecast against what came", "bit/s", "min")
-        self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.getAxis("bottom").enableAutoSIPrefix(False)
-        self._low, self._high = pg.PlotCurveItem(), pg.PlotCurveItem()
-        self._band = pg.FillBetweenItem(self._low, self._high)
-        self.plot.addItem(self._band)
-        self._expected = self.plot.add_curve(1)
-        self._actual = self.plot.add_curve(0)
+        self.plot = Chart(look, "Forecast against what came", "bit/s", "min")
+        self._band = self.plot.add(Band(1))
+        self._expected = self.plot.add(Line(1))
+        self._actual = self.plot.add(Line(0))
         row = QHBoxLayout()
         row.addWidget(self.choice, 1)
         row.addWidget(self.note, 2)
@@ -59,10 +53,7 @@ class ForecastWidget(QWidget):
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
-        self.plot.recolour(self._look)
-        band = QColor(self._look.channels[1])
-        band.setAlpha(45)
-        self._band.setBrush(band)
+        self.plot.recolour()
 
     def _draw(self) -> None:
         forecast = self.shown
@@ -73,11 +64,13 @@ class ForecastWidget(QWidget):
         minutes = (times - times[-1]) / 60 if len(times) else times
         low, high = _values(forecast.low), _values(forecast.high)
         inside = np.isfinite(low) & np.isfinite(high)
-        self._low.setData(minutes[inside], low[inside])
-        self._high.setData(minutes[inside], high[inside])
-        self._expected.setData(minutes, _values(forecast.expected))
-        self._actual.setData(minutes, _values(forecast.actual))
-        self.plot.getAxis("left").setLabel(forecast.unit, color=self._look.colours.dim)
+        self._band.set(minutes[inside], low[inside], high[inside])
+        self._expected.set(minutes, _values(forecast.expected))
+        self._actual.set(minutes, _values(forecast.actual))
+        if minutes.size > 1:
+            self.plot.set_x(float(minutes[0]), float(minutes[-1]))
+        self.plot.name_axis("left", forecast.unit)
+        self.plot.update()
         self.note.setText(_words(forecast))
 
 

@@ -124,12 +124,9 @@ def test_a_lost_instrument_shows_its_state_and_reason(desktop: Desktop, qtbot: Q
 
 
 def test_the_histogram_window_is_the_links(desktop: Desktop, qtbot: QtBot) -> None:
-    region = desktop.window.panel("histogram").region
-    qtbot.waitUntil(lambda: region.getRegion()[1] < 0.9, timeout=WAIT_MS)
+    handle = desktop.window.panel("histogram").handle
 
-    low, high = region.getRegion()
-
-    assert (round(low, 3), round(high, 3)) == (-0.7, 0.7)
+    qtbot.waitUntil(lambda: handle.half == 0.7, timeout=WAIT_MS)
 
 
 def test_newer_events_stand_first(desktop: Desktop, qtbot: QtBot) -> None:
