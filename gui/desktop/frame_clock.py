@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 FRAME_MS = 33
 WORDS = 6
@@ -17,6 +17,9 @@ _SLOWEST = 16
 
 class FrameClock(QObject):
     """Calls each drawer with every frame; a slow one less often, so that input never waits."""
+
+    ticked = Signal()
+    """A frame begins."""
 
     def __init__(self, parent: QObject, now: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(parent)
@@ -42,6 +45,7 @@ class FrameClock(QObject):
 
     def tick(self) -> None:
         """Draw one frame: what is due in it."""
+        self.ticked.emit()
         began = self._now()
         drew = False
         for drawer in self._drawers:
