@@ -28,6 +28,7 @@ class AgiltronEmulator(Emulator):
     ) -> None:
         self._n_channels = int(number_option(options or {}, "channels", 8))
         self._channel = 1
+        self._settled_s = 0.0
         self._later = Outbox()
         self._pending: dict[int, bytearray] = {}
 
@@ -58,11 +59,18 @@ class AgiltronEmulator(Emulator):
         return self._later.due(now_s)
 
     def _obey(self, frame: bytes, client: int, now_s: float) -> list[Output]:
+        """Obey a frame after those before it: a reply waits until the switch has moved."""
+        reply = frame
         if frame[1] == QUERY:
-            return [Output(0, client, bytes((START, QUERY, 0, self._channel)))]
-        if 1 <= frame[3] <= self._n_channels:
+            reply = bytes((START, QUERY, 0, self._channel))
+        elif 1 <= frame[3] <= self._n_channels:
             self._channel = frame[3]
-            self._later.put(now_s + SWITCHING_S, Output(0, client, frame))
+            self._settled_s = max(now_s, self._settled_s) + SWITCHING_S
+        else:
+            return []
+        if self._settled_s <= now_s:
+            return [Output(0, client, reply)]
+        self._later.put(self._settled_s, Output(0, client, reply))
         return []
 
 

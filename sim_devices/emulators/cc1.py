@@ -1,7 +1,7 @@
 """The Qubitekk CC1 coincidence counter, firmware 2.2.
 
 Source: the command set that its users' drivers know. Lines end with a line feed both ways; with
-acknowledgement on, a setting is answered by itself.
+acknowledgement on, every command is echoed, and a query's reply follows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cc1Emulator(LineEmulator):
         self._rates_cps = {"C1": rate_cps, "C2": rate_cps, "CO": coincidence_cps}
         self._rng = np.random.default_rng(int(number_option(options, "seed", 4)))
         self._counts = dict.fromkeys(self._rates_cps, 0)
-        self._acknowledges = True
+        self._acknowledges = False
         self._switches = {"GATE": False, "SUBT": False}
         self._mode = "CONT"
         self._window_ns = 3
@@ -45,14 +45,14 @@ class Cc1Emulator(LineEmulator):
     def answer(self, command: str, client: int, now_s: float) -> bytes:
         """Obey one line."""
         wanted = " ".join(command.upper().lstrip(":").split())
+        echo = command.encode("latin-1") + b"\n" if self._acknowledges else b""
         if wanted.endswith("?"):
-            return self._shown(wanted[:-1]).encode() + b"\n"
+            return echo + self._shown(wanted[:-1]).encode() + b"\n"
         if wanted in {"ACKN OF", "ACKN OFF", "ACKN ON"}:
+            # The switch works from the next exchange on.
             self._acknowledges = wanted == "ACKN ON"
-            return b""
-        if not self._set(wanted, now_s):
-            return UNKNOWN.encode() + b"\n"
-        return command.encode("latin-1") + b"\n" if self._acknowledges else b""
+            return echo
+        return echo if self._set(wanted, now_s) else echo + UNKNOWN.encode() + b"\n"
 
     def elapse(self, now_s: float) -> None:
         """Count what came during each dwell that is over."""

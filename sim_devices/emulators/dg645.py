@@ -18,6 +18,9 @@ N_EDGES, N_OUTPUTS = 10, 5
 STEP_S = 5e-12
 LONGEST_S = 2000.0
 LONGEST_QUEUE = 20
+LAST_PAGE = 15
+_ZEROS = ("INSR", "*STB", "*TST")
+_WITH_NUMBERS = frozenset({"DLAY", "LINK", "DISP", "*SAV", "*RCL"})
 
 # Name: (lowest, highest, at start, how it is shown).
 _NUMBERS = {
@@ -31,6 +34,11 @@ _NUMBERS = {
     "HOLD": (0, 10.0, 0.0, "+.12f"),
     "INHB": (0, 5, 0, "d"),
     "PRES": (1, 2**32 - 1, 1, "d"),
+    "ADVT": (0, 1, 0, "d"),
+    "BURT": (0, 1, 0, "d"),
+    "*ESE": (0, 255, 0, "d"),
+    "*SRE": (0, 255, 0, "d"),
+    "INSE": (0, 255, 0, "d"),
 }
 _OUTPUTS = {
     "LAMP": (0.5, 5.0, 2.5, "+.2f"),
@@ -62,6 +70,7 @@ class Dg645Emulator(LineEmulator):
         self._numbers = {name: float(entry[2]) for name, entry in _NUMBERS.items()}
         self._outputs = {name: [float(entry[2])] * N_OUTPUTS for name, entry in _OUTPUTS.items()}
         self._delays = [(0, 0.0)] * N_EDGES
+        self._display = (0, 0)
 
     def _obey(self, single: str) -> str:
         name, mark, rest = single.partition("?")
@@ -85,27 +94,28 @@ class Dg645Emulator(LineEmulator):
         if name in {"DLAY", "LINK"} and 0 <= index < N_EDGES:
             reference, delay_s = self._delays[index]
             return str(reference) if name == "LINK" else f"{reference},{delay_s:+.12f}"
-        plain = {"*IDN": IDENTITY, "*OPC": "1", "INSR": "0", "*STB": "0", "*TST": "0"}
+        display = f"{self._display[0]},{self._display[1]}"
+        plain = {"*IDN": IDENTITY, "DISP": display, "*OPC": "1", **dict.fromkeys(_ZEROS, "0")}
         if name not in plain:
             known = name in _OUTPUTS or name in {"DLAY", "LINK"}
             self._complain(ILLEGAL_VALUE if known else ILLEGAL_COMMAND)
         return plain.get(name, "")
 
     def _set(self, name: str, values: list[float | None]) -> None:
-        if name in {"*CLS", "*RST", "*TRG"}:
+        if name in {"*CLS", "*RST", "*TRG", "*OPC", "*WAI"}:
             if name == "*CLS":
                 self._errors.clear()
                 self._events = 0
             elif name == "*RST":
                 self._reset()
-        elif name in _NUMBERS or name in _OUTPUTS or name in {"DLAY", "LINK", "*SAV", "*RCL"}:
+        elif name in _NUMBERS or name in _OUTPUTS or name in _WITH_NUMBERS:
             self._set_numbers(name, values)
         else:
             self._complain(ILLEGAL_COMMAND)
 
     def _set_numbers(self, name: str, given: list[float | None]) -> None:
         values = [value for value in given if value is not None]
-        needed = {"DLAY": 3, "LINK": 2, **dict.fromkeys(_OUTPUTS, 2)}.get(name, 1)
+        needed = {"DLAY": 3, "LINK": 2, "DISP": 2, **dict.fromkeys(_OUTPUTS, 2)}.get(name, 1)
         if len(values) != needed or len(given) != needed:
             self._complain(MISSING_PARAMETER)
         elif name in {"DLAY", "LINK"}:
@@ -118,6 +128,8 @@ class Dg645Emulator(LineEmulator):
                 self._complain(ILLEGAL_VALUE)
         elif name in {"*SAV", "*RCL"}:
             self._store(name, values[0])
+        elif name == "DISP":
+            self._show(*values)
         else:
             low, high, _, _ = _NUMBERS[name]
             if low <= values[0] <= high:
@@ -136,6 +148,12 @@ class Dg645Emulator(LineEmulator):
             self._complain(ILLEGAL_VALUE)
             return
         self._delays[int(edge)] = (int(reference), round(delay_s / STEP_S) * STEP_S)
+
+    def _show(self, page: float, channel: float) -> None:
+        if page in range(LAST_PAGE + 1) and channel in range(N_EDGES):
+            self._display = (int(page), int(channel))
+        else:
+            self._complain(ILLEGAL_VALUE)
 
     def _store(self, name: str, place: float) -> None:
         if place not in range(10):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FULL_SPEED_DEG_S = 430.0
 START_S = 0.05
@@ -11,7 +11,9 @@ SEARCH_S = 1.0
 CURVE_S = 2.0
 CLEANING_S = 5.0
 CURVE = bytes(522)
+USUAL_PERIODS = {"f1": 0xBD, "b1": 0xAA, "f2": 0xBD, "b2": 0xAA}
 
+PERIOD_BITS = 0x0FFF
 COMMAND_ERROR, OUT_OF_VALUE, BUSY, OUT_OF_RANGE = 0x03, 0x04, 0x09, 0x0C
 
 # Characters of data behind each command (manual, sections of the single messages).
@@ -36,7 +38,7 @@ class Unit:
     home_offset: int = 0
     position: float = 0.0
     also: str = ""
-    """Another address it listens to for one command."""
+    """Another address it listens to until it has been told to move."""
     silent_until_s: float = 0.0
     origin: float = 0.0
     target: float = 0.0
@@ -46,7 +48,8 @@ class Unit:
     """Of a continuous rotation."""
     busy: str = ""
     """What it is doing other than turning: the reply at its end."""
-    periods: tuple[str, str] = ("00BD", "00AA")
+    periods: dict[str, int] = field(default_factory=lambda: dict(USUAL_PERIODS))
+    """Of the motors' drives, by the command that sets them."""
 
     @property
     def is_moving(self) -> bool:
@@ -67,7 +70,7 @@ class Unit:
         if now_s < self.silent_until_s:
             return b""
         self.elapse_position(now_s)
-        self.also = "" if command != "ga" else self.also
+        self.also = "" if command in _MOVES else self.also
         if command not in _COMMANDS:
             return self._refuse(COMMAND_ERROR)
         try:
@@ -169,8 +172,8 @@ class Unit:
             return self.reply("GJ", f"{self.jog & 0xFFFFFFFF:08X}")
         if command == "go":
             return self.reply("HO", f"{self.home_offset & 0xFFFFFFFF:08X}")
-        forward, backward = self.periods
-        return self.reply(command.upper(), f"1104B2FFFFFFFF{forward}{backward}")
+        forward, backward = (self.periods[way + command[1]] for way in "fb")
+        return self.reply(command.upper(), f"1104B2FFFFFFFF{forward:04X}{backward:04X}")
 
     def _set(self, command: str, value: int, now_s: float) -> bytes:
         if command == "sv":
@@ -181,8 +184,10 @@ class Unit:
             self.jog = value - (1 << 32) if value >> 31 else value
         elif command == "so":
             self.home_offset = value
-        elif command[0] in "fb" and value >> 15 == 0:
-            return self._refuse(OUT_OF_VALUE)
+        elif command in self.periods:
+            # All bits set brings the usual period back; drivers leave the top bit out, too.
+            is_usual = value & PERIOD_BITS == PERIOD_BITS
+            self.periods[command] = USUAL_PERIODS[command] if is_usual else value & PERIOD_BITS
         return self.reply("GS", "00")
 
     def _work(self, command: str, value: int, now_s: float) -> bytes:
@@ -206,6 +211,7 @@ class Unit:
         return b""
 
 
+_MOVES = ("ma", "mr", "ho", "fw", "bw")
 _Action = Callable[[Unit, str, int, float], bytes]
 _COMMANDS: Mapping[str, _Action] = {
     "in": Unit._info,
@@ -213,7 +219,7 @@ _COMMANDS: Mapping[str, _Action] = {
     "gp": Unit._where,
     "st": Unit._stop,
     "is": Unit._isolate,
-    **dict.fromkeys(("ma", "mr", "ho", "fw", "bw"), Unit._move),
+    **dict.fromkeys(_MOVES, Unit._move),
     **dict.fromkeys(("gv", "gj", "go", "i1", "i2"), Unit._show),
     **dict.fromkeys(("sv", "sj", "so", "us", "sk", "f1", "b1", "f2", "b2"), Unit._set),
     **dict.fromkeys(("s1", "s2", "c1", "c2", "om", "cm"), Unit._work),

@@ -21,7 +21,7 @@ HALF_WAVE_MV = 1500
 ANGLES_DEG = (0.0, 45.0, 0.0, 45.0)
 _SET_VOLTAGE = re.compile(r"V([1-4])\s*,\s*([+-]?\d{1,5})")
 _SET_PRESET_VOLTAGE = re.compile(r"V([ZHL])([1-4])")
-_SET_FREQUENCY = re.compile(r"F([1-4])\s*,\s*(\d{1,3})")
+_SET_FREQUENCY = re.compile(r"F([1-4])\s*,\s*(\d{1,4})")
 _FIXED_MV = {"Z": 0, "H": LARGEST_MV, "L": -LARGEST_MV}
 _WAVEFORMS = {"WF1": "Sine", "WF2": "Triangle"}
 

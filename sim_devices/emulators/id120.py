@@ -12,7 +12,7 @@ import numpy as np
 
 from sim_devices.emulators.emulator import number_option
 from sim_devices.emulators.line_emulator import as_number
-from sim_devices.emulators.scpi import MISSING_PARAMETER, OUT_OF_RANGE, ScpiEmulator
+from sim_devices.emulators.scpi import OUT_OF_RANGE, ScpiEmulator
 from sim_devices.emulators.station import Station
 
 BREAKDOWN_UV = 140_000_000
@@ -74,7 +74,7 @@ class Id120Emulator(ScpiEmulator):
             return f"{self._numbers[key]} {unit}"
         value = as_number(argument.strip())
         if value is None:
-            return self.complain(MISSING_PARAMETER)
+            return self.complain_of(argument.strip())
         if not low <= value <= high:
             return self.complain(OUT_OF_RANGE)
         self._numbers[key] = int(value)

@@ -133,6 +133,10 @@ class KinesisEmulator(Emulator):
             case 0x046A:
                 step = struct.unpack_from("<i", self._settings[0x0416], 4)[0]
                 self._start(self._position + (step if message.p2 == 1 else -step), 0.0, now_s)
+            case 0x0448:
+                self._start(self._position + self._stored(0x0445), 0.0, now_s)
+            case 0x0453:
+                self._start(self._stored(0x0450) + self._zero, 0.0, now_s)
             case 0x0457:
                 turns = 1e4 if message.p2 == 1 else -1e4
                 self._start(self._position + turns * 360 * self.model.counts_per_deg, 0.0, now_s)
@@ -169,6 +173,9 @@ class KinesisEmulator(Emulator):
                 self._start(self._position + counts, 0.0, now_s)
         elif ident in self._settings and len(payload) == len(self._settings[ident]):
             self._settings[ident] = payload
+        elif ident in _SHORTER and len(payload) == _SHORTER[ident]:
+            # Hosts leave the reserved bytes at the end out.
+            self._settings[ident] = payload + self._settings[ident][len(payload) :]
 
     def _start(self, target: float, velocity_deg_s: float, now_s: float) -> None:
         if not self._is_enabled:
@@ -181,6 +188,11 @@ class KinesisEmulator(Emulator):
         angle_deg = abs(target - self._origin) / self.model.counts_per_deg
         self._is_homing = False
         self._ends_s = now_s + START_S + angle_deg / speed + min(rise_s, (angle_deg / speed))
+
+    def _stored(self, ident: int) -> int:
+        """Return the counts of a stored move: where a move without data goes."""
+        counts: int = struct.unpack("<Hi", self._settings[ident])[1]
+        return counts
 
     def _home_velocity(self) -> float:
         velocity: int = struct.unpack("<HHHii", self._settings[0x0440])[3]
@@ -230,6 +242,10 @@ class K10cr1Emulator(KinesisEmulator):
     model = K10CR1
 
 
+# Bytes that mean something in messages that end with reserved ones.
+_SHORTER = {0x0520: 28, 0x0523: 10}
+
+
 def _usual_settings(model: Model) -> dict[int, bytes]:
     """Return the stored settings by the number of the message that sets them."""
     velocity = round(10.0 * model.velocity_unit)
@@ -240,8 +256,11 @@ def _usual_settings(model: Model) -> dict[int, bytes]:
         0x0416: struct.pack("<HHiiiiH", CHANNEL, 2, step, 0, acceleration, velocity, 2),
         0x0440: struct.pack("<HHHii", CHANNEL, 2, 1, velocity, 0),
         0x043A: struct.pack("<Hi", CHANNEL, 0),
+        0x0445: struct.pack("<Hi", CHANNEL, step),
+        0x0450: struct.pack("<Hi", CHANNEL, 0),
         0x0423: struct.pack("<HHHIIH", CHANNEL, 1, 1, 0, 0, 1),
         0x0520: struct.pack("<HHiiHiiHHH", CHANNEL, 1, velocity, acceleration, 1, 0, 0, 50, 1, 5)
         + bytes(6),
         0x0523: struct.pack("<5H", CHANNEL, 0, 1, 0, 1) + bytes(12),
+        0x0526: struct.pack("<H8i", CHANNEL, 0, step, 1, 0, step, 1, 50_000, 1),
     }

@@ -22,6 +22,7 @@ UNKNOWN, INVALID = "CMD_NOT_DEFINED", "CMD_ARG_INVALID"
 CURVE_V = (0.0, 1.0, 1.5, 2.0, 2.5, 3.5, 5.0, 7.0, 10.0, 25.0)
 CURVE_HALF_WAVES = (2.2, 2.15, 1.8, 1.3, 0.95, 0.6, 0.36, 0.24, 0.16, 0.06)
 _VOLTS = frozenset({"volt1", "volt2", "min", "max", "increment"})
+_CHOICES = frozenset({"mode", "enable", "extern", "remote"})
 _RANGES = {
     "volt1": (0.0, 25.0),
     "volt2": (0.0, 25.0),
@@ -122,6 +123,8 @@ class Lcc25Emulator(LineEmulator):
             return UNKNOWN
         low, high = _RANGES[name]
         if value is None or not low <= value <= high:
+            return INVALID
+        if name in _CHOICES and not value.is_integer():
             return INVALID
         self._settings[name] = round(value, 3) if name in _VOLTS else float(round(value))
         return ""

@@ -12,7 +12,7 @@ import numpy as np
 
 from sim_devices.emulators.emulator import number_option
 from sim_devices.emulators.line_emulator import as_number
-from sim_devices.emulators.scpi import MISSING_PARAMETER, OUT_OF_RANGE, ScpiEmulator
+from sim_devices.emulators.scpi import OUT_OF_RANGE, ScpiEmulator
 from sim_devices.emulators.station import Station
 
 # The wave plate needs this time to turn steadily; until then a flag is set.
@@ -54,7 +54,8 @@ class Pax1000Emulator(ScpiEmulator):
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
         """Obey one command."""
         name = header.removesuffix("?")
-        if header == "SENS:DATA:PRIM:LAT?":
+        name = "SENS:CALC" if name == "SENS:CALC:MODE" else name
+        if header in {"SENS:DATA:PRIM:LAT?", "SENS:DATA:LAT?"}:
             return self._measured(now_s)
         if name not in _NUMBERS:
             return None
@@ -64,7 +65,7 @@ class Pax1000Emulator(ScpiEmulator):
         value_given = as_number(argument)
         low, high, _ = _NUMBERS[name]
         if value_given is None:
-            return self.complain(MISSING_PARAMETER)
+            return self.complain_of(argument)
         if not low <= value_given <= high:
             return self.complain(OUT_OF_RANGE)
         if name == "INP:ROT:STAT" and value_given and not self._numbers[name]:

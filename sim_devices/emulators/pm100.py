@@ -7,6 +7,7 @@ shows in the error queue.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from sim_devices.emulators.emulator import number_option
 from sim_devices.emulators.faults import FaultKind
 from sim_devices.emulators.line_emulator import as_number
-from sim_devices.emulators.scpi import MISSING_PARAMETER, OUT_OF_RANGE, ScpiEmulator
+from sim_devices.emulators.scpi import OUT_OF_RANGE, ScpiEmulator
 from sim_devices.emulators.station import Station
 
 SHORTEST_NM, LONGEST_NM = 800.0, 1700.0
@@ -28,6 +29,13 @@ _LIMITS = {
     "SENS:AVER:COUN": (1.0, 10_000.0),
     "SENS:CORR:LOSS": (-60.0, 60.0),
 }
+
+
+# Nodes that may be left out, and the subsystems of SENSe, which may be left out itself.
+_OPTIONAL = re.compile(r":(SCAL|DC|UPP|INP:MAGN)\b")
+_OF_SENSE = re.compile(r"(CORR|POW|AVER)\b")
+_QUANTITY = re.compile(r"([+-]?[\d.]+(?:E[+-]?\d+)?)\s*(NM|[MUN]?W|DB)?")
+_UNITS = {"MW": 1e-3, "UW": 1e-6, "NW": 1e-9}
 
 
 class Pm100Emulator(ScpiEmulator):
@@ -59,7 +67,7 @@ class Pm100Emulator(ScpiEmulator):
 
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
         """Obey one command."""
-        name = header.replace(":DC", "").removesuffix("?")
+        name = _full(header.removesuffix("?"))
         is_query = header.endswith("?")
         if name in self._numbers:
             return self._number(name, argument.upper(), is_query=is_query)
@@ -105,12 +113,12 @@ class Pm100Emulator(ScpiEmulator):
     def _number(self, name: str, argument: str, *, is_query: bool) -> str:
         low, high = _LIMITS[name]
         named = {"MIN": low, "MINIMUM": low, "MAX": high, "MAXIMUM": high}
-        value = named.get(argument, as_number(argument))
+        value = named.get(argument, _quantity(argument))
         if is_query:
             shown = self._numbers[name] if value is None else value
             return str(int(shown)) if name == "SENS:AVER:COUN" else f"{shown:.6E}"
         if value is None:
-            return self.complain(MISSING_PARAMETER)
+            return self.complain_of(argument)
         if not low <= value <= high:
             return self.complain(OUT_OF_RANGE)
         self._numbers[name] = value
@@ -121,7 +129,7 @@ class Pm100Emulator(ScpiEmulator):
         if is_query:
             return str(int(self._auto_range))
         if argument not in {"0", "1", "ON", "OFF"}:
-            return self.complain(OUT_OF_RANGE if argument else MISSING_PARAMETER)
+            return self.complain_of(argument)
         self._auto_range = argument in {"1", "ON"}
         return ""
 
@@ -129,6 +137,20 @@ class Pm100Emulator(ScpiEmulator):
         if is_query:
             return self._unit
         if argument not in {"W", "DBM"}:
-            return self.complain(OUT_OF_RANGE if argument else MISSING_PARAMETER)
+            return self.complain_of(argument)
         self._unit = argument
         return ""
+
+
+def _full(name: str) -> str:
+    """Return a header without the nodes that say nothing, with SENSe where it was left out."""
+    name = _OPTIONAL.sub("", name)
+    name = f"SENS:{name}" if _OF_SENSE.match(name) else name
+    return f"{name}:COUN" if name == "SENS:AVER" else name
+
+
+def _quantity(argument: str) -> float | None:
+    """Return a number with or without its unit in the device's own: nm, W or dB."""
+    found = _QUANTITY.fullmatch(argument)
+    value = None if found is None else as_number(found[1])
+    return None if found is None or value is None else value * _UNITS.get(found[2], 1.0)

@@ -17,11 +17,16 @@ from sim_devices.emulators.station import Station
 SETTLING_S = 0.02
 EXECUTION_ERROR = (-200, "Execution error")
 LARGEST_SIDE = 384
+# What the power meters show: light that comes in, a dark fibre, and the loss of a path.
+INPUT_DBM, DARK_DBM, LOSS_DB = 0.0, -60.0, 1.0
 _LIST = re.compile(r"\(@([\d\s,:]*)\)")
 
 
 class PolatisEmulator(ScpiEmulator):
-    """Options: `ingress`, `egress` (port counts), `faults` (device-error: a port fails)."""
+    """Options: `ingress`, `egress` (port counts), `faults` (device-error: a port fails).
+
+    Every port has a power meter; each ingress sees the same light.
+    """
 
     def __init__(
         self, station: Station | None = None, options: Mapping[str, object] | None = None
@@ -68,6 +73,8 @@ class PolatisEmulator(ScpiEmulator):
             return self._connection(header.removeprefix("OXC:SWIT:CONN:"), argument, now_s)
         if header.startswith("OXC:SWIT:PORT:"):
             return self._port(header.removeprefix("OXC:SWIT:PORT:"), argument)
+        if header == "OPM:POW?":
+            return self._powers(argument)
         shown = {
             "OXC:SWIT:SIZE?": f"{self._n_ingress},{self._n_egress}",
             "OXC:BOOT:MODE?": self._boot_mode,
@@ -128,7 +135,23 @@ class PolatisEmulator(ScpiEmulator):
             self._egress_of[ingress] = egress
         return ""
 
+    def _powers(self, argument: str) -> str:
+        lists = _LIST.findall(argument)
+        ports = self._ports(lists[0]) if len(lists) == 1 else None
+        if ports is None:
+            return self.complain(OUT_OF_RANGE if lists else MISSING_PARAMETER)
+        return f"({','.join(f'{self._power_dbm(port):.2f}' for port in ports)})"
+
+    def _power_dbm(self, port: int) -> float:
+        if port <= self._n_ingress:
+            return INPUT_DBM
+        sources = [a for a, b in self._egress_of.items() if b == port]
+        # Paths differ a little, each always in the same way.
+        return INPUT_DBM - LOSS_DB - 0.01 * ((7 * port + sources[0]) % 50) if sources else DARK_DBM
+
     def _peer(self, argument: str) -> str:
+        if not argument:
+            return self.complain(MISSING_PARAMETER)
         if not argument.isdigit() or int(argument) not in self._states:
             return self.complain(OUT_OF_RANGE)
         port = int(argument)

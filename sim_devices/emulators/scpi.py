@@ -1,6 +1,7 @@
 """What instruments that speak SCPI have in common.
 
-Source: SCPI 1999, volume 1, sections 6 (headers) and 21.8 (error queue).
+Source: SCPI 1999, volume 1, sections 6 (headers, 6.2.4 for what `;` leaves out) and 21.8 (error
+queue); IEEE 488.2, sections 10 and 11.5 (common commands, event register).
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from collections.abc import Mapping
 from sim_devices.emulators.line_emulator import LineEmulator
 
 UNDEFINED_HEADER = (-113, "Undefined header")
+WRONG_TYPE = (-104, "Data type error")
 MISSING_PARAMETER = (-109, "Missing parameter")
 OUT_OF_RANGE = (-222, "Data out of range")
 LONGEST_QUEUE = 32
+OPERATION_COMPLETE, EXECUTION_EVENT, COMMAND_EVENT, POWER_ON = 1, 16, 32, 128
+ERROR_WAITS = 4
 _SUFFIX = re.compile(r"\[\d*\]|(?<=SENS)1|(?<=SENSE)1")
 
 
@@ -43,6 +47,9 @@ class ScpiEmulator(LineEmulator):
     def __init__(self, options: Mapping[str, object]) -> None:
         super().__init__(options)
         self._errors: list[tuple[int, str]] = []
+        self._events = POWER_ON
+        self._masks = {"*ESE": 0, "*SRE": 0}
+        self._node = ""
 
     @abstractmethod
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
@@ -63,10 +70,16 @@ class ScpiEmulator(LineEmulator):
         """Put an error into the queue."""
         if len(self._errors) < LONGEST_QUEUE:
             self._errors.append(error)
+        self._events |= COMMAND_EVENT if error[0] > -200 else EXECUTION_EVENT
         return ""
+
+    def complain_of(self, argument: str) -> str:
+        """Complain of an argument that is no value: it is missing, or of a wrong type."""
+        return self.complain(WRONG_TYPE if argument else MISSING_PARAMETER)
 
     def answer(self, command: str, client: int, now_s: float) -> bytes:
         """Obey one line."""
+        self._node = ""
         shown = [
             self._one(single.strip(), now_s) for single in command.split(";") if single.strip()
         ]
@@ -81,32 +94,65 @@ class ScpiEmulator(LineEmulator):
         return b""
 
     def _one(self, single: str, now_s: float) -> str:
-        header, _, argument = single.partition(" ")
+        header, argument = (*single.split(None, 1), "")[:2]
         short = short_header(header)
-        if short.startswith(("*", "SYST:ERR")):
-            common = self._common(short)
+        if short.startswith(("*", "SYST:")):
+            common = self._common(short, argument)
             if common is not None:
                 return common
         reply = self.obey(short, argument.strip(), now_s)
+        if reply is None and self._node and not header.startswith((":", "*")):
+            # A header after `;` may go on in the node of the one before.
+            short = f"{self._node}:{short}"
+            reply = self.obey(short, argument.strip(), now_s)
+        if not header.startswith("*"):
+            self._node = short.rpartition(":")[0]
         return self.complain(UNDEFINED_HEADER) if reply is None else reply
 
-    def _common(self, header: str) -> str | None:
-        if header == "*IDN?":
-            return self.identity
-        if header == "*OPC?":
-            return "1"
-        if header == "*CLS":
+    def _common(self, header: str, argument: str) -> str | None:
+        plain = {
+            "*IDN?": self.identity,
+            "*OPC?": "1",
+            "*TST?": "0",
+            "*STB?": str(ERROR_WAITS if self._errors else 0),
+            "SYST:VERS?": "1999.0",
+            "*WAI": "",
+        }
+        if header in plain:
+            return plain[header]
+        if header.removesuffix("?") in self._masks:
+            return self._mask(header, argument)
+        if header == "*ESR?":
+            return self._read_events()
+        if header == "*OPC":
+            self._events |= OPERATION_COMPLETE
+        elif header == "*CLS":
             self._errors.clear()
+            self._events = 0
         elif header == "*RST":
             self.reset()
-        elif header in {"SYST:ERR?", "SYST:ERR:NEXT?"}:
-            return self._error_text(self._errors.pop(0) if self._errors else (0, "No error"))
-        elif header == "SYST:ERR:ALL?":
-            everything = self._errors or [(0, "No error")]
-            self._errors = []
-            return ",".join(self._error_text(error) for error in everything)
         else:
-            return None if header != "*WAI" else ""
+            return self._read_errors(header)
+        return ""
+
+    def _read_events(self) -> str:
+        events, self._events = self._events, 0
+        return str(events)
+
+    def _read_errors(self, header: str) -> str | None:
+        counts = {"SYST:ERR?": 1, "SYST:ERR:NEXT?": 1, "SYST:ERR:ALL?": LONGEST_QUEUE}
+        if header not in counts:
+            return None
+        read = self._errors[: counts[header]] or [(0, "No error")]
+        del self._errors[: counts[header]]
+        return ",".join(self._error_text(error) for error in read)
+
+    def _mask(self, header: str, argument: str) -> str:
+        if header.endswith("?"):
+            return str(self._masks[header[:-1]])
+        if not argument.isdigit() or int(argument) > 255:
+            return self.complain(OUT_OF_RANGE if argument.isdigit() else MISSING_PARAMETER)
+        self._masks[header] = int(argument)
         return ""
 
     def _error_text(self, error: tuple[int, str]) -> str:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from sim_devices.emulators.emulator import Output
 from sim_devices.emulators.line_emulator import LineEmulator, as_number
 from sim_devices.emulators.sim_modules import QuantumOpus, Sim928
 from sim_devices.emulators.station import Station
@@ -22,6 +24,8 @@ LARGEST_BLOCK = 128
 LARGEST_QUEUE = 1 << 16
 IDENTITY = "Stanford_Research_Systems,SIM900,s/n152741,ver3.6"
 _SEND = re.compile(r"""\s*(\d+)\s*,\s*(["'])(.*)\2\s*""", re.DOTALL)
+# One command of a line: `;` parts them, but not within quotation marks.
+_COMMANDS = re.compile(r"""(?:"[^"]*"|'[^']*'|[^;])+""")
 
 
 class Module(Protocol):
@@ -65,6 +69,15 @@ class Slot:
         self._ready.clear()
 
 
+@dataclass(slots=True)
+class PassThrough:
+    """A client that talks to a slot until it sends the escape string."""
+
+    slot: int
+    escape: bytes
+    pending: bytearray = field(default_factory=bytearray)
+
+
 class Sim900Emulator(LineEmulator):
     """Options: `faults`. Slots 1 and 2 hold SIM928s, slot 5 the Quantum Opus module."""
 
@@ -77,23 +90,42 @@ class Sim900Emulator(LineEmulator):
             2: Slot(Sim928("s/n003588")),
             5: Slot(QuantumOpus()),
         }
-        self._through: dict[int, tuple[int, str]] = {}
+        self._through: dict[int, PassThrough] = {}
 
     def disconnected(self, port: int, client: int) -> None:
         """End a pass-through together with its client."""
         super().disconnected(port, client)
         self._through.pop(client, None)
 
+    def feed(self, port: int, client: int, received: bytes, now_s: float) -> list[Output]:
+        """Obey the host's lines, or pass its bytes through up to the escape string."""
+        outputs: list[Output] = []
+        while received:
+            if client in self._through:
+                said, received = self._pass_through(client, received)
+                outputs += [Output(0, client, said)] if said else []
+                continue
+            # Line by line, since what follows a CONN is for the module.
+            end = received.find(b"\n") + 1 or len(received)
+            line, received = received[:end], received[end:]
+            outputs += super().feed(port, client, line, now_s)
+        return outputs
+
     def answer(self, command: str, client: int, now_s: float) -> bytes:
-        """Obey one line of the host."""
-        if client in self._through:
-            return self._pass_through(command, client, now_s)
+        """Obey the commands of one line of the host."""
+        return b"".join(
+            self._obey(single.strip(), client, now_s) for single in _COMMANDS.findall(command)
+        )
+
+    def _obey(self, command: str, client: int, now_s: float) -> bytes:
         name, _, rest = command.partition(" ")
         name = name.upper()
         if name == "*IDN?":
             return _line(IDENTITY)
         if name == "CTCR?":
-            return _line(str(sum(1 << number for number in self._slots)))
+            asked = as_number(rest)
+            ready = sum(1 << number for number in self._slots)
+            return _line(str(ready if asked is None else int(asked in self._slots)))
         if name in {"SNDT", "CONN"}:
             self._send(name, rest, client, now_s)
             return b""
@@ -109,7 +141,7 @@ class Sim900Emulator(LineEmulator):
         if parts is None or int(parts[1]) not in self._slots:
             return
         if name == "CONN":
-            self._through[client] = (int(parts[1]), parts[3])
+            self._through[client] = PassThrough(int(parts[1]), parts[3].encode("latin-1"))
         else:
             self._slots[int(parts[1])].hear(parts[3], now_s)
 
@@ -124,12 +156,17 @@ class Sim900Emulator(LineEmulator):
         taken = slot.take(min(max(largest, 0), LARGEST_BLOCK), now_s) if slot else b""
         return f"#3{len(taken):03d}".encode() + taken + b"\r\n"
 
-    def _pass_through(self, line: str, client: int, now_s: float) -> bytes:
-        number, escape = self._through[client]
-        before, found, _ = line.partition(escape)
+    def _pass_through(self, client: int, received: bytes) -> tuple[bytes, bytes]:
+        """Return what the module says, and what is left for the mainframe after the escape."""
+        through = self._through[client]
+        before, found, after = (bytes(through.pending) + received).partition(through.escape)
         if found:
             del self._through[client]
-        return self._slots[number].module.answer(before) if before else b""
+        *lines, rest = re.split(rb"[\r\n]+", before)
+        through.pending[:] = rest[-LARGEST_QUEUE:]
+        module = self._slots[through.slot].module
+        said = b"".join(module.answer(line.decode("latin-1")) for line in lines if line)
+        return said, after
 
 
 def _line(text: str) -> bytes:

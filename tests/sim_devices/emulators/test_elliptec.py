@@ -91,6 +91,7 @@ def test_grouped_units_move_together_once() -> None:
     bus = EllBusEmulator()
 
     assert talk(bus, b"0gaA") == b"AGS00\r\n"
+    assert talk(bus, b"0gs") == b"0GS00\r\n"
     talk(bus, b"Ama00000100")
     assert sorted(let_pass(bus, 0.0, 0.3).split()) == [b"0PO00000100", b"APO00000100"]
     talk(bus, b"Ama00000000", 0.5)
@@ -112,6 +113,15 @@ def test_continuous_motion_goes_on_until_stopped() -> None:
     assert talk(device, b"0gs", 1.0) == b"0GS09\r\n"
     assert talk(device, b"0st", 1.0) == b"0GS00\r\n"
     assert talk(device, b"0gs", 1.0) == b"0GS00\r\n"
+
+
+def test_motor_periods_are_kept_and_the_usual_ones_come_back() -> None:
+    bus = Ell14Emulator()
+
+    assert talk(bus, b"0f180C00b200B00i10i2") == (
+        b"0GS00\r\n0GS00\r\n0I11104B2FFFFFFFF00C000AA\r\n0I21104B2FFFFFFFF00BD00B0\r\n"
+    )
+    assert talk(bus, b"0f18FFF0i1")[7:] == b"0I11104B2FFFFFFFF00BD00AA\r\n"
 
 
 def test_the_current_curve_has_522_bytes() -> None:

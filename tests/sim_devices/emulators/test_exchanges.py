@@ -57,6 +57,7 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             ),
             (0.0, b"ENVF1\rVF2\rVF?\r", rb"(\r\nDone\r\n){2}CH1-V CH2-F .* enabled\r\nDone\r\n"),
             (0.0, b"WF2\r\nWF?\r\n", rb"\r\nDone\r\nAC Waveform: Triangle\r\nDone\r\n"),
+            (0.0, b"F1,0050\r\nF?\r\n", rb"\r\nDone\r\nFrequency.*CH1 050  CH2.*\r\nDone\r\n"),
         ],
     ),
     "the liquid crystal echoes and prompts": (
@@ -67,6 +68,7 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"volt1=99\r", rb"volt1=99\rCMD_ARG_INVALID\r> "),
             (0.0, b"fly?\r", rb"fly\?\rCMD_NOT_DEFINED\r> "),
             (0.0, b"*idn?\r", rb"\*idn\?\rThorlabs LCC25 ver 1\.01\r> "),
+            (0.0, b"mode=1.5\r", rb"mode=1\.5\rCMD_ARG_INVALID\r> "),
             (0.0, b"mode=2\rmode?\r", rb"mode=2\r> mode\?\r2\r> "),
             (0.0, b"set=3\rvolt1=1\rget=3\r", rb"set=3\r> volt1=1\r> get=3\r> "),
             (0.0, b"volt1?\r", rb"volt1\?\r2\.500\r> "),
@@ -84,6 +86,8 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"fly\n", rb"Unknown command\n"),
             (0.6, b"COUN:C1?\n", rb"(4[5-9]|5[0-5])\d\d\n"),
             (0.6, b"CLEA\nCOUN:CO?\n", rb"0\n"),
+            (0.6, b":ACKN ON\n:WIND 4\nWIND?\nfly\n", rb":WIND 4\nWIND\?\n4 ns\nfly\nUnkn.*\n"),
+            (0.6, b":ACKN OF\n:WIND 5\nWIND?\n", rb":ACKN OF\n5 ns\n"),
         ],
     ),
     "the matrix switch connects and reports": (
@@ -107,6 +111,10 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (1.6, b":oxc:swit:conn:add (@99),(@17);fly\n", b""),
             (1.7, b"syst:err:all?\n", rb'-222,"[^"]*",-113,"[^"]*"\n'),
             (1.7, b"syst:err?\n", rb'0,"No error"\n'),
+            (1.7, b":oxc:swit:conn:add (@6),(@32)\n", b""),
+            (1.8, b":opm:power? (@6,31,32)\n", rb"\(0\.00,-60\.00,-1\.\d\d\)\n"),
+            (1.8, b":oxc:swit:conn:port?\nsyst:err?\n", rb'-109,"Missing parameter"\n'),
+            (1.8, b"oxc:swit:size?;conn:port? 6;*esr?\n", rb'16,16;"32";176\n'),
         ],
     ),
     "the power meter is silent about what is wrong": (
@@ -123,6 +131,11 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"SENSe:POWer:DC:RANGe:AUTO 0\nSENS:POW:RANG:AUTO?\n", rb"0\n"),
             (0.0, b"SENS:POW:RANG 1e-7\nREAD?\n", rb"9\.900000E\+37\n"),
             (0.0, b"*RST\n*OPC?\nSENS:POW:UNIT DBM\nREAD?\n", rb"1\n-2\.9\d{5}E\+01\n"),
+            (0.0, b"*CLS;SENS:CORR:WAV 1310NM;WAV?\n", rb"1\.310000E\+03\n"),
+            (0.0, b"POW:DC:RANG:UPP 1mW;:SENS:POW:RANG?\n", rb"1\.000000E-03\n"),
+            (0.0, b"MEASure:SCALar:POWer:DC?\nAVER?\n", rb"-2\.9\d{5}E\+01\n1\n"),
+            (0.0, b"SENS:CORR:WAV red\nSYST:ERR?\n", rb'-104,"Data type error"\n'),
+            (0.0, b"*ESE 32\n*ESE?;*ESR?;*ESR?;*STB?\n", rb"32;32;0;0\n"),
         ],
     ),
     "delays": (
@@ -135,6 +148,16 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"FLY 1\nLERR?\nLERR?\n", rb"110\r\n0\r\n"),
             (0.0, b"LAMP 1,3.5\nLAMP?1\n", rb"\+3\.50\r\n"),
             (0.0, b"*SAV 1\nTSRC 0\n*RCL 1\nTSRC?\n", rb"1\r\n"),
+            (0.0, b"DISP 11,3\nDISP?\nADVT 1;ADVT?;BURT?\n", rb"11,3\r\n1\r\n0\r\n"),
+            (0.0, b"DISP 99,0\nLERR?\n*OPC;*WAI\nLERR?\n", rb"10\r\n0\r\n"),
+        ],
+    ),
+    "the fibre switch obeys one frame after the other": (
+        "agiltron",
+        [
+            (0.0, b"\x01\x12\0\x05\x01\x11\0\0", b""),
+            (0.01, b"", b"\x01\x12\0\x05\x01\x11\0\x05"),
+            (0.01, b"\x01\x12\0\x09\x01\x11\0\0", b"\x01\x11\0\x05"),
         ],
     ),
     "the small switch": (
@@ -178,6 +201,7 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
                 b"SENS:DATA:PRIM:LAT?\n",
                 rb"(\d+,){3}0,(0,){5}(2\.99|3\.00)\d+E-01,.*,9.8\d+E-01,.*\n",
             ),
+            (2.1, b"SENSe:CALCulate:MODE 5;:SENS:CALC?\n", rb"5\n"),
         ],
     ),
 }

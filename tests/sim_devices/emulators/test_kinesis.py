@@ -53,13 +53,41 @@ def test_velocity_parameters_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("request_id", "size"),
-    [("14 04", 14), ("17 04", 22), ("41 04", 14), ("3B 04", 6), ("24 04", 16), ("24 05", 22)],
+    [
+        ("14 04", 14),
+        ("17 04", 22),
+        ("41 04", 14),
+        ("3B 04", 6),
+        ("24 04", 16),
+        ("24 05", 22),
+        ("27 05", 34),
+    ],
 )
 def test_stored_settings_have_the_lengths_of_the_document(request_id: str, size: int) -> None:
     reply = bytes.fromhex(talk(Kdc101Emulator(), f"{request_id} 01 00 50 01"))
 
     assert len(reply) == 6 + size
     assert int.from_bytes(reply[2:4], "little") == size
+
+
+def test_moves_without_data_go_where_the_stored_ones_say() -> None:
+    device = Kdc101Emulator()
+    talk(device, "50 04 06 00 D0 01 01 00 00 10 00 00 45 04 06 00 D0 01 01 00 00 F0 FF FF")
+    assert talk(device, "51 04 01 00 50 01") == "52 04 06 00 81 50 01 00 00 10 00 00"
+
+    talk(device, "53 04 01 00 50 01")
+    assert let_pass(device, 0.0, 5.0)[18:35] == "01 00 00 10 00 00"
+    talk(device, "48 04 01 00 50 01", 5.0)
+    assert let_pass(device, 5.0, 10.0)[18:35] == "01 00 00 00 00 00"
+
+
+def test_hosts_may_leave_the_reserved_bytes_out() -> None:
+    device = Kdc101Emulator()
+
+    talk(device, "23 05 0A 00 D0 01 01 00 0B 00 01 00 0C 00 01 00")
+
+    reply = talk(device, "24 05 01 00 50 01")
+    assert reply == "25 05 16 00 81 50 01 00 0B 00 01 00 0C 00 01 00" + 12 * " 00"
 
 
 def test_updates_come_each_100_ms_while_the_host_lives() -> None:

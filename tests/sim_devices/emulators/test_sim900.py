@@ -97,6 +97,23 @@ def test_a_pass_through_ends_with_its_escape(host: Host) -> None:
     assert host.say("NINP? 1") == b"0\r\n"
 
 
+def test_the_escape_needs_no_line_end_and_the_rest_is_the_mainframes(host: Host) -> None:
+    host.say('CONN 1,"xyz"')
+
+    pieces = (b"VOLT 2\nVOLT?\nxy", b"z*IDN?;CTCR? 5;CTCR? 4\n")
+    said = [out.payload for piece in pieces for out in host.device.feed(0, 1, piece, 0.0)]
+
+    assert (
+        b"".join(said) == b"+2.000\nStanford_Research_Systems,SIM900,s/n152741,ver3.6\r\n1\r\n0\r\n"
+    )
+
+
+def test_a_line_holds_several_commands_but_not_within_quotes(host: Host) -> None:
+    assert host.say('SNDT 1,"OPON;EXON?";NINP? 1') == b"0\r\n"
+    host.now_s += 0.1
+    assert host.say("NINP? 1;GETN? 1,128") == b"2\r\n#30021\n\r\n"
+
+
 def test_the_bias_module_counts_in_dac_units(host: Host) -> None:
     host.say('SNDT 5,"+B32768;"')
 
