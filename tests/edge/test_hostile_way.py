@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import msgspec
 import pytest
+from edge_capture import first_message, read_capture, sessions_of
 from edge_net import EdgeNet, connect, edge_net, exchange
 from hostile_wire import HostileWire, hostile_wire
 
-from qnx_hw.edge.circuits import Open
-from qnx_hw.edge.handshake import Hello
-from qnx_hw.edge.records import BadRecord, RecordDecoder
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
@@ -39,11 +36,6 @@ async def wired() -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
         wire, port = made
         net.edges["alice"].hops["bob"].address = ("127.0.0.1", port)
         yield net, wire
-
-
-def sessions_of(wire: HostileWire) -> list[int]:
-    """Return the connections that are no probes: they carry far more."""
-    return sorted({number for (number, _), seen in wire.captured.items() if len(seen) > 5000})
 
 
 def flip(piece: bytes) -> bytes:
@@ -121,8 +113,8 @@ def test_a_wire_cut_before_the_first_record_arrives_is_replaced() -> None:
             def tamper(number: int, direction: str, piece: bytes) -> bytes:
                 nonlocal cuts
                 asked = bytes(wire.captured[number, "out"])
-                is_session = direction == "out" and b"session" in _message(asked)
-                if is_session and len(asked) > 4 + len(_message(asked)) and not cuts:
+                is_session = direction == "out" and b"session" in first_message(asked)
+                if is_session and len(asked) > 4 + len(first_message(asked)) and not cuts:
                     cuts += 1
                     wire.cut()
                     return b""
@@ -154,17 +146,12 @@ def test_no_nonce_protects_two_texts_and_no_key_opens_two_sessions() -> None:
             for _ in range(2):
                 user, _ = await connect(net.edges["alice"], ECHO)
                 assert await exchange(user, OCTETS[:1_500_000]) == OCTETS[:1_500_000]
-            hellos, records = read_capture(wire)
+            capture = read_capture(wire)
 
-            assert len(hellos) == 2
-            assert len({hello.nonce for hello in hellos}) == 2
-            seen: dict[tuple[bytes, str, int, int], bytes] = {}
-            repeated = 0
-            for session, way, epoch, number, octets in records:
-                place = session, way, epoch, number
-                repeated += place in seen
-                assert seen.setdefault(place, octets) == octets
-            assert repeated
+            assert len(capture.hellos) == 2
+            assert len({hello.nonce for hello in capture.hellos.values()}) == 2
+            assert capture.repeated
+            assert capture.reused == []
             assert len(net.keys.handed_out) == len(set(net.keys.handed_out))
 
     play(scene)
@@ -263,26 +250,3 @@ def test_noise_on_the_listener_harms_nobody() -> None:
             assert await exchange(user, b"still here") == b"still here"
 
     play(scene)
-
-
-def read_capture(
-    wire: HostileWire,
-) -> tuple[list[Hello], list[tuple[bytes, str, int, int, bytes]]]:
-    """Return the greetings, and each whole record with its session and place."""
-    hellos, records = [], []
-    for number in sessions_of(wire):
-        out, back = (bytes(wire.captured.get((number, way), b"")) for way in ("out", "back"))
-        request = msgspec.msgpack.decode(_message(out), type=Open)
-        greeting = msgspec.msgpack.decode(request.greeting)
-        if request.purpose == "session":
-            hellos.append(msgspec.msgpack.decode(request.greeting, type=Hello))
-        for way, octets in (("out", out), ("back", back)):
-            stream = octets[4 + len(_message(octets)) :]
-            with contextlib.suppress(BadRecord):
-                for header, record in RecordDecoder().feed(stream):
-                    records.append((greeting[0], way, header.epoch, header.number, record))
-    return hellos, records
-
-
-def _message(octets: bytes) -> bytes:
-    return octets[4 : 4 + int.from_bytes(octets[:4], "big")]

@@ -16,7 +16,7 @@ class HostileWire:
         self.tamper: Tamper = lambda number, direction, piece: piece
         self.captured: dict[tuple[int, str], bytearray] = {}
         self._writers: set[asyncio.StreamWriter] = set()
-        self._connections = 0
+        self.connections = 0
 
     def cut(self) -> None:
         """Break all connections now."""
@@ -24,8 +24,8 @@ class HostileWire:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
-        number = self._connections
+        self.connections += 1
+        number = self.connections
         try:
             onward_reader, onward = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:

@@ -1,4 +1,4 @@
-"""Two key managers in two processes, with key in common, that may be killed and started again."""
+"""Two nodes in two processes, with key in common, that may be killed and started again."""
 
 from __future__ import annotations
 
@@ -47,11 +47,14 @@ SAES = {"alice": "sae-alice", "bob": "sae-bob"}
 
 
 class Cluster:
-    """Both key managers; `alice` serves `sae-alice`, `bob` serves `sae-bob`."""
+    """Both key managers; `alice` serves `sae-alice`, `bob` serves `sae-bob`.
 
-    def __init__(self, folder: Path, blocks: int, block_bytes: int) -> None:
+    `tables` are further tables of the network file; where they give the nodes edges, those run too.
+    """
+
+    def __init__(self, folder: Path, blocks: int, block_bytes: int, tables: str = "") -> None:
         self.file = folder / "cluster.toml"
-        self.file.write_text(NETWORK.format(folder=folder, p=_free_ports(4)))
+        self.file.write_text(NETWORK.format(folder=folder, p=_free_ports(4)) + tables)
         self.network: NetworkFile = load(self.file)
         for name in (pki.SAE_AUTHORITY, pki.KME_AUTHORITY):
             pki.make_authority(self.network.certificates, name)

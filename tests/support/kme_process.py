@@ -1,14 +1,21 @@
-"""One node's key manager in a process of its own, without stations: `kme_process.py FILE NODE`."""
+"""One node's key manager, and its edge, in a process of their own: `kme_process.py FILE NODE`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from qnx_hw import config
+from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.config import NetworkFile
+from qnx_hw.edge.site import Surroundings, open_site
 from qnx_hw.keys import KeyStore, Kme
+from qnx_hw.keys.vault import open_vault
+from qnx_hw.node.edge_keys import KmeSource
 from qnx_hw.node.ends import key_ends
 from qnx_hw.node.key_service import TlsWire, delivering, receiving_peers
 
@@ -30,12 +37,31 @@ async def serve(file: Path, node: str) -> None:
                 tasks.create_task(TlsWire(network, kme, peer, section.peers).run())
             for peer in kme.peers:
                 await kme.connected(peer)
-            sys.stdout.write("ready\n")
-            sys.stdout.flush()
-            while (await asyncio.to_thread(sys.stdin.readline)).strip() == "cpu":
-                sys.stdout.write(f"{time.process_time()}\n")
+            async with _edge(network, kme):
+                sys.stdout.write("ready\n")
                 sys.stdout.flush()
-            tasks.create_task(_leave())
+                while (await asyncio.to_thread(sys.stdin.readline)).strip() == "cpu":
+                    sys.stdout.write(f"{time.process_time()}\n")
+                    sys.stdout.flush()
+                tasks.create_task(_leave())
+
+
+@asynccontextmanager
+async def _edge(network: NetworkFile, kme: Kme) -> AsyncIterator[None]:
+    """Run the node's edge where the network file has one."""
+    if network.nodes[kme.node].edge is None:
+        yield
+        return
+    folder = network.folder_of(kme.node) / "edge"
+    around = Surroundings(
+        source=KmeSource(kme, 1 << 20),
+        bus=InProcessBus(),
+        folder=folder,
+        sealer=open_vault(folder / "edge.key", may_create=True),
+        tell=lambda level, source, message: None,
+    )
+    async with open_site(network, kme.node, around):
+        yield
 
 
 async def _leave() -> None:

@@ -64,6 +64,7 @@ class Observer:
         after = 0
         async with asyncio.timeout(DEADLINE_S):
             while max(numbers, default=0) < beyond:
+                await until(lambda: self.bus.is_up)
                 with suppress(QnxError):
                     for entry in await self.bus.stream("telemetry").read(after=after):
                         after = entry.number
