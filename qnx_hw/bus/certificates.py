@@ -1,7 +1,8 @@
-"""Certificates of the bus: one authority for it alone, one certificate per participant.
+"""Certificates of a network's nodes: one authority for them alone, one certificate per participant.
 
-The server trusts every certificate of this authority under the name it carries. So the authority
-signs for the bus and nothing else: a certificate for key delivery must not open the bus.
+The bus' server, and neighbours among each other, trust every certificate of this authority under
+the name it carries. So the authority signs for them and nothing else: a certificate for key
+delivery must not open the bus.
 """
 
 from __future__ import annotations
@@ -57,12 +58,15 @@ class Authority:
         without, one for the participant called `name`.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        # Neighbours answer each other; without a host's name that passes for no server of the bus.
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
+        if not hosts:
+            purposes.append(ExtendedKeyUsageOID.CLIENT_AUTH)
         builder = (
             _builder(_name(name), self.certificate.subject, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(is_authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         )
         if hosts:
             names = [_host(host) for host in hosts]
@@ -72,7 +76,24 @@ class Authority:
 
 def context(folder: Path, name: str) -> ssl.SSLContext:
     """Return what a participant needs to connect: TLS 1.3, its certificate, our authority alone."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return _context(ssl.PROTOCOL_TLS_CLIENT, folder, name)
+
+
+def neighbourly(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a node needs to dial other nodes, and to answer them.
+
+    Both demand a certificate of our authority; whose it is, the caller looks at.
+    """
+    dialling = _context(ssl.PROTOCOL_TLS_CLIENT, folder, name)
+    dialling.check_hostname = False
+    answering = _context(ssl.PROTOCOL_TLS_SERVER, folder, name)
+    answering.verify_mode = ssl.CERT_REQUIRED
+    answering.num_tickets = 0  # a resumed connection would show no certificate
+    return dialling, answering
+
+
+def _context(side: int, folder: Path, name: str) -> ssl.SSLContext:
+    made = ssl.SSLContext(side)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         made.load_verify_locations(folder / f"{AUTHORITY}.pem")

@@ -2,8 +2,8 @@
 
 Whoever opens a circuit says where it shall end; each relay adds its name, opens the next hop, and
 passes the answer back. A relay that finds no way says so, and the one before tries another
-neighbour. What relays read is in clear and authenticates nothing: the two ends prove themselves to
-each other with keys that relays do not have (`handshake`).
+neighbour. What relays read is in clear; it proves the neighbour (`neighbours`), not the ends, which
+prove themselves to each other with keys that relays do not have (`handshake`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ OPEN_DEADLINE_S = 6.0
 CONNECT_DEADLINE_S = 2.0
 
 _LENGTH = struct.Struct(">I")
+LENGTH_BYTES = _LENGTH.size
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
 
@@ -63,6 +64,10 @@ class Open(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     deadline_ms: int
     greeting: bytes
     """For the destination; relays do not read it."""
+    hop_key: bytes = b""
+    hop_number: int = 0
+    tag: bytes = b""
+    """By which key of the neighbour that asks, its how many-th request, and the proof."""
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -72,23 +77,45 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     reason: str = ""
     path: tuple[str, ...] = ()
     greeting: bytes = b""
+    tag: bytes = b""
+    """The neighbour's proof."""
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return a message with its length before it."""
+    octets = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(octets)) + octets
+
+
+def decode(octets: bytes, kind: type[_Message]) -> _Message:
+    """Read a message without its length; `ChannelError` for anything else."""
+    try:
+        return msgspec.msgpack.decode(octets, type=kind)
+    except UNREADABLE as error:
+        raise ChannelError("a circuit began with something else than a request") from error
+
+
+def announced(octets: bytes) -> int:
+    """Return how long the message is whose first `LENGTH_BYTES` these are."""
+    (length,) = _LENGTH.unpack(octets)
+    if length > MAX_MESSAGE_BYTES:
+        raise ChannelError(f"a circuit began with {length} bytes, more than {MAX_MESSAGE_BYTES}")
+    return int(length)
 
 
 async def send(circuit: socket.socket, message: msgspec.Struct) -> None:
     """Send one message; the caller limits the time."""
-    octets = msgspec.msgpack.encode(message)
-    await asyncio.get_running_loop().sock_sendall(circuit, _LENGTH.pack(len(octets)) + octets)
+    await asyncio.get_running_loop().sock_sendall(circuit, encode(message))
 
 
 async def receive(circuit: socket.socket, kind: type[_Message]) -> _Message:
     """Receive one message and not a byte more; `ChannelError` for anything else."""
-    (length,) = _LENGTH.unpack(await read_exactly(circuit, _LENGTH.size))
-    if length > MAX_MESSAGE_BYTES:
-        raise ChannelError(f"a circuit began with {length} bytes, more than {MAX_MESSAGE_BYTES}")
-    try:
-        return msgspec.msgpack.decode(await read_exactly(circuit, length), type=kind)
-    except UNREADABLE as error:
-        raise ChannelError("a circuit began with something else than a request") from error
+    return await receive_rest(circuit, await read_exactly(circuit, LENGTH_BYTES), kind)
+
+
+async def receive_rest(circuit: socket.socket, begun: bytes, kind: type[_Message]) -> _Message:
+    """Receive a message whose first `LENGTH_BYTES` came already."""
+    return decode(await read_exactly(circuit, announced(begun)), kind)
 
 
 async def read_exactly(circuit: socket.socket, size: int) -> bytes:

@@ -7,11 +7,10 @@ the threads of `session` and `relay`.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -26,49 +25,29 @@ from qnx_hw.edge.circuits import (
     Open,
     Opened,
     Purpose,
-    Refusal,
     accepting,
-    check,
-    connecting,
     listen,
-    read_exactly,
-    receive,
-    send,
 )
+from qnx_hw.edge.dialling import Declined, Dialler, Vicinity
 from qnx_hw.edge.epochs import TunnelKeys
-from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.greeting import Desk, Opening, read_hello
-from qnx_hw.edge.handshake import Resume
-from qnx_hw.edge.hops import PROBE_BYTES, Hop, watch
+from qnx_hw.edge.hops import Hop, watch
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.keysource import KeySource
-from qnx_hw.edge.relay import Relay
+from qnx_hw.edge.reception import Reception
+from qnx_hw.edge.resuming import is_signed, read_resume, signed, verified
 from qnx_hw.edge.session import RESUME_S, Session
 from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
-from qnx_hw.errors import UNREADABLE, ChannelError, KeyExhausted, QnxError
+from qnx_hw.edge.transit import Transit
+from qnx_hw.errors import KeyExhausted, QnxError
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
 
-MAX_CIRCUITS = 1000
-"""Of others at once; further ones are refused."""
 RETRY_S = 0.25
 TICK_S = 1.0
 KEY_LOOK_S = 0.25
-MARGIN_MS = 200
-"""What a relay keeps of the deadline to pass a refusal back."""
-
-
-class Declined(ChannelError):
-    """The destination itself does not want this; another way would not help."""
-
-
-FINAL: Mapping[Refusal, type[QnxError]] = {
-    Refusal.NO_KEY: KeyExhausted,
-    Refusal.DECLINED: Declined,
-}
-
 Teller = Callable[[Level, str, str], object]
 Service = Callable[[Traffic], Awaitable[socket.socket]]
 """Returns the connected socket of the user at the destination."""
@@ -81,15 +60,13 @@ class Edge:
         self,
         node: str,
         *,
-        hops: Mapping[str, Hop],
-        forwarder: Forwarder,
+        around: Vicinity,
         source: KeySource,
         tell: Teller,
-        spans: bool = True,
     ) -> None:
         self.node = node
-        self.hops = dict(hops)
-        self.forwarder = forwarder
+        self.hops = around.hops
+        self.forwarder = around.forwarder
         self.lines: dict[tuple[str, bool], Line] = {}
         """By name, and whether this node opens the sessions."""
         self.services: dict[str, Service] = {}
@@ -97,17 +74,17 @@ class Edge:
         """Sockets of tasks that may be cancelled before they begin."""
         self.spools: SpoolRoom | None = None
         """Where `store` tunnels keep what waits for key; without it they block."""
-        self.refused = 0
-        """Circuits that this node did not take."""
         self._traffic: dict[str, Traffic] = {}
         self.source = source
         self.tell = tell
-        self._spans = spans
+        self._neighbours = around.neighbours
+        self._dialler = Dialler(node, around)
+        self._reception = Reception(node, around.neighbours, self._serve)
+        self._transit = Transit(node, around, self._dialler)
         self._desk = Desk(source, self._ask_key)
         self._sessions: dict[bytes, Session] = {}
         self._openings: dict[Session, tuple[bytes, Line]] = {}
         self._attempts: dict[bytes, int] = {}
-        self._relays: set[Relay] = set()
         self._loop = asyncio.get_running_loop()
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -121,10 +98,10 @@ class Edge:
         host, port = listener.getsockname()[:2]
         try:
             async with self._tasks:
-                with accepting(listener, lambda circuit: self.hold(circuit, self._take(circuit))):
+                with accepting(listener, self._receive):
                     self.start(self._tick())
                     for hop in self.hops.values():
-                        self.start(watch(self.node, hop))
+                        self.start(watch(self.node, hop, self._neighbours))
                     try:
                         yield f"{host}:{port}"
                     finally:
@@ -132,6 +109,11 @@ class Edge:
         finally:
             for left in self.held:
                 left.close()
+
+    @property
+    def refused(self) -> int:
+        """Connections that this node did not take."""
+        return self._reception.refused
 
     def know(self, traffic: Traffic) -> None:
         """Accept this traffic from its source, or carry it where this node is the source."""
@@ -185,7 +167,9 @@ class Edge:
         if epoch is None:
             raise KeyExhausted(line.keys.describe() or "no key yet")
         opening = Opening(line, epoch)
-        circuit, answer = await self._dial(self._request(line, Purpose.SESSION, opening.octets))
+        circuit, answer = await self._dialler.dial(
+            self._request(line, Purpose.SESSION, opening.octets)
+        )
         try:
             keys = await opening.complete(answer.greeting, self._desk)
         except BaseException:
@@ -220,99 +204,21 @@ class Edge:
             greeting=greeting,
         )
 
-    async def _dial(self, request: Open) -> tuple[socket.socket, Opened]:
-        """Open a circuit over the best neighbour that finds a way."""
-        end_s = time.monotonic() + request.deadline_ms / 1000
-        up = [name for name, hop in self.hops.items() if hop.is_up]
-        reasons = []
-        for target in self.forwarder.candidates(
-            request.source, request.destination, request.traffic_class, path=request.path, up=up
-        ):
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
-                break
-            onward = msgspec.structs.replace(request, deadline_ms=max(1, int(1000 * left_s)))
-            try:
-                circuit, answer = await self._try(target, onward, left_s)
-            except (ChannelError, OSError, TimeoutError) as error:
-                reasons.append(f"{target}: {error or 'deadline'}")
-                continue
-            if answer.refusal is Refusal.NONE:
-                return circuit, answer
-            circuit.close()
-            if answer.refusal is not Refusal.NO_WAY:
-                raise FINAL[answer.refusal](answer.reason)
-            reasons.append(f"{target}: {answer.reason}")
-        words = "; ".join(reasons) or "no neighbour leads there"
-        raise ChannelError(f"no way from '{self.node}' to '{request.destination}': {words}"[:500])
-
-    async def _try(self, target: str, request: Open, left_s: float) -> tuple[socket.socket, Opened]:
-        async with connecting(self.hops[target].address) as circuit, asyncio.timeout(left_s):
-            await send(circuit, request)
-            return circuit, await receive(circuit, Opened)
+    def _receive(self, circuit: socket.socket) -> None:
+        self.hold(circuit, self._reception.take(circuit, self.held.discard))
 
     def hold(self, circuit: socket.socket, work: Coroutine[Any, Any, None]) -> None:
         """Run something for a socket, which is closed where the edge stops before it begins."""
         self.held.add(circuit)
         self.start(work)
 
-    async def _take(self, circuit: socket.socket) -> None:
-        """Serve one circuit; whatever is wrong with it ends here."""
-        kept = False
-        try:
-            async with asyncio.timeout(CONNECT_DEADLINE_S):
-                request = await receive(circuit, Open)
-            check(request)
-            if request.destination != self.node:
-                kept = await self._relay(circuit, request)
-            elif request.purpose is Purpose.PROBE:
-                await self._echo(circuit)
-            elif request.purpose is Purpose.SESSION:
-                kept = await self._answer(circuit, request)
-            else:
-                kept = await self._resume_here(circuit, request)
-        except (QnxError, OSError, TimeoutError) as error:
-            self.refused += 1
-            log.debug("%s refused a circuit: %s", self.node, error)
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(CONNECT_DEADLINE_S):
-                    await send(circuit, Opened(refusal=_kind(error), reason=str(error)[:300]))
-        finally:
-            self.held.discard(circuit)
-            if not kept:
-                circuit.close()
-
-    async def _echo(self, circuit: socket.socket) -> None:
-        await send(circuit, Opened())
-        with suppress(ChannelError, OSError):
-            while True:
-                token = await read_exactly(circuit, PROBE_BYTES)
-                await self._loop.sock_sendall(circuit, token)
-
-    async def _relay(self, circuit: socket.socket, request: Open) -> bool:
-        if not self._spans:
-            raise ChannelError(f"'{self.node}' carries no traffic of others")
-        if len(self._relays) >= MAX_CIRCUITS:
-            raise ChannelError(f"'{self.node}' carries as many circuits as it can")
-        onward = msgspec.structs.replace(
-            request,
-            path=(*request.path, self.node),
-            deadline_ms=max(1, request.deadline_ms - MARGIN_MS),
-        )
-        after, answer = await self._dial(onward)
-        try:
-            await send(circuit, answer)
-        except BaseException:
-            after.close()
-            raise
-        for side in (circuit, after):
-            side.setblocking(True)
-        position = answer.path.index(self.node) if self.node in answer.path else 0
-        following = answer.path[position + 1] if position + 1 < len(answer.path) else ""
-        relay = Relay(circuit, after, on_over=self._relay_over, hops=(request.path[-1], following))
-        self._relays.add(relay)
-        relay.start()
-        return True
+    async def _serve(self, circuit: socket.socket, request: Open) -> bool:
+        """Do what a neighbour asks; whether the socket is needed on."""
+        if request.destination != self.node:
+            return await self._transit.carry(circuit, request, self._reception.reply)
+        if request.purpose is Purpose.SESSION:
+            return await self._answer(circuit, request)
+        return await self._resume_here(circuit, request)
 
     async def _answer(self, circuit: socket.socket, request: Open) -> bool:
         hello = read_hello(request.greeting)
@@ -328,7 +234,7 @@ class Edge:
         keys, welcome = await self._desk.answer(hello, request.greeting, line)
         path = (*request.path, self.node)
         async with asyncio.timeout(CONNECT_DEADLINE_S):
-            await send(circuit, Opened(path=path, greeting=welcome))
+            await self._reception.reply(circuit, request, Opened(path=path, greeting=welcome))
         session = self._session(circuit, keys, line, hello.session)
         session.path = path
         try:
@@ -344,20 +250,21 @@ class Edge:
         return True
 
     async def _resume_here(self, circuit: socket.socket, request: Open) -> bool:
-        resume = _read_resume(request.greeting)
+        resume = read_resume(request.greeting)
         session = self._sessions.get(resume.session)
         if session is None:
             raise Declined("there is no such session any more")
         ours, theirs = session.keys.resume_keys
-        if not hmac.compare_digest(resume.tag, _resume_tag(theirs, resume)):
+        if not is_signed(theirs, resume):
             raise Declined("somebody else's session")
         if resume.attempt <= self._attempts.get(resume.session, 0):
             raise Declined("a circuit that was asked for before")
         self._attempts[resume.session] = resume.attempt
-        answer = _signed(ours, resume.session, resume.attempt, session.lose())
+        resumed = signed(ours, resume.session, resume.attempt, session.lose())
         session.path = (*request.path, self.node)
+        reply = Opened(path=session.path, greeting=msgspec.msgpack.encode(resumed))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
-            await send(circuit, Opened(path=session.path, greeting=msgspec.msgpack.encode(answer)))
+            await self._reception.reply(circuit, request, reply)
         circuit.setblocking(True)
         await asyncio.to_thread(session.attach, circuit, resume.expected)
         return True
@@ -378,17 +285,17 @@ class Edge:
         end_s = time.monotonic() + RESUME_S
         while session in self._openings and time.monotonic() < end_s:
             attempt = self._attempts[name] = self._attempts.get(name, 0) + 1
-            asked = _signed(ours, name, attempt, session.lose())
+            asked = signed(ours, name, attempt, session.lose())
             request = self._request(line, Purpose.RESUME, msgspec.msgpack.encode(asked))
             try:
-                circuit, answer = await self._dial(request)
+                circuit, answer = await self._dialler.dial(request)
             except Declined as error:
                 session.finish(str(error))
                 return
             except (QnxError, OSError, TimeoutError):
                 await asyncio.sleep(RETRY_S)
                 continue
-            resume = _verified(answer.greeting, theirs, attempt)
+            resume = verified(answer.greeting, theirs, attempt)
             if resume is None:
                 circuit.close()
                 line.ended.failures += 1
@@ -416,17 +323,6 @@ class Edge:
                 self._count(session.path, session.counters.bytes_in)
                 line.end(session)
 
-    def _relay_over(self, relay: Relay) -> None:
-        """Note that a relay ended; any thread."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._relay_over_here, relay)
-
-    def _relay_over_here(self, relay: Relay) -> None:
-        self._relays.discard(relay)
-        for to, name in enumerate(relay.hops):
-            if name in self.hops:
-                self.hops[name].sent_bytes += relay.sent_bytes[to]
-
     def _count(self, path: tuple[str, ...], n_bytes: int) -> None:
         if (hop := self.hops.get(neighbour(self.node, path))) is not None:
             hop.sent_bytes += n_bytes
@@ -434,10 +330,7 @@ class Edge:
     def hop_bytes(self) -> dict[str, int]:
         """Return what was sent to each neighbour so far."""
         sums = {name: hop.sent_bytes for name, hop in self.hops.items()}
-        for relay in self._relays:
-            for to, name in enumerate(relay.hops):
-                if name in sums:
-                    sums[name] += relay.sent_bytes[to]
+        self._transit.add_bytes(sums)
         for session in self._sessions.values():
             if (name := neighbour(self.node, session.path)) in sums:
                 sums[name] += session.counters.bytes_in
@@ -459,9 +352,7 @@ class Edge:
         for session in tuple(self._sessions.values()):
             if session.started and neighbour(self.node, session.path) == hop.target:
                 session.lose()
-        for relay in tuple(self._relays):
-            if hop.target in relay.hops:
-                relay.cut()
+        self._transit.cut(hop.target)
 
     def _ask_key(
         self, peer: str, tunnel: str, key_id: str, take: Callable[[Secret | None], None]
@@ -499,16 +390,9 @@ class Edge:
     def _stop(self) -> None:
         for session in tuple(self._sessions.values()):
             session.finish("the node stops")
-        for relay in tuple(self._relays):
-            relay.cut()
+        self._transit.cut()
         for task in tuple(self._running):
             task.cancel()
-
-
-def _kind(error: Exception) -> Refusal:
-    if isinstance(error, KeyExhausted):
-        return Refusal.NO_KEY
-    return Refusal.DECLINED if isinstance(error, Declined) else Refusal.NO_WAY
 
 
 def neighbour(node: str, path: tuple[str, ...]) -> str:
@@ -516,30 +400,3 @@ def neighbour(node: str, path: tuple[str, ...]) -> str:
     if len(path) < 2:
         return ""
     return path[1] if path[0] == node else path[-2]
-
-
-def _verified(octets: bytes, key: Secret, attempt: int) -> Resume | None:
-    """Return the answer to an attempt; None where the other end did not write it."""
-    try:
-        resume = _read_resume(octets)
-    except ChannelError:
-        return None
-    is_ours = hmac.compare_digest(resume.tag, _resume_tag(key, resume))
-    return resume if is_ours and resume.attempt == attempt else None
-
-
-def _signed(key: Secret, session: bytes, attempt: int, expected: int) -> Resume:
-    resume = Resume(session=session, attempt=attempt, expected=expected, tag=b"")
-    return msgspec.structs.replace(resume, tag=_resume_tag(key, resume))
-
-
-def _resume_tag(key: Secret, resume: Resume) -> bytes:
-    text = msgspec.msgpack.encode((resume.session, resume.attempt, resume.expected))
-    return hmac.digest(key.reveal(), text, "sha384")
-
-
-def _read_resume(octets: bytes) -> Resume:
-    try:
-        return msgspec.msgpack.decode(octets, type=Resume)
-    except UNREADABLE as error:
-        raise ChannelError("not a request to go on") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,16 +17,17 @@ from qnx_hw.edge.circuits import (
     Purpose,
     Refusal,
     connecting,
-    read_exactly,
-    receive,
-    send,
 )
+from qnx_hw.edge.neighbours import Neighbours, common_name
+from qnx_hw.edge.wires import PlainWire, TlsWire, Unproven, Wire, hear, tell
 from qnx_hw.errors import ChannelError
 
 PROBE_INTERVAL_S = 0.5
 PROBE_DEADLINE_S = 2.0
 """A neighbour that does not echo within this is down."""
 PROBE_BYTES = 16
+SILENCE_S = 10.0
+"""After so long without a probe the connection is dropped; the neighbour makes a new one."""
 SMOOTHING = 0.25
 
 
@@ -47,52 +49,85 @@ class Hop:
     on_change: Callable[[Hop], None] = field(default=lambda hop: None)
 
 
-async def watch(node: str, hop: Hop) -> None:
-    """Probe a neighbour for ever."""
+async def watch(node: str, hop: Hop, neighbours: Neighbours | None = None) -> None:
+    """Probe a neighbour for ever; with `neighbours`, only one that proves itself counts."""
     while True:
         try:
-            await _probe(node, hop)
+            await _probe(node, hop, neighbours)
         except (ChannelError, OSError, TimeoutError) as error:
             hop.probes += 1
             hop.lost += 1
-            _change(hop, is_up=False, reason=str(error) or "no echo")
+            reason = str(error) or "no echo"
+            # A neighbour that is not there yet is no news; one with a wrong certificate is, once.
+            is_news = isinstance(error, Unproven) and reason != hop.reason
+            _change(hop, is_up=False, reason=reason, is_news=is_news)
         await asyncio.sleep(PROBE_INTERVAL_S)
 
 
-async def _probe(node: str, hop: Hop) -> None:
-    loop = asyncio.get_running_loop()
+async def answer(wire: Wire) -> None:
+    """Echo a neighbour's probes until it falls silent."""
+    while True:
+        async with asyncio.timeout(SILENCE_S):
+            await wire.write(await wire.read(PROBE_BYTES))
+
+
+async def _probe(node: str, hop: Hop, neighbours: Neighbours | None) -> None:
     async with connecting(hop.address) as circuit:
-        request = Open(
-            version=VERSION,
-            purpose=Purpose.PROBE,
-            source=node,
-            destination=hop.target,
-            traffic_class="any",
-            path=(node,),
-            deadline_ms=int(1000 * CONNECT_DEADLINE_S),
-            greeting=b"",
-        )
+        introduction = neighbours.introduce() if neighbours is not None else b""
         async with asyncio.timeout(PROBE_DEADLINE_S):
-            await send(circuit, request)
-            answer = await receive(circuit, Opened)
-        if answer.refusal is not Refusal.NONE:
-            raise ChannelError(answer.reason)
-        while True:
-            token = secrets.token_bytes(PROBE_BYTES)
-            start_s = time.monotonic()
-            async with asyncio.timeout(PROBE_DEADLINE_S):
-                await loop.sock_sendall(circuit, token)
-                if await read_exactly(circuit, PROBE_BYTES) != token:
-                    raise ChannelError("the neighbour echoed something else")
-            delay_s = (time.monotonic() - start_s) / 2
-            before_s = hop.delay_s if hop.delay_s is not None else delay_s
-            hop.delay_s = before_s + SMOOTHING * (delay_s - before_s)
-            hop.probes += 1
-            _change(hop, is_up=True, reason="")
-            await asyncio.sleep(PROBE_INTERVAL_S)
+            wire = await _proven(circuit, hop, neighbours)
+            await tell(wire, _request(node, hop, introduction))
+            welcome = await hear(wire, Opened)
+        if welcome.refusal is not Refusal.NONE:
+            raise ChannelError(welcome.reason)
+        if neighbours is not None:
+            neighbours.introduced(hop.target, introduction)
+        await _measure(wire, hop)
 
 
-def _change(hop: Hop, *, is_up: bool, reason: str) -> None:
+async def _proven(
+    circuit: socket.socket, hop: Hop, neighbours: Neighbours | None
+) -> PlainWire | TlsWire:
+    """Return the wire to a neighbour; `ChannelError` where somebody else is at its address."""
+    if neighbours is None:
+        return PlainWire(circuit)
+    wire = TlsWire(circuit, neighbours.dialling, is_server=False)
+    await wire.shake_hands()
+    if (name := common_name(wire.tls)) != hop.target:
+        raise Unproven(f"'{name[:64]}' answers at the address of '{hop.target}'")
+    return wire
+
+
+def _request(node: str, hop: Hop, introduction: bytes) -> Open:
+    return Open(
+        version=VERSION,
+        purpose=Purpose.PROBE,
+        source=node,
+        destination=hop.target,
+        traffic_class="any",
+        path=(node,),
+        deadline_ms=int(1000 * CONNECT_DEADLINE_S),
+        greeting=introduction,
+    )
+
+
+async def _measure(wire: Wire, hop: Hop) -> None:
+    while True:
+        token = secrets.token_bytes(PROBE_BYTES)
+        start_s = time.monotonic()
+        async with asyncio.timeout(PROBE_DEADLINE_S):
+            await wire.write(token)
+            if await wire.read(PROBE_BYTES) != token:
+                raise ChannelError("the neighbour echoed something else")
+        delay_s = (time.monotonic() - start_s) / 2
+        before_s = hop.delay_s if hop.delay_s is not None else delay_s
+        hop.delay_s = before_s + SMOOTHING * (delay_s - before_s)
+        hop.probes += 1
+        _change(hop, is_up=True, reason="")
+        await asyncio.sleep(PROBE_INTERVAL_S)
+
+
+def _change(hop: Hop, *, is_up: bool, reason: str, is_news: bool = False) -> None:
     was, hop.is_up, hop.reason = hop.is_up, is_up, reason
-    if was != is_up:
+    if was != is_up or is_news:
         hop.on_change(hop)

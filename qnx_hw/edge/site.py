@@ -20,11 +20,13 @@ from qnx_hw.bus.interface import Bus
 from qnx_hw.bus.routes import BUCKET, RouteAck
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.circuits import accepting, connecting, listen, split_address
+from qnx_hw.edge.dialling import Vicinity
 from qnx_hw.edge.edge import Edge, Teller
 from qnx_hw.edge.forwarding import Forwarder, decode_table
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.local import Door
+from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.parcels import PostOffice, traffic_between
 from qnx_hw.edge.reports import Reporter
 from qnx_hw.edge.sealed_file import Sealer
@@ -51,6 +53,8 @@ class Surroundings:
     """For what must outlive the process: the last routes, files on their way."""
     sealer: Sealer
     tell: Teller
+    neighbours: Neighbours | None = None
+    """Without it, whoever reaches the edge's port is taken for a neighbour."""
 
 
 class Site:
@@ -206,11 +210,14 @@ async def open_site(network: NetworkFile, node: str, around: Surroundings) -> As
     graph = {name: neighbours_of(network, name) for name in network.nodes}
     edge = Edge(
         node,
-        hops={peer: _hop(network, node, peer) for peer in graph[node]},
-        forwarder=Forwarder(node, graph, random.SystemRandom()),
+        around=Vicinity(
+            hops={peer: _hop(network, node, peer) for peer in graph[node]},
+            forwarder=Forwarder(node, graph, random.SystemRandom()),
+            neighbours=around.neighbours,
+            spans=section.spans,
+        ),
         source=around.source,
         tell=around.tell,
-        spans=section.spans,
     )
     site = Site(network, edge, around)
     async with edge.running(section.listen) as address:

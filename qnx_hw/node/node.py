@@ -28,6 +28,7 @@ from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_watch import KeyWatch
 from qnx_hw.node.key_wire import SUFFIX, KeyWire
+from qnx_hw.node.known_neighbours import known_neighbours
 from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.loops import make_loops
 from qnx_hw.node.peer_link import Greeting, listening
@@ -167,7 +168,14 @@ class Node:
         source = KmeSource(self.kme, POOL_CAPACITY_BITS)
         folder = network.folder_of(self.name) / "edge"
         vault = open_vault(folder / "edge.key", may_create=True)
-        around = Surroundings(source=source, bus=bus, folder=folder, sealer=vault, tell=tell)
+        around = Surroundings(
+            source=source,
+            bus=bus,
+            folder=folder,
+            sealer=vault,
+            tell=tell,
+            neighbours=known_neighbours(network, self.name, tell),
+        )
         async with open_site(network, self.name, around) as site:
             site.edge.start(source.run())
             yield site

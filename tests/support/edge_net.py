@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from common_keys import CommonKeys
 
+from qnx_hw.edge.dialling import Vicinity
 from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.keysource import KeySource
+from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.session import Session
 from qnx_hw.edge.traffic import Traffic
 
@@ -23,9 +25,13 @@ class EdgeNet:
     """Running edges by name; every edge knows every traffic."""
 
     def __init__(
-        self, neighbours: dict[str, list[str]], sources: dict[str, KeySource] | None = None
+        self,
+        neighbours: dict[str, list[str]],
+        sources: dict[str, KeySource] | None = None,
+        proofs: dict[str, Neighbours] | None = None,
     ) -> None:
         self.neighbours = neighbours
+        self.proofs = proofs or {}
         self.keys = CommonKeys()
         self.sources = sources or {}
         self.events: list[str] = []
@@ -41,8 +47,7 @@ class EdgeNet:
         forwarder = Forwarder(node, self.neighbours, random.Random(1))
         edge = self.edges[node] = Edge(
             node,
-            hops=hops,
-            forwarder=forwarder,
+            around=Vicinity(hops, forwarder, self.proofs.get(node)),
             source=self.sources.get(node) or self.keys.of(node),
             tell=lambda level, source, message: self.events.append(f"{source}: {message}"),
         )
@@ -64,13 +69,16 @@ class EdgeNet:
 
 @asynccontextmanager
 async def edge_net(
-    lines: Lines, traffic: Iterable[Traffic], sources: dict[str, KeySource] | None = None
+    lines: Lines,
+    traffic: Iterable[Traffic],
+    sources: dict[str, KeySource] | None = None,
+    proofs: dict[str, Neighbours] | None = None,
 ) -> AsyncIterator[EdgeNet]:
     neighbours: dict[str, list[str]] = {}
     for one, other in lines:
         neighbours.setdefault(one, []).append(other)
         neighbours.setdefault(other, []).append(one)
-    net = EdgeNet(neighbours, sources)
+    net = EdgeNet(neighbours, sources, proofs)
     traffic = tuple(traffic)
     for each in traffic:
         net.keys.give(each.source, each.destination, 100_000)

@@ -112,10 +112,13 @@ def test_five_hosts_carry_on_through_cuts_kills_and_strangers(five: FiveHosts) -
             await observer.kept_whole("alice", beyond=missed + 2)
 
             observer.newest.pop(killed)
+            before = len(five.said(killed))
             five.start(killed, file=five.with_other_certificates(killed))
-            await said(five, killed, "the bus is away")
+            for words in ("the bus is away", "is down: the neighbour refused"):
+                await said(five, killed, words, after=before)
             third = await observer.converged(set(NODES) - {killed}, after=second - 1)
             assert killed not in observer.newest
+            assert " is up" not in five.said(killed)[before:]
             five.kill(killed)
             five.start(killed)
             await observer.converged(set(NODES), after=third - 1)
@@ -166,7 +169,7 @@ def receive(five: FiveHosts) -> bytes:
     return content
 
 
-async def said(five: FiveHosts, node: str, words: str) -> None:
-    """Wait until a node said something."""
+async def said(five: FiveHosts, node: str, words: str, *, after: int = 0) -> None:
+    """Wait until a node said something, from a place in its log on."""
     async with asyncio.timeout(DEADLINE_S):
-        await until(lambda: words in five.said(node))
+        await until(lambda: words in five.said(node)[after:])
