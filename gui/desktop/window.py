@@ -188,6 +188,7 @@ class MainWindow(QMainWindow):
             self.figures.setGraphicsEffect(veil)
 
     def _recolour(self) -> None:
+        self.setStyleSheet(self.look.style)
         self.setWindowIcon(self.look.icon("atom", self.look.colours.accent))
         self.figures.paint(self.look)
         self._drawn_revision = -1
