@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from qnx_hw.api.delays import DelaysView
 from qnx_hw.api.loops import LoopView
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.traffic import HopView, PlanView, PoolView, TunnelView
@@ -200,6 +201,7 @@ class Snapshot(Value, frozen=True, kw_only=True):
     recordings: tuple[RecordingView, ...] = ()
     """Those begun since the process started."""
     maintenances: tuple[MaintenanceView, ...] = ()
+    delays: tuple[DelaysView, ...] = ()
 
 
 View = (
@@ -212,6 +214,7 @@ View = (
     | PlanView
     | RecordingView
     | MaintenanceView
+    | DelaysView
 )
 """What changes while a client watches; each has a `name`."""
 VIEWS: dict[str, type[View]] = {
@@ -224,6 +227,7 @@ VIEWS: dict[str, type[View]] = {
     "plan": PlanView,
     "recording": RecordingView,
     "maintenance": MaintenanceView,
+    "delay": DelaysView,
 }
 """The kinds of views by the name that the event stream gives them; `KINDs` in the snapshot."""
 

@@ -54,8 +54,8 @@ from qnx_hw.node.recorder import Description, Recorder, versions
 from qnx_hw.node.recordings import finished, folder_name
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
-from qnx_hw.node.station import ADOPT_DEADLINE_S
-from qnx_hw.node.views import link_view
+from qnx_hw.node.station import ADOPT_DEADLINE_S, Station
+from qnx_hw.node.views import delays_view, link_view
 from qnx_hw.node.window_loop import SetWindow
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
@@ -283,6 +283,9 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         for name in self._network.links:
             if (view := self._link(name)) is not None:
                 self.hub.set(view)
+            ends = tuple(each.report() for each in self._stations(name))
+            if (delays := delays_view(name, ends)) is not None:
+                self.hub.set(delays)
 
     def _loop(self, name: str) -> LoopSeat:
         for node in self.nodes.values():
@@ -367,7 +370,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             node.stop()
 
     def _set_wanted(self, name: str, *, wanted: bool) -> LinkView:
-        stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]
+        stations = self._stations(name)
         if not stations:
             raise KeyError(name)
         for station in stations:
@@ -382,10 +385,14 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         return view
 
     def _link(self, name: str) -> LinkView | None:
-        stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]
+        stations = self._stations(name)
         if not stations:
             return None
         return link_view(name, stations[0].section, tuple(each.report() for each in stations))
+
+    def _stations(self, name: str) -> list[Station]:
+        """Return the ends of a link that are hosted here."""
+        return [node.stations[name] for node in self.nodes.values() if name in node.stations]
 
     def _owners(self) -> dict[str, str]:
         """Return whose each instrument's URL is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qnx_hw.api.delays import DelaysView
 from qnx_hw.api.schema import ChannelRate, LinkPhase, LinkView
 from qnx_hw.config import LinkSection
 from qnx_hw.qkd.roles import Role
@@ -25,6 +26,17 @@ class EndReport:
     """This station's own detectors, H V D A; empty where the tagger is silent."""
     running_s: float
     pool_bits: int
+
+
+def delays_view(name: str, ends: tuple[EndReport, ...]) -> DelaysView | None:
+    """Return how the delays of each pair of detectors spread; only Alice's end knows it."""
+    known = next((end.metrics.delays for end in ends if end.metrics.delays is not None), None)
+    if known is None:
+        return None
+    return DelaysView(
+        name=name, block=known.block, start_ps=known.start_ps, bin_ps=known.bin_ps,
+        counts=known.counts,
+    )  # fmt: skip
 
 
 def link_view(name: str, link: LinkSection, ends: tuple[EndReport, ...]) -> LinkView:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from fake_node import FakeNode, sample_link, sample_loop, serve
+from fake_node import FakeNode, sample_delays, sample_link, sample_loop, serve
 from PySide6.QtCore import QEvent
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
@@ -52,7 +52,9 @@ def scene() -> Snapshot:
     network = sample_network()
     first = sample_link(qber_z=Estimate(value=0.0242, sigma=0.0011))
     links = (first, *network.links[1:])
-    return msgspec.structs.replace(network, links=links, loops=(sample_loop(),))
+    return msgspec.structs.replace(
+        network, links=links, loops=(sample_loop(),), delays=(sample_delays(),)
+    )
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gui.web.pages import routes as pages
 from qnx_hw.api.commands import Setting
+from qnx_hw.api.delays import DelaysView
 from qnx_hw.api.instrument import InstrumentSettings, revision_of
 from qnx_hw.api.loops import ActuatorAxis, LoopState, LoopView
 from qnx_hw.api.schema import (
@@ -133,6 +134,7 @@ def sample_snapshot(**changes: Any) -> Snapshot:
         links=(sample_link(),),
         loops=(sample_loop(),),
         events=(event,),
+        delays=(sample_delays(),),
     )
     return msgspec.structs.replace(snapshot, **changes)
 
@@ -174,6 +176,17 @@ def sample_loop(**changes: Any) -> LoopView:
         stokes=path, relocks=1,
     )  # fmt: skip
     return msgspec.structs.replace(loop, **changes)
+
+
+def sample_delays() -> DelaysView:
+    """Delays of a link's published rounds: peaks where detectors agree, and a flat floor."""
+
+    def bins(height: float) -> tuple[int, ...]:
+        return tuple(round(height * math.exp(-(((n - 25) / 9) ** 2)) + 4) for n in range(51))
+
+    peaks = ((90, 1, 45, 45), (1, 90, 45, 45), (45, 45, 90, 1), (45, 45, 1, 90))
+    counts = tuple(tuple(bins(height) for height in row) for row in peaks)
+    return DelaysView(name="alice-bob", block=412, start_ps=-714, bin_ps=28, counts=counts)
 
 
 class FakeNode:

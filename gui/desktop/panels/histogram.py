@@ -14,6 +14,7 @@ from gui.desktop.panels.panel import Panel
 from gui.desktop.peak_fit import Peak, fit_peak
 from gui.desktop.setting_change import change_setting
 from qnx_hw.api.commands import SetWindow
+from qnx_hw.api.delays import DelaysView
 from qnx_hw.api.schema import Histogram, LinkView
 
 _LEAST_PS, _MOST_PS = 10.0, 1e6
@@ -58,12 +59,13 @@ class HistogramPanel(Panel):
     def refresh(self) -> None:
         """Draw the newest histogram and the window that the node holds."""
         link = self.client.links.get(self.link_name)
-        self.subtitle.setText(self._pair_name(link))
-        shown = None if link is None else link.histogram
+        shown = self._shown(link)
+        self.subtitle.setText(self._title(shown))
         if link is None or shown is None:
             self.numbers.setText("no data")
+            self._clear()
             return
-        if shown is not self._drawn:
+        if shown != self._drawn:
             self._drawn = shown
             self._draw_counts(shown)
         if self._asked_ps is not None and link.window_ps == self._asked_ps:
@@ -106,19 +108,37 @@ class HistogramPanel(Panel):
         rows = ((start + index * step, count) for index, count in enumerate(self._drawn.counts))
         return Table(("delay from (ps)", "coincidences"), tuple(rows))
 
-    def _pair_name(self, link: LinkView | None) -> str:
-        """Name the chosen pair with its coincidences.
+    def _shown(self, link: LinkView | None) -> Histogram | None:
+        """Return the histogram of the chosen pair, or of all pairs together.
 
-        Delays are of all pairs: while key is made, Alice learns Bob's times, and not which of his
-        detectors clicked; that is the key. Counts of a pair come from the disclosed rounds.
+        Which of Bob's detectors clicked is the key and is not told; delays of a pair are of the
+        rounds that both stations published.
         """
+        alice, bob = self.desk.pair
+        if alice < 0:
+            return None if link is None else link.histogram
+        delays = self.client.views(DelaysView).get(self.link_name)
+        if delays is None:
+            return None
+        return Histogram(
+            start_ps=delays.start_ps, bin_ps=delays.bin_ps, counts=delays.counts[alice][bob]
+        )
+
+    def _title(self, shown: Histogram | None) -> str:
         alice, bob = self.desk.pair
         if alice < 0:
             return "all pairs"
         name = f"A·{LABELS[alice]} × B·{LABELS[bob]}"
-        if link is None or not link.matrix:
+        if shown is None:
             return f"{name}: no data"
-        return f"{name}: {link.matrix[alice][bob]:,} in the last block · delays of all pairs"
+        return f"{name}: {sum(shown.counts):,} published".replace(",", " ")
+
+    def _clear(self) -> None:
+        none = np.zeros(0)
+        self._curve.set(none, none)
+        self._fit_curve.set(none, none)
+        self._drawn = self.fitted = None
+        self.plot.update()
 
     def _choose_pair(self) -> None:
         self._drawn = None
@@ -148,7 +168,7 @@ class HistogramPanel(Panel):
         if self.fitted is not None:
             lines.append(f"peak {self.fitted.centre:.3f} ns")
             lines.append(f"FWHM {self.fitted.fwhm:.2f} ns")
-        car = link.car
+        car = link.car if self.desk.pair[0] < 0 else None
         if car is None and self.fitted is not None:
             car = self.fitted.car(link.window_ps / 1e3)
         lines.append("CAR –" if car is None else f"CAR {car:.1f}")

@@ -34,6 +34,7 @@ from qnx_hw.qkd.session.rounds import (
     write_kinds,
 )
 from qnx_hw.qkd.sifting import Events, choose_test, sample_size
+from qnx_hw.qkd.sifting import Times as TimesPs
 
 
 class AliceBlock(BlockParty):
@@ -49,6 +50,7 @@ class AliceBlock(BlockParty):
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
         self._kinds: list[Bits] = []
+        self._delays: list[TimesPs] = []
         self._shuffle = b""
         self._way = Way.LOW_ROUND
         self._errors: tuple[int, ...] = ()
@@ -81,6 +83,7 @@ class AliceBlock(BlockParty):
             self._kinds.append(matched.kinds)
         if matched.late_ps is not None:
             self.report.lateness.add(matched.bases, matched.outcomes, matched.late_ps)
+            self._delays.append(-matched.late_ps)
         self._matched_ps += matched.chunk.end_ps - matched.chunk.start_ps
         self.report.pairs += matched.bases.size
         if matched.chunk.is_final:
@@ -130,7 +133,10 @@ class AliceBlock(BlockParty):
         theirs = read_bases(message, ours.size, protocol)
         rounds = Rounds(self._context.role, protocol, ours, theirs, _joined(self._outcomes))
         rounds.kinds = _joined(self._kinds)
+        if self._delays:
+            rounds.delays_ps = np.concatenate(self._delays)
         self._paired, self._bases, self._outcomes, self._kinds = [], [], [], []
+        self._delays = []
         self.report.sifted_bits = rounds.sifted_bits
         fractions = self._context.parameters.test_fractions
         sizes = (rounds.sifted.z.size, rounds.sifted.x.size)
@@ -173,6 +179,8 @@ class AliceBlock(BlockParty):
             message.outcomes_z, message.outcomes_x, message.mismatched
         )
         judgement = self._accept(self._rounds.judge(theirs))
+        window_ps = self._context.parameters.coincidence_window_ps
+        self.report.delays = self._rounds.open_delays(self.number, window_ps, theirs)
         if self.objection:
             return []
         setting = self._context.parameters.reconciliation

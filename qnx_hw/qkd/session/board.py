@@ -126,6 +126,7 @@ class Board:
                 judged_span_s=report.span_ps * report.tick_ps / 1e12,
                 late_ps=report.lateness.late_ps,
                 late_sigma_ps=report.lateness.sigma_ps,
+                delays=report.delays,
             )
 
     def released(self, report: Report) -> None:

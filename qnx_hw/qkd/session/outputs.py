@@ -12,6 +12,7 @@ from qnx_hw.api.value import Estimate
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
 from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.refill import Aside
+from qnx_hw.qkd.session.delays import PairDelays
 from qnx_hw.secret import Secret
 
 
@@ -64,6 +65,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Alice only: how late each of her detectors' coincidences came in that block against the
     mean of all, in the order of `StationInputs`."""
     late_sigma_ps: tuple[float, ...] = ()
+    delays: PairDelays | None = None
+    """Alice: delays of the published rounds of that block, for each pair of detectors."""
     clock: ClockView = ClockView(is_locked=False)
     qber_z: Estimate = Estimate()
     qber_x: Estimate = Estimate()

@@ -22,6 +22,7 @@ from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session.delays import PairDelays
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.handshake import framed
@@ -95,6 +96,7 @@ class Report:
     """The numbers a block has produced so far."""
 
     judgement: Judgement | None = None
+    delays: PairDelays | None = None
     span_ps: int = 0
     tick_ps: float = 1.0
     pairs: int = 0

@@ -13,6 +13,7 @@ from qnx_hw.qkd.estimation import Tally
 from qnx_hw.qkd.messages import Bases, Bits, pack_bits, unpack_bits
 from qnx_hw.qkd.parameters import Protocol, SessionParameters
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.session.delays import PairDelays, spread
 from qnx_hw.qkd.sifting import Times, sample_size, sift
 
 MIN_TEST_BITS = 20
@@ -86,6 +87,8 @@ class Rounds:
         self._protocol = protocol
         self._outcomes = outcomes
         self.sifted = sift(alice, bob)
+        self.delays_ps: Times = np.empty(0, dtype=np.int64)
+        """Alice, where both parties have times: Bob's minus hers in each round."""
         self.kinds: Bits = np.empty(0, dtype=np.uint8)
         """Decoy BB84: the number of the intensity in each round."""
         self._disclosed: Disclosed | None = None
@@ -126,6 +129,26 @@ class Rounds:
             unpack_bits(x, int(self._tested_x.sum())),
             unpack_bits(mismatched, self.sifted.mismatched.size),
         )
+
+    def open_delays(self, block: int, window_ps: int, theirs: Disclosed) -> PairDelays | None:
+        """Alice: spread the delays of rounds in Z and X that both published; None without times."""
+        if not self.delays_ps.size:
+            return None
+        ours, sifted = self.disclosed(), self.sifted
+        mixed = sifted.zx.size + sifted.xz.size
+        places = (
+            sifted.z[self._tested_z == 1],
+            sifted.x[self._tested_x == 1],
+            sifted.zx,
+            sifted.xz,
+        )
+        sizes = [part.size for part in places]
+        alice, bob = (
+            np.concatenate((open_.z, open_.x, open_.mismatched[:mixed])) for open_ in (ours, theirs)
+        )
+        alice += np.repeat(np.array([0, 2, 0, 2], dtype=np.uint8), sizes)
+        bob += np.repeat(np.array([0, 2, 2, 0], dtype=np.uint8), sizes)
+        return spread(block, window_ps, self.delays_ps[np.concatenate(places)], alice, bob)
 
     def keys(self) -> tuple[Bits, Bits]:
         """Return this party's Z and X strings: the sifted rounds that were not tested."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fake_node import sample_link, sample_loop
+from fake_node import sample_delays, sample_link, sample_loop
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, Qt
@@ -186,8 +186,11 @@ def test_a_click_on_the_matrix_opens_that_pair(desktop: Desktop, qtbot: QtBot) -
 
     qtbot.mouseClick(matrix, LEFT, pos=matrix.cell(0, 1).center().toPoint())
 
-    words = "A·H × B·V: 61 in the last block · delays of all pairs"
+    bins = sample_delays().counts[0][1]
+    words = f"A·H × B·V: {sum(bins)} published"
     qtbot.waitUntil(lambda: card.subtitle.text() == words, timeout=WAIT_MS)
+    assert tuple(count for _, count in card.export_table().rows) == bins
+    assert card.plot.frame.low_x == pytest.approx(-0.714)
     qtbot.mouseClick(matrix, LEFT, pos=matrix.cell(0, 1).center().toPoint())
     qtbot.waitUntil(lambda: card.subtitle.text() == "all pairs", timeout=WAIT_MS)
 

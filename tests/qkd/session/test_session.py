@@ -70,6 +70,27 @@ def test_both_ends_show_the_error_rate_that_is_there(
     assert len(ours.matrix) == len(ours.matrix[3]) == 4
 
 
+def test_alice_shows_the_delays_of_published_rounds_alone(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
+    pair = bench.Pair(small).start().feed(*tags)
+
+    shown, hidden = pair.metrics(Role.ALICE), pair.metrics(Role.BOB).delays
+    assert shown.delays is not None
+    assert shown.delays.block == shown.judged_block
+    seen = np.array(shown.delays.counts)
+    # Same bases: as many as were tested. Different bases: all of them, as the matrix says.
+    same = int(seen[:2, :2].sum()), int(seen[2:, 2:].sum())
+    assert same == shown.tested
+    mixed = np.array(shown.matrix)
+    assert (seen[:2, 2:].sum(2) == mixed[:2, 2:]).all()
+    assert (seen[2:, :2].sum(2) == mixed[2:, :2]).all()
+    assert seen[0, 0].sum() > 10 * seen[0, 1].sum()
+    middle = shown.delays.start_ps + shown.delays.bin_ps * (np.arange(seen.shape[2]) + 0.5)
+    assert abs(np.average(middle, weights=seen.sum((0, 1)))) < small.coincidence_window_ps / 4
+    assert hidden is None
+
+
 def test_alice_shows_clock_rates_and_histogram(
     bench: ModuleType, tags: Streams, small: SessionParameters
 ) -> None:

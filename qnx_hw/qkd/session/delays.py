@@ -1,0 +1,35 @@
+"""How the delays of published rounds spread, for each pair of detectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qnx_hw.qkd.messages import Bits
+from qnx_hw.qkd.sifting import Times
+
+BINS = 51
+Counts = tuple[tuple[tuple[int, ...], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairDelays:
+    """Delays of one block: bins of Alice's H V D A, of each with Bob's H V D A."""
+
+    block: int
+    start_ps: int
+    bin_ps: int
+    counts: Counts
+
+
+def spread(block: int, window_ps: int, delays_ps: Times, alice: Bits, bob: Bits) -> PairDelays:
+    """Count delays over the window for each pair; `alice` and `bob` are detectors 0 to 3."""
+    bin_ps = -(-window_ps // BINS)
+    start_ps = -(bin_ps * BINS) // 2
+    places = np.clip((delays_ps - start_ps) // bin_ps, 0, BINS - 1)
+    cells = (alice.astype(np.int64) * 4 + bob) * BINS + places
+    counts = np.bincount(cells, minlength=16 * BINS).reshape(4, 4, BINS).tolist()
+    return PairDelays(
+        block, start_ps, bin_ps, tuple(tuple(tuple(bins) for bins in row) for row in counts)
+    )
