@@ -30,20 +30,9 @@ def main(url: str = "", *, token: str = "", command: Sequence[str] = ()) -> int:
     if not isinstance(app, QApplication):
         raise QnxError("a Qt application without windows is already running in this process")
     app.setApplicationName("qnx")
-    look = Look(app)
-    client = NodeClient(url or _NOWHERE, app, token=token)
     folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.AppConfigLocation)
-    window = MainWindow(client, look, LayoutStore(Path(folder)))
-    window.show()
-    node = LocalNode(command, app) if command and not url else None
-    if node is not None:
-        node.answers_at.connect(lambda found: client.attach(found, token))
-        node.said.connect(window.tell)
-        node.failed.connect(window.tell)
-        window.tell("A local node starts…")
-        node.start()
-    else:
-        client.start()
+    desktop = Desktop(app, Path(folder), url=url, token=token, command=command)
+    desktop.start()
     signal.signal(signal.SIGINT, lambda *_: app.quit())
     signal.signal(signal.SIGTERM, lambda *_: app.quit())
     # Python runs its signal handlers only between its own instructions: give it some.
@@ -52,11 +41,41 @@ def main(url: str = "", *, token: str = "", command: Sequence[str] = ()) -> int:
     heartbeat.start(200)
     status = app.exec()
     heartbeat.stop()
-    client.stop()
-    window.close()
-    if node is not None:
-        node.stop()
+    desktop.stop()
     return int(status)
+
+
+class Desktop:
+    """A window on a node that runs, or on one of its own, which ends with it."""
+
+    def __init__(
+        self, app: QApplication, folder: Path, *, url: str = "", token: str = "",
+        command: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.look = Look(app)
+        self.client = NodeClient(url or _NOWHERE, app, token=token)
+        self.window = MainWindow(self.client, self.look, LayoutStore(folder))
+        self.node = LocalNode(command, app) if command and not url else None
+        if self.node is not None:
+            self.node.answers_at.connect(lambda found: self.client.attach(found, token))
+            self.node.said.connect(self.window.wait_for)
+            self.node.failed.connect(self.window.wait_for)
+
+    def start(self) -> None:
+        """Show the window, and look for the node or start it."""
+        self.window.show()
+        if self.node is None:
+            self.client.start()
+            return
+        self.window.wait_for("A local node starts…")
+        self.node.start()
+
+    def stop(self) -> None:
+        """Let go of the node, close the window, and end a node of its own."""
+        self.client.stop()
+        self.window.close()
+        if self.node is not None:
+            self.node.stop()
 
 
 def refuse_broken_qt() -> None:

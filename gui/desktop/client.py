@@ -22,6 +22,7 @@ from qnx_hw.errors import UNREADABLE
 STALE_S = 1.9
 """Silence after which what is shown is marked as old: the mark is there within two seconds."""
 LOST_S = 10.0
+"""Silence after which the connection is given up and made anew: a peer may have gone unheard."""
 _RECONNECT_MS = (200, 500, 1000, 2000, 3000)
 _LOOK_MS = 100
 
@@ -47,8 +48,11 @@ class NodeClient(QObject):
     refused = Signal(str)
     """A command was refused, with the reason in words."""
 
-    def __init__(self, url: str, parent: QObject, *, token: str = "") -> None:
+    def __init__(
+        self, url: str, parent: QObject, *, token: str = "", give_up_s: float = LOST_S
+    ) -> None:
         super().__init__(parent)
+        self._give_up_s = give_up_s
         self.snapshot: Snapshot | None = None
         self.events = EventLog()
         self.connection = Connection.CONNECTING
@@ -61,7 +65,7 @@ class NodeClient(QObject):
         self._stream: QNetworkReply | None = None
         self._decoder = SseDecoder()
         self._failures = 0
-        self._heard_s = 0.0
+        self._heard_s = self._opened_s = 0.0
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
         self._retry.timeout.connect(self._open)
@@ -152,6 +156,7 @@ class NodeClient(QObject):
 
     def _open(self) -> None:
         self._drop_stream()
+        self._opened_s = time.monotonic()
         self._decoder = SseDecoder()
         stream = self.requests.open_stream("/api/v1/stream")
         self._stream = stream
@@ -215,6 +220,11 @@ class NodeClient(QObject):
             self._set_connection(Connection.LOST)
         elif age > STALE_S and self.snapshot is not None:
             self._set_connection(Connection.STALE)
+        if (
+            self._stream is not None
+            and min(age, time.monotonic() - self._opened_s) > self._give_up_s
+        ):
+            self._finished()
 
     def _set_connection(self, connection: Connection) -> None:
         if connection is not self.connection:

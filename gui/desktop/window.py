@@ -64,6 +64,7 @@ class MainWindow(QMainWindow):
         self._drawn_revision = -1
         self._store = store
         self._states: dict[str, bytes] = {}
+        self._waiting_for = ""
         self.workspace = _workspace(_START)
         self._offer_actions()
         for tool in TOOLS:
@@ -146,6 +147,12 @@ class MainWindow(QMainWindow):
         """Show a sentence for a while."""
         self.statusBar().showMessage(sentence, _PROBLEM_MS)
 
+    def wait_for(self, sentence: str) -> None:
+        """Say for what there is nothing to show yet, until there is."""
+        self._waiting_for = sentence
+        if not self.client.links:
+            self.progress.setText(sentence)
+
     def _draw_frame(self) -> bool:
         if self.isMinimized() or self._drawn_revision == self.client.revision:
             return False
@@ -159,7 +166,8 @@ class MainWindow(QMainWindow):
     def _draw_link(self) -> None:
         link = self.client.links.get(self.desk.link_name)
         if link is None:
-            self.progress.setText(f"{self.client.url}   {self.client.connection}")
+            words = f"{self.client.url}   {self.client.connection}"
+            self.progress.setText(words if self.client.snapshot else self._waiting_for or words)
             return
         self.figures.show_link(link)
         tags = sum(rate.rate_cps for rate in link.rates)

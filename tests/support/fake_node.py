@@ -197,6 +197,8 @@ class FakeNode:
         self.commands: list[tuple[str, dict[str, str]]] = []
         self.bodies: list[dict[str, Any]] = []
         self.refusal = ""
+        self.streams = 0
+        """How often somebody began to listen."""
         self.now: Callable[[], float] = time.time
         self.settings: dict[str, dict[str, Setting]] = {
             f"{node} {name}": dict(settings)
@@ -247,6 +249,7 @@ class FakeNode:
 
     async def _lines(self) -> AsyncIterator[bytes]:
         sent = len(self._pushes)
+        self.streams += 1
         yield b"event: snapshot\nid: 1\ndata: " + msgspec.json.encode(self.snapshot) + b"\n\n"
         while True:
             await asyncio.sleep(0.02)

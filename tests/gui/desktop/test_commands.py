@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from fake_node import FakeNode, sample_link, sample_snapshot, serve
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
 
 from gui.desktop.attach import AttachDialog
 from gui.desktop.client import Connection
 from gui.desktop.command_palette import CommandPalette, ShortcutList, fit
-from gui.desktop.local_node import LocalNode
 
 if TYPE_CHECKING:
     from conftest import Desktop
@@ -109,25 +106,3 @@ def test_a_dead_address_is_said_and_input_goes_on(desktop: Desktop, qtbot: QtBot
     assert desktop.window.workspace.name == "Analyse"
     state = desktop.window.top_bar.state
     qtbot.waitUntil(lambda: state.text() == "NODE CONNECTING", timeout=WAIT_MS)
-
-
-def test_a_node_of_ones_own_says_where_it_answers(qtbot: QtBot, qapp: QApplication) -> None:
-    program = "print('API and dashboard: http://127.0.0.1:8470', flush=True); input()"
-    node = LocalNode([sys.executable, "-c", f"import time\n{program.replace('input()', '')}"], qapp)
-
-    with qtbot.waitSignal(node.answers_at, timeout=WAIT_MS) as found:
-        node.start()
-
-    assert found.args == ["http://127.0.0.1:8470"]
-    node.stop()
-    node.deleteLater()
-
-
-def test_a_node_that_ends_leaves_its_last_words(qtbot: QtBot, qapp: QApplication) -> None:
-    node = LocalNode([sys.executable, "-c", "raise SystemExit('port 8470 is taken')"], qapp)
-
-    with qtbot.waitSignal(node.failed, timeout=WAIT_MS) as told:
-        node.start()
-
-    assert told.args == ["the local node ended: port 8470 is taken"]
-    node.deleteLater()
