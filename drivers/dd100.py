@@ -6,7 +6,7 @@ last of them `Done` or `Error...`. A move is answered once it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from drivers.knobs import Setting
 from drivers.text_line import SerialLine, TextLine, number
@@ -109,11 +109,23 @@ class Dd100(Attenuator):
     def _ask(
         self, command: str, timeout_s: float | None, cancel: Cancel | None = None
     ) -> dict[str, str]:
-        reply = self._line.ask(command, timeout_s, cancel=cancel)
+        reply = self._line.ask(command, timeout_s, cancel=cancel, accepts=_accepts(command))
         last = reply.splitlines()[-1]
         if last.startswith("Error"):
             raise InstrumentRefused(f"'{self.name}' refused '{command}': {last}", last)
         return fields_of(reply)
+
+
+def _accepts(command: str) -> Callable[[bytes], bool]:
+    """Return what tells a reply to this command from one to another that comes late."""
+
+    def is_reply(reply: bytes) -> bool:
+        if reply.startswith(b"Error"):
+            return True
+        tells_position, tells_limits = b"DPos:" in reply, b"MAX ATTEN" in reply.upper()
+        return tells_position == (command == "D") and tells_limits == (command == "CD")
+
+    return is_reply
 
 
 class Replies(Framer):

@@ -10,6 +10,7 @@ clock synchronisation sees it as drift.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -82,6 +83,7 @@ class Id900(TimeTagger):
     """A controller at `zmq://host:5555?dlt=127.0.0.1:6060`; `&stream_port=7001` fixes the ports.
 
     The service streams input N on `stream_port` + N - 1; without it, free ports of this computer.
+    Where a tunnel leads to them from elsewhere, `&stream_at=host:9001-9004` says from where.
     """
 
     def __init__(self, url: str, *, name: str = "id900", recorder: Recorder | None = None) -> None:
@@ -89,7 +91,11 @@ class Id900(TimeTagger):
         self._host = address(url)[0]
         self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
         self._service = DataLinkService(
-            option(url, "dlt", DATA_LINK), name, first_port=_port(url), recorder=recorder
+            option(url, "dlt", DATA_LINK),
+            name,
+            first_port=_port(url),
+            tunnel=_tunnel(url),
+            recorder=recorder,
         )
         self._operation = Operation(name)
         self._stopped = threading.Event()
@@ -412,3 +418,14 @@ def _port(url: str) -> int:
     if not port.isdecimal() or int(port) > 65_532:
         raise ConfigError(f"'{url}': stream_port is the first of four TCP ports")
     return int(port)
+
+
+def _tunnel(url: str) -> tuple[str, int] | None:
+    """Return host and first port of the streams' other ends, where there are such."""
+    place = option(url, "stream_at", "")
+    if not place:
+        return None
+    named = re.fullmatch(r"([\w.-]+):(\d+)-(\d+)", place)
+    if named is None or int(named[3]) - int(named[2]) != len(CHANNELS) - 1:
+        raise ConfigError(f"'{url}': stream_at is a host and four ports, such as host:9001-9004")
+    return named[1], int(named[2])

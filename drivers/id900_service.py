@@ -26,25 +26,38 @@ PORTS_TRIED = 100
 
 
 class DataLinkService:
-    """The service at `host:port`; input N comes on `first_port` + N - 1, or on free ports (0)."""
+    """The service at `host:port`; input N comes on `first_port` + N - 1, or on free ports (0).
+
+    `tunnel` is the host and the first port that lead there, where nobody reaches them directly.
+    """
 
     def __init__(
-        self, place: str, name: str, *, first_port: int, recorder: Recorder | None
+        self,
+        place: str,
+        name: str,
+        *,
+        first_port: int,
+        tunnel: tuple[str, int] | None,
+        recorder: Recorder | None,
     ) -> None:
         url = f"zmq://{place}"
         self.name = name
         self._host = address(url)[0]
         self._first_port = first_port
+        self._tunnel = tunnel
         self._recorder = recorder
         self._held = HeldLink(url, f"{name} data link", recorder=recorder, traits=TRAITS)
         self._links: dict[int, HeldLink] = {}
         self._ids: dict[int, str] = {}
+        self._left_behind: list[str] = []
+        """Streams that were lost before they could be stopped; they keep their ports."""
 
     def start(self, controller: str, sinks: Mapping[int, Callable[[bytes], None]]) -> None:
         """Stream these inputs of a controller; each message goes to its sink, on an I/O thread."""
         self.stop()
         with self._held.opening(Messages(), timeout_s=REPLY_TIMEOUT_S):
             try:
+                self._stop_all()
                 for channel, sink in sinks.items():
                     self._start(controller, channel, sink)
             except InstrumentError:
@@ -76,8 +89,9 @@ class DataLinkService:
                 f"start-stream --address {controller} --channel {channel} --stream-port {port}"
             ),
         )
+        host, first = self._tunnel or (self._host, port - channel + 1)
         link = HeldLink(
-            f"zmq+pair://{self._host}:{port}",
+            f"zmq+pair://{host}:{first + channel - 1}",
             f"{self.name} input {channel}",
             recorder=self._recorder,
             traits=STREAM_TRAITS,
@@ -88,15 +102,20 @@ class DataLinkService:
 
     def _end_streams(self) -> None:
         links, self._links = self._links, {}
-        ids, self._ids = self._ids, {}
+        self._left_behind += self._ids.values()
+        self._ids = {}
         try:
-            for name in ids.values():
-                self._ask(f"stop --id {name}")
+            self._stop_all()
         except InstrumentError:
-            return  # the service is gone, and its streams with it
+            return  # the wire to the service is gone; the next start stops them
         finally:
             for link in links.values():
                 link.close()
+
+    def _stop_all(self) -> None:
+        while self._left_behind:
+            self._ask(f"stop --id {self._left_behind[-1]}")
+            self._left_behind.pop()
 
     def _link(self, channel: int) -> HeldLink:
         link = self._links.get(channel)

@@ -8,6 +8,7 @@ and settings by nothing, so each setting is verified by its query. While it stre
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -64,6 +65,7 @@ LONGEST_INTEGRATION_S = 65.535
 LEVEL_TOLERANCE_V = 0.02
 SINGLES, TIMESTAMP = "0", "3"
 _REFERENCES = {Reference.AUTO: "0", Reference.EXTERNAL: "1", Reference.INTERNAL: "2"}
+_NAME = re.compile(rb"[A-Za-z][\w .,:/+-]{5,80}")
 _EDGE_COMMANDS = {Edge.FALLING: "NEG", Edge.RISING: "POS"}
 
 
@@ -295,7 +297,7 @@ class _Either:
 
 def _is_name(line: bytes) -> bool:
     """Whether it is a name, and not what is left of a stream; that may come before the name."""
-    return b"TDC1" in line or (line[:1].isalpha() and line.strip().decode("latin-1").isprintable())
+    return b"TDC1" in line or _NAME.fullmatch(line.strip()) is not None
 
 
 def _is_integer(line: bytes) -> bool:

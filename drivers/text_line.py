@@ -10,7 +10,7 @@ from drivers.held_link import HeldLink
 from drivers.operation import Operation
 from qnx_hw.errors import InstrumentRefused, ProtocolError
 from qnx_hw.instruments.values import Identity, InstrumentStatus
-from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Recorder
+from qnx_hw.transports import Fence, Framer, Lines, Link, LinkTraits, Matcher, Recorder
 from qnx_hw.transports.request import Cancel, Priority
 
 REPLY_TIMEOUT_S = 2.0
@@ -77,12 +77,17 @@ class TextLine:
         return identity
 
     def ask(
-        self, command: str, timeout_s: float | None = None, *, cancel: Cancel | None = None
+        self,
+        command: str,
+        timeout_s: float | None = None,
+        *,
+        cancel: Cancel | None = None,
+        accepts: Matcher = bool,
     ) -> str:
-        """Send a command and return its reply without the line's end."""
+        """Send a command and return the reply that it `accepts`, without the line's end."""
         reply = self.link().query(
             command.encode("ascii") + self._end,
-            lambda line: bool(line.strip()),
+            lambda line: bool(line.strip()) and accepts(line),
             timeout_s=timeout_s or REPLY_TIMEOUT_S,
             cancel=cancel,
         )

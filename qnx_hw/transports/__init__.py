@@ -1,6 +1,6 @@
 """Bytes to and from a device: one I/O thread per wire, deadlines, transcripts."""
 
-from qnx_hw.transports.factory import address, make_wire, option
+from qnx_hw.transports.factory import address, is_visa, make_wire, option
 from qnx_hw.transports.framing import Framer, Lines
 from qnx_hw.transports.link import Link
 from qnx_hw.transports.messages import Messages, message
@@ -40,6 +40,7 @@ __all__ = [
     "UsbPort",
     "Wire",
     "address",
+    "is_visa",
     "left_s",
     "make_wire",
     "message",

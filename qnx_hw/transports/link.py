@@ -45,6 +45,7 @@ STREAM_LIMIT_BYTES = 1 << 26
 # A device that never falls silent (status messages each 100 ms) must not block its link.
 LONGEST_DRAIN_S = 1.0
 FENCE_TIMEOUT_S = 1.0
+FENCE_NUMBER = -1
 # How soon a caller with a cancel event looks at it; an Event cannot wake two kinds of waiter.
 CANCEL_CHECK_S = 0.02
 GRACE_S = 5.0  # what a caller grants the I/O thread beyond the deadline
@@ -87,6 +88,7 @@ class Link:
         self._outgoing = bytearray()
         self._quiet_at_s: float | None = None
         self._is_fence_due = False
+        self._fences_open = 0
         self._drain_ends_s = 0.0
         self._draining: list[Future[bytes]] = []
         self._received_at_s = 0.0
@@ -361,8 +363,9 @@ class Link:
         if fence is None or not self._is_fence_due:
             return None
         self._is_fence_due = False
+        self._fences_open += 1
         deadline_s = now_s + FENCE_TIMEOUT_S
-        return Request(Priority.COMMAND, -1, fence.payload, fence.matcher, deadline_s)
+        return Request(Priority.COMMAND, FENCE_NUMBER, fence.payload, fence.matcher, deadline_s)
 
     def _put_out(self, payload: bytes) -> None:
         if self._recorder is not None:
@@ -398,10 +401,18 @@ class Link:
         if request is not None and request.matcher is not None and request.matcher(message):
             self._active = None
             resolve(request.future, message)
+            if request.number == FENCE_NUMBER:
+                self._end_fences()
             return
         self.counters.unsolicited += 1
         if self._unsolicited is not None:
             self._unsolicited(message)
+
+    def _end_fences(self) -> None:
+        """Let the answers to fences that were given up come, too, where one was answered now."""
+        if self._fences_open > 1:
+            self._suspect(time.monotonic())
+        self._fences_open = 0
 
     def _end(self, error: InstrumentError) -> None:
         with self._lock:

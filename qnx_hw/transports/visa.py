@@ -9,7 +9,7 @@ question, one reply is read (IEEE 488.2, section 6.4).
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -117,7 +117,8 @@ class VisaWire(BridgedWire):
                 _serve_stream(resource, far)
             else:
                 _serve_messages(resource, far)
-        except pyvisa.Error as error:
+        except (pyvisa.Error, ValueError) as error:
+            # ValueError: pyvisa-py and pyserial wait by select, which knows 1024 open files.
             raise NotConnected(f"{self._place} is gone: {error}") from error
         finally:
             self._let_go()
@@ -130,18 +131,21 @@ class VisaWire(BridgedWire):
 
 def _serve_stream(resource: MessageBasedResource, far: socket.socket) -> None:
     interface = _interface(resource)
-    while True:
-        ready, _, _ = select.select([far, interface], [], [])
-        if far in ready:
-            written = far.recv(READ_BYTES)
-            if not written:
-                return
-            resource.write_raw(written)
-        if interface in ready:
-            received = _arrived(resource)
-            if not received and not hasattr(interface, IN_WAITING):
-                return  # a socket readable without bytes: the other side is gone
-            far.sendall(received)
+    with selectors.DefaultSelector() as selector:
+        selector.register(far, selectors.EVENT_READ)
+        selector.register(interface, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _ in selector.select()}
+            if far in ready:
+                written = far.recv(READ_BYTES)
+                if not written:
+                    return
+                resource.write_raw(written)
+            if interface in ready:
+                received = _arrived(resource)
+                if not received and not hasattr(interface, IN_WAITING):
+                    return  # a socket readable without bytes: the other side is gone
+                far.sendall(received)
 
 
 def _arrived(resource: MessageBasedResource) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
-from emulated import SETTINGS, drivers, emulated, wire_saboteur
+from emulated import SETTINGS, drivers, emulated
 
 from drivers.thorlabs_apt import Id
 from qnx_hw.errors import NotConnected
@@ -32,10 +32,10 @@ Drops = dict[str, Future[tuple[Check, ...]]]
 
 
 def dropped(driver: str) -> tuple[Check, ...]:
-    with emulated(driver) as place, wire_saboteur(place) as (url, saboteur):
+    with emulated(driver) as place, Relay(place.url) as relay:
         settings = SETTINGS.get(driver)
-        subject = Subject(url, place.make, consent=True, settings=settings, patience=PATIENCE)
-        return run_drop(subject, saboteur)
+        subject = Subject(relay.url, place.make, consent=True, settings=settings, patience=PATIENCE)
+        return run_drop(subject, relay)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from qnx_hw.instruments import registry
-from qnx_hw.instruments.conformance import Relay, Sabotage, Saboteur
+from qnx_hw.instruments.conformance import Sabotage, Saboteur
 from qnx_hw.instruments.families import Instrument
 from qnx_hw.transports import Recorder
 from sim_devices.emulators.emulator import Emulator, PortKind
@@ -20,7 +20,9 @@ from sim_devices.emulators.server import serving
 # What a driver's address says beyond where the instrument is.
 OPTIONS = {"id120": "max_bias_v=160", "s15spd": "max_bias_v=190&safe_on_close=1"}
 # How the address names the second port.
-OTHER_PORTS = {"id900": "dlt=127.0.0.1:{port}&stream_port={streams}"}
+OTHER_PORTS = {
+    "id900": "dlt=127.0.0.1:{port}&stream_port={streams}&stream_at=127.0.0.1:{streams}-{last}"
+}
 # Below the ports that systems hand out by themselves; four for each unit, side by side.
 _STREAM_PORTS = itertools.count(20_000 + 500 * (os.getpid() % 20), 4)
 # What has to be configured before it works, or works quickly.
@@ -33,17 +35,6 @@ DEVICE_FAULTS = {
     Sabotage.OVERFLOW: FaultKind.OVERFLOW,
     Sabotage.DEVICE_ERROR: FaultKind.DEVICE_ERROR,
 }
-MESSAGE_FAULTS = {
-    Sabotage.UNPLUG: FaultKind.UNPLUG,
-    Sabotage.SILENCE: FaultKind.SILENT,
-    Sabotage.SLOW: FaultKind.SLOW,
-    Sabotage.GARBAGE: FaultKind.GARBAGE,
-    Sabotage.SPLIT: FaultKind.SPLIT,
-    Sabotage.MERGE: FaultKind.MERGE,
-    Sabotage.LATE_REPLY: FaultKind.LATE_REPLY,
-    Sabotage.SLIP: FaultKind.SLIP,
-}
-LASTING = {Sabotage.UNPLUG, Sabotage.SILENCE}
 
 
 def drivers() -> list[str]:
@@ -52,6 +43,11 @@ def drivers() -> list[str]:
         {entry.name for entry in entry_points(group=registry.GROUP)}
         & {entry.name for entry in entry_points(group="qnx_hw.emulators")}
     )
+
+
+def _named(option: str, port: str) -> str:
+    streams = next(_STREAM_PORTS)
+    return option.format(port=port, streams=streams, last=streams + 3)
 
 
 @dataclass(frozen=True)
@@ -78,43 +74,26 @@ def emulated(driver: str, *listen: str) -> Iterator[Place]:
         scheme = "zmq" if PortKind.REPLY in emulator.ports else "tcp"
         where = f"{scheme}://{first}" if ":" in first else f"serial://{first}"
         option = OTHER_PORTS.get(driver, "counts_port={port}")
-        options = [
-            option.format(streams=next(_STREAM_PORTS), port=other.rpartition(":")[2])
-            for other in others
-        ]
+        options = [_named(option, other.rpartition(":")[2]) for other in others]
         options += [OPTIONS[driver]] if driver in OPTIONS else []
         yield Place(driver, "?".join([where, "&".join(options)]).rstrip("?"), faults)
 
 
 class Inside(Saboteur):
-    """Has an emulator misbehave from within, as no wire can; on ZeroMQ all of it, for a relay of
-    bytes would only break its frames."""
+    """Has an emulator misbehave from within, as no wire can."""
 
     def __init__(self, place: Place) -> None:
         self._faults = place.faults
-        self._known = DEVICE_FAULTS
-        if place.url.startswith("zmq"):
-            self._known = DEVICE_FAULTS | MESSAGE_FAULTS
         # A broken port of a switch is broken until it is repaired; other errors come once.
         self._lasts = place.driver == "polatis"
 
     @property
     def skills(self) -> frozenset[Sabotage]:
-        return frozenset(self._known)
+        return frozenset(DEVICE_FAULTS)
 
     def strike(self, sabotage: Sabotage) -> None:
-        lasts = self._lasts or sabotage in LASTING
-        self._faults.add(Fault(self._known[sabotage], 0.0, 3600.0 if lasts else None))
+        lasts_s = 3600.0 if self._lasts else None
+        self._faults.add(Fault(DEVICE_FAULTS[sabotage], 0.0, lasts_s))
 
     def heal(self) -> None:
         self._faults.clear()
-
-
-@contextmanager
-def wire_saboteur(place: Place) -> Iterator[tuple[str, Saboteur]]:
-    """Yield where to find the instrument, and who breaks its wire."""
-    if place.url.startswith("zmq"):
-        yield place.url, Inside(place)
-        return
-    with Relay(place.url) as relay:
-        yield relay.url, relay

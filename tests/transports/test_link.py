@@ -132,6 +132,29 @@ def test_a_fence_holds_back_a_reply_however_late() -> None:
         assert second.result(LONG_S) == b"12"
 
 
+def test_the_answers_to_fences_given_up_are_nobodys() -> None:
+    fences, asked = [], threading.Event()
+
+    def answer(chunk: bytes) -> bytes:
+        fences.extend([b"me\n"] * chunk.count(b"who"))
+        if len(fences) == 2:
+            asked.set()
+        return b"me, really\n" if b"third" in chunk else b""
+
+    traits = LinkTraits(quiet_s=0.05, fence=Fence(b"who\n", lambda m: m == b"me"))
+    with (
+        pipe_device(answer) as (near, far),
+        opened(SocketWire(near), traits=traits) as link,
+    ):
+        with pytest.raises(InstrumentTimeout):
+            link.query(b"first\n", bytes.isalpha, timeout_s=0.02)
+        third = link.submit(b"third\n", lambda m: m.startswith(b"me"), timeout_s=LONG_S)
+        assert asked.wait(LONG_S)
+        far.sendall(b"me\nme\n")
+
+        assert third.result(LONG_S) == b"me, really"
+
+
 def test_a_fenced_drain_holds_back_what_comes_after_a_pause() -> None:
     asked = threading.Event()
 
