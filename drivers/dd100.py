@@ -6,6 +6,7 @@ last of them `Done` or `Error...`. A move is answered once it is over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from drivers.knobs import Setting
@@ -26,6 +27,12 @@ MOVE_TIMEOUT_S = 5.0  # a move takes 2 s at most
 HOME_TIMEOUT_S = 60.0  # finding the zero takes up to 40 s
 # Lines of one reply; a configuration has about a dozen.
 MOST_LINES = 100
+# What only the replies to these commands hold.
+_MARKS = {
+    "A": re.compile(rb"^Pos:"),
+    "D": re.compile(rb"^DPos:"),
+    "CD": re.compile(rb"^MAX ATTEN:", re.IGNORECASE | re.MULTILINE),
+}
 FENCE = Fence(b"D\r", lambda reply: b"DPos:" in reply)
 
 
@@ -117,15 +124,9 @@ class Dd100(Attenuator):
 
 
 def _accepts(command: str) -> Callable[[bytes], bool]:
-    """Return what tells a reply to this command from one to another that comes late."""
-
-    def is_reply(reply: bytes) -> bool:
-        if reply.startswith(b"Error"):
-            return True
-        tells_position, tells_limits = b"DPos:" in reply, b"MAX ATTEN" in reply.upper()
-        return tells_position == (command == "D") and tells_limits == (command == "CD")
-
-    return is_reply
+    """Return what refuses a late reply that is plainly to another command."""
+    others = [mark for name, mark in _MARKS.items() if not command.startswith(name)]
+    return lambda reply: not any(mark.search(reply) for mark in others)
 
 
 class Replies(Framer):
