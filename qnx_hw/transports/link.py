@@ -85,6 +85,7 @@ class Link:
         self._is_fence_wanted = False
         # Everything below is the I/O thread's alone.
         self._active: Request | None = None
+        self._leaving: list[Request] = []
         self._outgoing = bytearray()
         self._quiet_at_s: float | None = None
         self._is_fence_due = False
@@ -212,8 +213,9 @@ class Link:
             raise NotConnected(f"'{self.name}' is not connected")
 
     def _wait(self, future: Future[bytes], timeout_s: float, cancel: Cancel | None = None) -> bytes:
-        ends_s = time.monotonic() + timeout_s + GRACE_S
-        step_s = timeout_s + GRACE_S if cancel is None else CANCEL_CHECK_S
+        patience_s = left_s(timeout_s) + GRACE_S
+        ends_s = time.monotonic() + patience_s
+        step_s = patience_s if cancel is None else CANCEL_CHECK_S
         while True:
             if cancel is not None and cancel.is_set() and future.cancel():
                 self._wake()
@@ -334,10 +336,14 @@ class Link:
 
     def _send_stops(self) -> None:
         with self._lock:
-            stops, self._stops = self._stops, []
-        for request in stops:
-            self._put_out(request.payload)
-            resolve(request.future, b"")
+            self._leaving, self._stops = self._stops, []
+        self._send_leaving()
+
+    def _send_leaving(self) -> None:
+        """Send what no reply is waited for; what is left of it when the wire breaks fails."""
+        while self._leaving:
+            self._put_out(self._leaving[0].payload)
+            resolve(self._leaving.pop(0).future, b"")
 
     def _send_next(self, now_s: float) -> None:
         keep_alive = self._traits.keep_alive
@@ -352,11 +358,12 @@ class Link:
             if request.is_abandoned():
                 continue
             self.counters.requests += 1
-            if request.matcher is not None:
-                self._active = request
-            self._put_out(request.payload)
             if request.matcher is None:
-                resolve(request.future, b"")
+                self._leaving = [request]
+                self._send_leaving()
+            else:
+                self._active = request
+                self._put_out(request.payload)
 
     def _fence_request(self, now_s: float) -> Request | None:
         fence = self._traits.fence
@@ -417,7 +424,7 @@ class Link:
     def _end(self, error: InstrumentError) -> None:
         with self._lock:
             self._error = error
-            waiting = [*self._queue, *self._stops]
+            waiting = [*self._queue, *self._stops, *self._leaving]
             self._queue, self._stops = [], []
             stream, drain = self._stream, self._drain_wanted
         if self._active is not None:

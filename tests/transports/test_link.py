@@ -194,6 +194,23 @@ def test_a_lost_wire_fails_what_waits_and_what_comes() -> None:
         assert link.error is not None
 
 
+class BrokenPipe(SocketWire):
+    """Breaks when something is written."""
+
+    def write(self, payload: bytes) -> int:
+        raise NotConnected("it broke")
+
+
+@pytest.mark.parametrize("priority", [Priority.STOP, Priority.COMMAND])
+def test_what_was_under_way_when_the_wire_broke_fails_as_lost(priority: Priority) -> None:
+    with (
+        pipe_device(lambda _: b"") as (near, _),
+        opened(BrokenPipe(near)) as link,
+        pytest.raises(NotConnected, match="it broke"),
+    ):
+        link.send(b"off\n", timeout_s=LONG_S, priority=priority)
+
+
 def test_nobody_there_is_said_at_once() -> None:
     with TcpDevice(lambda _: b"") as device:
         port = device.port
