@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import PAGES, ROOT, commands_in
 
 from qnx_hw.cli import COMMANDS, parse
-
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lock/*.md")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -45,15 +43,6 @@ def test_every_page_is_in_the_index() -> None:
     assert [
         str(page) for page in pages if page.parts[0] != "decisions" and f"]({page})" not in index
     ] == []
-
-
-def commands_in(text: str) -> list[str]:
-    """Return the `qnx …` lines of a page's blocks and examples, without remarks and pipes."""
-    whole = re.sub(r"\\\n\s*", " ", text)
-    lines = re.findall(r"^(?: {2,}|\$ )(?:\.venv/bin/)?(qnx [a-z].*)$", whole, re.MULTILINE)
-    cut = [re.split(r"\s+#|\s{2,}|\s\|\s|\s>\s|\s&&\s|\s&$", line)[0].strip() for line in lines]
-    # Synopses, with what may be left out or chosen, are no command lines.
-    return [line for line in cut if not re.search(r"[\[\]…{}]|\.\.\.", line)]
 
 
 def understood(line: str) -> bool:

@@ -127,8 +127,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Execute]:
-        """Hold the database and commit at the end; nothing is kept where the body raises."""
-        with self._lock:
+        """Hold the database and commit at the end; nothing is kept where the body raises.
+
+        `StoreFailed` where the disk does not take it.
+        """
+        with self._lock, self._failing_clearly():
             self._engine.begin()
             try:
                 yield self._execute
@@ -143,8 +146,17 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Execute]:
         """Hold the database to read what is committed."""
-        with self._lock:
+        with self._lock, self._failing_clearly():
             yield self._execute
+
+    @contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except self._engine.duplicate:
+            raise
+        except self._engine.failure as error:
+            raise StoreFailed(f"the key store failed: {error}") from error
 
     async def write(self, work: Callable[[Execute], _Result]) -> _Result:
         """Return what `work` returns once it is on disk, together with what others wrote.
@@ -182,8 +194,7 @@ class Database:
                 for write in self._joining():
                     batch.append(write)
                     write.run(execute, self._engine)
-        except self._engine.failure as error:  # the disk: nothing of the batch is kept
-            failure = StoreFailed(f"the key store could not write: {error}")
+        except StoreFailed as failure:  # nothing of the batch is kept
             for write in batch:
                 write.fail(failure)
         loops = {write.loop for write in batch}

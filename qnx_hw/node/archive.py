@@ -124,10 +124,11 @@ class Archive:
         self._file.execute("BEGIN")
         try:
             yield
+            self._file.execute("COMMIT")
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
             raise
-        self._file.execute("COMMIT")
 
     def _forget(self) -> None:
         if self._now() - self._forgot_s >= FORGET_INTERVAL_S:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +22,9 @@ CREATE TABLE IF NOT EXISTS traffic (interval INTEGER PRIMARY KEY, nodes TEXT, mb
 CREATE TABLE IF NOT EXISTS plans (revision INTEGER PRIMARY KEY, time_s REAL, plan BLOB);
 CREATE TABLE IF NOT EXISTS outcomes (time_s REAL, revision INTEGER, expected REAL, measured REAL);
 """
+
+
+log = logging.getLogger(__name__)
 
 
 class TrafficStore:
@@ -46,7 +52,7 @@ class TrafficStore:
     def add_traffic(self, interval: int, nodes: tuple[str, ...], matrix: Floats) -> None:
         """Keep one interval's matrix; an earlier one of the same interval is replaced."""
         row = (interval, " ".join(nodes), matrix.astype(np.float32).tobytes())
-        with self._database:
+        with self._keeping():
             self._database.execute("INSERT OR REPLACE INTO traffic VALUES (?, ?, ?)", row)
             self._database.execute(
                 "DELETE FROM traffic WHERE interval <= ?", (interval - KEPT_INTERVALS,)
@@ -71,14 +77,23 @@ class TrafficStore:
     def add_plan(self, view: PlanView) -> None:
         """Keep a plan that was pushed, with its reasons."""
         row = (view.revision, view.time_s, msgspec.json.encode(view))
-        with self._database:
+        with self._keeping():
             self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", row)
 
     def add_outcome(self, time_s: float, revision: int, expected: float, measured: float) -> None:
         """Keep what a plan was expected to do and what was measured under it."""
-        with self._database:
+        with self._keeping():
             row = (time_s, revision, expected, measured)
             self._database.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?)", row)
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Commit at the end; a disk that refuses costs what would be kept, no decision."""
+        try:
+            with self._database:
+                yield
+        except sqlite3.Error as error:
+            log.warning("what the controller saw could not be kept: %s", error)
 
     def outcomes(self) -> list[tuple[float, int, float, float]]:
         """Return all that is kept: time, revision, expected and measured utilisation."""

@@ -27,6 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", nargs="+", choices=[kind.name.lower() for kind in Kind], help="these kinds alone"
     )
+    parser.add_argument(
+        "--traffic",
+        type=Path,
+        metavar="FILE.npz",
+        help="replay this file's busiest flows through the tunnels, a step each second",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the reports")
     parser.add_argument("--page", type=Path, metavar="OUT", help="write the page of reliability")
     parser.add_argument(
@@ -59,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 kinds=kinds,
                 folder=folder,
                 most_faults=arguments.faults,
+                traffic=arguments.traffic,
             )
             reports.append(run_async(trial.run(wish, lambda line: print(line, flush=True))))
     for line in lines(reports):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qnx_hw import config
+from qnx_hw.commands.chaos.core import Core, server
 from qnx_hw.commands.chaos.wires import Wire
 from qnx_hw.commands.ports import LOCAL, NAMED, free_ports, local_ports, moved
 from qnx_hw.errors import ConfigError
@@ -35,6 +36,8 @@ class Layout:
     """By `NODE.INSTRUMENT`."""
     paths: dict[frozenset[str], tuple[Wire, ...]]
     """Between two nodes: the classical channel, and the way of user traffic."""
+    core: Core | None = None
+    """Where nodes meet for a controller's sake; None where there is no controller."""
 
     @property
     def wires(self) -> list[Wire]:
@@ -62,6 +65,7 @@ def lay_out(file: Path, folder: Path) -> Layout:
     apis = free_ports(len(table["nodes"]))
     for node, port in zip(table["nodes"].values(), apis, strict=True):
         node["api"] = f"127.0.0.1:{port}"
+    core = _core(table, folder)
     laboratory = folder / "laboratory.toml"
     laboratory.write_text(tomli_w.dumps(table), encoding="utf-8")
     wiring = _Wiring(table, folder)
@@ -76,7 +80,20 @@ def lay_out(file: Path, folder: Path) -> Layout:
         apis={name: f"http://{node['api']}" for name, node in table["nodes"].items()},
         plugs=wiring.plugs,
         paths={pair: tuple(wires) for pair, wires in wiring.paths.items()},
+        core=core,
     )
+
+
+def _core(table: Table, folder: Path) -> Core | None:
+    """Have the nodes of a network with a controller meet in a core of the trial's own."""
+    if "controller" not in table:
+        return None
+    server()
+    (port,) = free_ports(1)
+    table["bus"] = {"servers": [f"tls://127.0.0.1:{port}"], "certificates": str(folder / "core")}
+    core = Core(folder / "core", port)
+    core.prepare(table["network"]["name"], list(table["nodes"]))
+    return core
 
 
 class _Wiring:
@@ -111,5 +128,4 @@ class _Wiring:
         return seen
 
     def _wire(self, name: str, target: int, *, capture: bool) -> Wire:
-        (port,) = free_ports(1)
-        return Wire(name, port, target, self._folder / f"wire-{port}" if capture else None)
+        return Wire(name, target, self._folder if capture else None)

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from qnx_hw.commands.laboratory import stop
 
 STOP_DEADLINE_S = 30.0
+
+
+class _Printed:
+    """Keeps what a program prints, also while it cannot write files itself."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._from, self.pipe = os.pipe()
+        self._copying = Thread(target=self._copy, name=f"copying {path.name}", daemon=True)
+        self._copying.start()
+
+    def end(self) -> bytes:
+        """Return all that was printed; the programs have ended."""
+        os.close(self.pipe)
+        self._copying.join(STOP_DEADLINE_S)
+        return self._path.read_bytes()
+
+    def _copy(self) -> None:
+        with open(self._from, "rb", buffering=0) as source, self._path.open("wb", 0) as kept:
+            while piece := source.read(1 << 16):
+                kept.write(piece)
 
 
 class NodeProcess:
@@ -20,21 +43,20 @@ class NodeProcess:
     def __init__(self, name: str, file: Path, printed: Path) -> None:
         self.name = name
         self._file = file
-        self._printed = printed
+        self._printed = _Printed(printed)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, also again."""
-        with self._printed.open("ab") as printed:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "qnx_hw", "run", str(self._file), "--node", self.name),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=printed,
-                stderr=printed,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "qnx_hw", "run", str(self._file), "--node", self.name),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=self._printed.pipe,
+            stderr=self._printed.pipe,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -56,6 +78,14 @@ class NodeProcess:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def fill_disk(self) -> None:
+        """Let every write to a file fail."""
+        self._limit_files(1)
+
+    def free_disk(self) -> None:
+        """Let files grow again."""
+        self._limit_files(resource.RLIM_INFINITY)
+
     async def finish(self) -> bool:
         """End it in good order; whether it did and had no bad word to say."""
         assert self._process is not None
@@ -67,7 +97,13 @@ class NodeProcess:
                 async with asyncio.timeout(STOP_DEADLINE_S):
                     await self._process.wait()
         await stop(self._process)
-        return self._process.returncode == 0 and b"Traceback" not in self._printed.read_bytes()
+        return self._process.returncode == 0 and b"Traceback" not in self._printed.end()
+
+    def _limit_files(self, most_bytes: int) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from qnx_hw.config import NetworkFile
 
@@ -21,10 +23,14 @@ class Kind(StrEnum):
     CLOCK = "clock jump"
     KILL = "node killed"
     FREEZE = "node frozen"
+    DISK = "disk full"
+    CONTROLLER = "controller killed"
+    CORE = "core restarted"
 
 
-ALWAYS_TOLD = frozenset({Kind.CUT, Kind.KILL, Kind.EAVESDROPPER})
+ALWAYS_TOLD = frozenset({Kind.CUT, Kind.KILL, Kind.CONTROLLER, Kind.EAVESDROPPER})
 """Faults of which the operator must hear."""
+Bench = Mapping[str, Any]  # the laboratory's own document
 SHORTEST_S, LONGEST_S = 2.0, 6.0
 
 
@@ -52,10 +58,14 @@ def faults(network: NetworkFile, seed: str, kinds: frozenset[Kind]) -> list[Faul
                 Fault(kind, target, links, chance.uniform(SHORTEST_S, LONGEST_S), strength)
             )
 
+    decides = network.controller.node if network.controller is not None else None
+    if decides is not None:
+        add(Kind.CORE, "core", ())
     for node, section in network.nodes.items():
         touched = _links_of(network, node)
-        add(Kind.KILL, node, touched)
+        add(Kind.CONTROLLER if node == decides else Kind.KILL, node, touched)
         add(Kind.FREEZE, node, touched)
+        add(Kind.DISK, node, touched)
         for instrument in section.instruments:
             add(Kind.UNPLUG, f"{node}.{instrument}", touched)
     for name, link in network.links.items():
@@ -73,14 +83,14 @@ def faults(network: NetworkFile, seed: str, kinds: frozenset[Kind]) -> list[Faul
     return found
 
 
-def loss_db(network: NetworkFile, station: str) -> float:
+def loss_db(bench: Bench, station: str) -> float:
     """Return the loss that the bench gives a station's fibre."""
-    return float(network.bench["stations"][station].get("loss_db", 0.0))
+    return float(bench["stations"][station].get("loss_db", 0.0))
 
 
-def drift(network: NetworkFile, station: str) -> float:
+def drift(bench: Bench, station: str) -> float:
     """Return how far the bench lets a station's fibre wander."""
-    return float(network.bench["stations"][station].get("drift_rad_per_sqrt_s", 0.0))
+    return float(bench["stations"][station].get("drift_rad_per_sqrt_s", 0.0))
 
 
 def _links_of(network: NetworkFile, node: str) -> tuple[str, ...]:

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qnx_hw.commands.chaos import schedule
+from qnx_hw.commands.chaos.core import running
+from qnx_hw.commands.chaos.disturb import Disturber
 from qnx_hw.commands.chaos.layout import Layout, lay_out
 from qnx_hw.commands.chaos.processes import NodeProcess
 from qnx_hw.commands.chaos.report import Recovery, Report
 from qnx_hw.commands.chaos.schedule import ALWAYS_TOLD, Fault, Kind
-from qnx_hw.commands.chaos.watch import Echo, Keys, Sight
+from qnx_hw.commands.chaos.traffic import Echo, steps_of
+from qnx_hw.commands.chaos.watch import LOOK_S, Keys, Sight
 from qnx_hw.commands.chaos.wires import joined
-from qnx_hw.commands.demonstration import is_same_key
 from qnx_hw.commands.laboratory import laboratory
-from qnx_hw.commands.sim import tell
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import KeyStore, initial, pki
 from qnx_hw.secret import Secret
@@ -47,6 +48,8 @@ class Wish:
     folder: Path
     """Where files, keys and captured bytes lie while it runs."""
     most_faults: int | None = None
+    traffic: Path | None = None
+    """What is replayed through the tunnels."""
 
 
 async def run(wish: Wish, say: Say) -> Report:
@@ -60,7 +63,7 @@ async def run(wish: Wish, say: Say) -> Report:
         for authority in (pki.SAE_AUTHORITY, pki.KME_AUTHORITY):
             pki.make_authority(network.certificates, authority)
         pki.complete(network, network.certificates)
-    async with laboratory(layout.laboratory), joined(layout.wires):
+    async with joined(layout.wires), running(layout.core), laboratory(layout.laboratory):
         trial = _Trial(wish, layout, say)
         try:
             await trial.go()
@@ -78,10 +81,14 @@ class _Trial:
             for name, file in layout.files.items()
         }
         self._keys = Keys(layout.network, self._broken)
+        tunnels = layout.network.tunnels
         self._echoes = [
-            Echo(name, _port(tunnel.listen), _port(tunnel.target), self._broken)
-            for name, tunnel in layout.network.tunnels.items()
+            Echo(name, _port(tunnel.listen), _port(tunnel.target), self._broken, steps)
+            for (name, tunnel), steps in zip(
+                tunnels.items(), steps_of(wish.traffic, len(tunnels)), strict=True
+            )
         ]
+        self._disturber = Disturber(layout, self._nodes)
         self._sight = Sight(layout.apis)
         self._recoveries: list[Recovery] = []
         self._began_s = time.monotonic()
@@ -134,13 +141,13 @@ class _Trial:
         blocks = self._made(fault)
         self._say(f"{fault.kind}: {fault.target}, {fault.lasts_s:.1f} s")
         began_s = time.monotonic()
-        await self._inject(fault)
+        await self._disturber.inject(fault)
         await asyncio.sleep(fault.lasts_s)
         lasted_s = time.monotonic() - began_s
         if fault.kind is Kind.EAVESDROPPER and blocks is not None:
             self._check_silence(fault, blocks)
-        await self._mend(fault)
-        recovered_s = await self._new_blocks(fault.links, RECOVERY_DEADLINE_S)
+        await self._disturber.mend(fault)
+        recovered_s = await self._recovery(fault)
         told = bool(self._sight.alarms() - before)
         self._recoveries.append(
             Recovery(
@@ -160,55 +167,6 @@ class _Trial:
         words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
         self._say(f"  {words}")
 
-    async def _inject(self, fault: Fault) -> None:
-        match fault.kind:
-            case Kind.UNPLUG:
-                for wire in self._layout.plugs[fault.target]:
-                    wire.cut()
-            case Kind.CUT:
-                for wire in self._layout.paths[frozenset(self._ends(fault.target))]:
-                    wire.cut()
-            case Kind.KILL:
-                await self._nodes[fault.target].kill()
-            case Kind.FREEZE:
-                self._nodes[fault.target].freeze()
-            case Kind.LOSS:
-                usual = schedule.loss_db(self._layout.network, fault.target)
-                await self._tell(f"loss {fault.target} {usual + fault.strength:.3f}")
-            case Kind.EAVESDROPPER:
-                await self._tell(f"eavesdropper {fault.target} {fault.strength:g}")
-            case Kind.CLOCK:
-                await self._tell(f"clock-jump {fault.target} {fault.strength:.6f}")
-            case Kind.KNOCK:
-                await self._tell(f"knock {fault.target} {fault.strength:.3f}")
-            case Kind.STORM:
-                await self._tell(f"drift {fault.target} {fault.strength:g}")
-
-    async def _mend(self, fault: Fault) -> None:
-        network = self._layout.network
-        match fault.kind:
-            case Kind.UNPLUG:
-                for wire in self._layout.plugs[fault.target]:
-                    wire.mend()
-            case Kind.CUT:
-                for wire in self._layout.paths[frozenset(self._ends(fault.target))]:
-                    wire.mend()
-            case Kind.KILL:
-                await self._nodes[fault.target].start()
-            case Kind.FREEZE:
-                self._nodes[fault.target].thaw()
-            case Kind.LOSS:
-                await self._tell(f"loss {fault.target} {schedule.loss_db(network, fault.target):g}")
-            case Kind.EAVESDROPPER:
-                await self._tell(f"eavesdropper {fault.target} off")
-            case Kind.STORM:
-                await self._tell(f"drift {fault.target} {schedule.drift(network, fault.target):g}")
-            case Kind.CLOCK | Kind.KNOCK:
-                pass  # it stays: the link has to find its way
-
-    async def _tell(self, command: str) -> None:
-        await asyncio.to_thread(tell, self._layout.network.bench["control"], command)
-
     def _ends(self, link: str) -> tuple[str, str]:
         section = self._layout.network.links[link]
         return section.alice.node, section.bob.node
@@ -225,6 +183,18 @@ class _Trial:
                 views = [each for each in state.links if each.name == link] if state else []
                 if any(each.blocks_done > before + MOST_BLOCKS_WHILE_HEARD for each in views):
                     self._broken.append(f"{link} made key while somebody measured every photon")
+
+    async def _recovery(self, fault: Fault) -> float | None:
+        """Return how long it takes until key comes again and all follow the newest routes."""
+        ended_s = time.time()
+        for_key_s = await self._new_blocks(fault.links, RECOVERY_DEADLINE_S)
+        if for_key_s is None:
+            return None
+        while not self._sight.agree_on_routes(self._layout.network, since_s=ended_s):
+            if time.time() - ended_s > RECOVERY_DEADLINE_S:
+                return None
+            await asyncio.sleep(LOOK_S)
+        return time.time() - ended_s
 
     async def _new_blocks(self, links: tuple[str, ...], timeout_s: float) -> float | None:
         """Return how long it took until every link made another block at both ends."""
@@ -290,9 +260,15 @@ class _Trial:
             with closing(KeyStore(self._layout.network.folder_of(node))) as store:
                 found.append(store.digests(link, salt))
         ours, theirs = found
-        if not is_same_key(ours, theirs):
-            self._broken.append(f"the two ends of {link} do not hold the same key")
-        return len(ours.keys() & theirs.keys())
+        common = ours.keys() & theirs.keys()
+        if any(not secrets.compare_digest(ours[block], theirs[block]) for block in common):
+            self._broken.append(f"the two ends of {link} hold different key under the same number")
+        # The newest may still be on its way to one end, and the oldest are drawn at one end first.
+        alone = ours.keys() ^ theirs.keys()
+        newest, oldest = max(alone | common, default=0), min(common, default=0)
+        if any(oldest < block < newest for block in alone):
+            self._broken.append(f"one end of {link} lacks a block that the other holds")
+        return len(common)
 
 
 def _port(address: str) -> int:

@@ -1,4 +1,4 @@
-"""What is looked at all the time: keys fetched at both ends, tunnels, links and events."""
+"""What is looked at all the time: keys fetched at both ends, links, events and routes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 
 LOOK_S, FETCH_S = 0.25, 2.0
-ECHO_DEADLINE_S = 60.0
-PIECE_BYTES = 1 << 12
 MOST_REMEMBERED = 200
 """Keys whose bits are searched for on the wires; a number that still takes seconds."""
 
@@ -90,46 +88,6 @@ class Keys:
 
 
 @dataclass(eq=False)
-class Echo:
-    """Sends through a tunnel what comes back from its end, and compares."""
-
-    name: str
-    listen: int
-    target: int
-    broken: list[str]
-    marker: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
-    returned_bytes: int = 0
-
-    async def run(self) -> None:
-        """Serve the far end and use the near one, for ever."""
-        server = await asyncio.start_server(_echo, "127.0.0.1", self.target)
-        try:
-            while True:
-                with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-                    await self._use()
-                await asyncio.sleep(LOOK_S)
-        finally:
-            server.close()
-
-    async def _use(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.listen)
-        try:
-            while True:
-                sent = self.marker + secrets.token_bytes(PIECE_BYTES)
-                async with asyncio.timeout(ECHO_DEADLINE_S):
-                    writer.write(sent)
-                    await writer.drain()
-                    came = await reader.readexactly(len(sent))
-                if came != sent:
-                    self.broken.append(f"tunnel {self.name} returned other bytes than were sent")
-                    return
-                self.returned_bytes += len(came)
-                await asyncio.sleep(LOOK_S)
-        finally:
-            writer.transport.abort()
-
-
-@dataclass(eq=False)
 class Sight:
     """The newest state of every node, by its API; None while a node does not answer."""
 
@@ -159,6 +117,15 @@ class Sight:
             found.append(view.blocks_done)
         return tuple(found)
 
+    def agree_on_routes(self, network: NetworkFile, *, since_s: float) -> bool:
+        """Whether the controller looked since then and every edge follows its newest routes."""
+        if network.controller is None:
+            return True
+        state = self.states.get(network.controller.node)
+        plan = state.plans[0] if state is not None and state.plans else None
+        edges = {name for name, node in network.nodes.items() if node.edge is not None}
+        return plan is not None and plan.time_s > since_s and edges <= set(plan.acknowledged)
+
     def alarms(self) -> set[tuple[str, float, str]]:
         """Return the events that ask for attention."""
         return {
@@ -168,14 +135,6 @@ class Sight:
             for event in state.events
             if event.level in (Level.WARNING, Level.ALARM)
         }
-
-
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while piece := await reader.read(PIECE_BYTES):
-            writer.write(piece)
-            await writer.drain()
-    writer.transport.abort()
 
 
 def _keys(container: bytes) -> list[tuple[str, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -16,19 +17,24 @@ MOST_CAPTURED_BYTES = 1 << 30
 
 
 class Wire:
-    """Forwards a local port to another one while it is whole."""
+    """Forwards a local port of its own, taken at once, to another one while it is whole."""
 
-    def __init__(self, name: str, port: int, target: int, captured: Path | None) -> None:
+    def __init__(self, name: str, target: int, captured: Path | None) -> None:
         self.name = name
-        self.port = port
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
         self.captured_bytes = 0
         self._target = target
         self._file: BinaryIO | None = None
-        self._path = captured
+        self._path = captured / f"wire-{self.port}" if captured else None
         self._is_whole = True
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
+
+    def close(self) -> None:
+        """Give its port back; for a wire that nobody joined."""
+        self._socket.close()
 
     def cut(self) -> None:
         """Break what passes now, and refuse what comes."""
@@ -55,7 +61,7 @@ class Wire:
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[None]:
         """Forward while the context lasts."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._serve, sock=self._socket)
         self._file = self._path.open("wb") if self._path else None
         try:
             yield

@@ -7,6 +7,7 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qnx_hw import config
@@ -14,11 +15,14 @@ from qnx_hw.cli import main
 from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
+from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
 from qnx_hw.commands.chaos.wires import Wire, joined
 from qnx_hw.commands.ports import free_ports
+from qnx_hw.errors import ConfigError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 DEMO = EXAMPLES / "demo.toml"
+FIVE_SITES = EXAMPLES / "five-sites.toml"
 ALL = frozenset(Kind)
 
 
@@ -44,6 +48,29 @@ def test_every_node_instrument_and_link_gets_its_turn() -> None:
     assert {fault.kind for fault in faults(network, "1", frozenset({Kind.CUT}))} == {Kind.CUT}
 
 
+def test_a_network_with_a_controller_loses_it_and_the_core_too() -> None:
+    network = config.load(FIVE_SITES)
+
+    found = {(fault.kind, fault.target) for fault in faults(network, "1", ALL)}
+
+    assert {(Kind.CONTROLLER, "alice"), (Kind.CORE, "core"), (Kind.DISK, "erin")} <= found
+    assert {kind for kind, _ in found} == ALL
+
+
+def test_the_busiest_flows_of_a_traffic_file_are_played(tmp_path: Path) -> None:
+    file = tmp_path / "traffic.npz"
+    demand = np.zeros((3, 2, 2))
+    demand[:, 0, 1], demand[:, 1, 0] = (4.0, 8.0, 2.0), (0.0, 1.0, 0.5)
+    np.savez(file, tm_mbps=demand)
+
+    busy, quiet = steps_of(file, 2)
+
+    assert busy == (PEAK_BYTES // 2, PEAK_BYTES, PEAK_BYTES // 4)
+    assert quiet == (1, PEAK_BYTES // 8, PEAK_BYTES // 16)
+    with pytest.raises(ConfigError, match="holds no traffic"):
+        steps_of(tmp_path / "other.npz", 1)
+
+
 def test_nothing_of_a_layout_goes_around_its_wires(tmp_path: Path) -> None:
     layout = lay_out(DEMO, tmp_path)
 
@@ -58,6 +85,8 @@ def test_nothing_of_a_layout_goes_around_its_wires(tmp_path: Path) -> None:
             assert int(url[0].rpartition(":")[2]) in wired
             assert not url[2] or int(url[2].partition("=")[2]) in wired
     assert "bench" in tomllib.loads(layout.laboratory.read_text())
+    for wire in layout.wires:
+        wire.close()
 
 
 def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
@@ -69,8 +98,9 @@ def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
         writer.transport.abort()
 
     async def scene() -> None:
-        near, far = free_ports(2)
-        wire = Wire("a-b", near, far, tmp_path / "passed")
+        (far,) = free_ports(1)
+        wire = Wire("a-b", far, tmp_path)
+        near = wire.port
         server = await asyncio.start_server(echo, "127.0.0.1", far)
         async with asyncio.timeout(30), joined([wire]):
             reader, writer = await asyncio.open_connection("127.0.0.1", near)
