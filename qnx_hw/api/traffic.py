@@ -76,6 +76,8 @@ class TunnelView(Value, frozen=True, kw_only=True):
     queue_bytes: int = 0
     queue_age_s: float | None = None
     rtt_s: float | None = None
+    rate_limit_bps: float | None = None
+    """What its users are held to in each direction; None where nothing holds them."""
 
 
 class HopView(Value, frozen=True, kw_only=True):

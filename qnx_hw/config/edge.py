@@ -61,6 +61,8 @@ class TrafficSection(Section, frozen=True, kw_only=True):
     """Mix an ML-KEM-768 secret into the quantum keys; not with `otp`."""
     rekey_s: Positive = REKEY_S
     rekey_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = REKEY_BYTES
+    rate_limit_bps: Annotated[float, msgspec.Meta(ge=1e3, le=1e13)] | None = None
+    """What users may send, in each direction; the controller's plan may hold them to less."""
 
 
 class TunnelSection(TrafficSection, frozen=True, kw_only=True):

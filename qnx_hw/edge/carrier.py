@@ -9,6 +9,12 @@ from contextlib import suppress
 
 from qnx_hw.edge.halves import SessionOver
 
+THREADED = 200
+"""Sessions, and relays, of a node up to which each has two threads of its own."""
+
+Place = tuple[socket.socket, int]
+"""A circuit and how many came before."""
+
 
 class Carrier:
     """Holds a connected, blocking socket; safe to use from any thread."""
@@ -26,7 +32,20 @@ class Carrier:
         """Return the circuit, or None while it is lost, and how many came before; takes no lock."""
         return self._place
 
-    def current(self, timeout_s: float) -> tuple[socket.socket, int]:
+    def is_at(self, place: Place) -> Callable[[], bool]:
+        """Return a question: whether this circuit is still in use."""
+        return lambda: self._place == place
+
+    def now(self) -> Place | None:
+        """Return the circuit, None while it is lost; `SessionOver` where it ended."""
+        circuit, generation = self._place
+        if circuit is not None:
+            return circuit, generation
+        if self._over:
+            raise SessionOver(self._over)
+        return None
+
+    def current(self, timeout_s: float) -> Place:
         """Return the circuit; waits for a new one, and raises `SessionOver` where none comes."""
         circuit, generation = self._place
         if circuit is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.circuits import Open, Opened, Refusal, connecting, receive, send
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
@@ -37,6 +38,8 @@ class Vicinity:
     """With it, only neighbours that have proven themselves are dialled and served."""
     spans: bool = True
     """Whether traffic of others may pass through the node."""
+    threaded: int = THREADED
+    """How many sessions, and relays, have threads of their own; the rest share one."""
 
 
 class Dialler:

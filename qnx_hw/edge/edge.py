@@ -18,6 +18,8 @@ import msgspec
 
 from qnx_hw.api.schema import Level
 from qnx_hw.api.traffic import KeyPolicy
+from qnx_hw.bus.routes import RouteAck, RouteTable
+from qnx_hw.edge.blocking import BlockingPump
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
     OPEN_DEADLINE_S,
@@ -28,15 +30,17 @@ from qnx_hw.edge.circuits import (
     accepting,
     listen,
 )
+from qnx_hw.edge.crowd import Crowd, CrowdPump
 from qnx_hw.edge.dialling import Declined, Dialler, Vicinity
 from qnx_hw.edge.epochs import TunnelKeys
 from qnx_hw.edge.greeting import Desk, Opening, read_hello
 from qnx_hw.edge.hops import Hop, watch
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.keysource import KeySource
+from qnx_hw.edge.limits import Bucket, Limit, PlanLimits
 from qnx_hw.edge.reception import Reception
 from qnx_hw.edge.resuming import is_signed, read_resume, signed, verified
-from qnx_hw.edge.session import RESUME_S, Session
+from qnx_hw.edge.session import RESUME_S, Pump, Session
 from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
 from qnx_hw.edge.transit import Transit
@@ -80,7 +84,9 @@ class Edge:
         self._neighbours = around.neighbours
         self._dialler = Dialler(node, around)
         self._reception = Reception(node, around.neighbours, self._serve)
-        self._transit = Transit(node, around, self._dialler)
+        self._crowd = Crowd(around.threaded)
+        self._transit = Transit(node, around, self._dialler, self._crowd)
+        self._plan_limits = PlanLimits(around.forwarder)
         self._desk = Desk(source, self._ask_key)
         self._sessions: dict[bytes, Session] = {}
         self._openings: dict[Session, tuple[bytes, Line]] = {}
@@ -109,6 +115,7 @@ class Edge:
         finally:
             for left in self.held:
                 left.close()
+            await asyncio.to_thread(self._crowd.stop)
 
     @property
     def refused(self) -> int:
@@ -132,7 +139,8 @@ class Edge:
                 traffic.rekey_s,
                 traffic.rekey_bytes,
             )
-            self.lines[place] = Line(traffic, peer, keys, is_opener)
+            bucket = Bucket(traffic.rate_limit_bps) if traffic.rate_limit_bps else None
+            self.lines[place] = Line(traffic, peer, keys, is_opener, Limit(bucket))
         return self.lines[place]
 
     async def open(self, traffic: Traffic) -> Session:
@@ -185,12 +193,29 @@ class Edge:
         self, circuit: socket.socket, keys: SessionKeys, line: Line, name: bytes
     ) -> Session:
         circuit.setblocking(True)
-        session = Session(circuit, keys, on_lost=self._lost, on_over=self._over)
+        session = Session(
+            circuit, keys, make_pump=self._pump, on_lost=self._lost, on_over=self._over
+        )
+        plan = self._plan_limits.of(line.peer, line.traffic.traffic_class)
+        line.limits = session.limits = (plan, line.own_limit)
         if self.spools is not None and line.traffic.policy is KeyPolicy.STORE:
             session.spool = self.spools.open()
         self._sessions[name] = session
         line.sessions.add(session)
         return session
+
+    def _pump(self, session: Session) -> Pump:
+        """Return two threads for a session, as long as there are not too many."""
+        waits = session.keys.may_wait or session.spool is not None
+        if len(self._sessions) > self._crowd.threaded and not waits:
+            return CrowdPump(session, self._crowd)
+        return BlockingPump(session)
+
+    def follow(self, table: RouteTable) -> RouteAck:
+        """Follow a newer, sound table, and the rates in it; return what to answer."""
+        answer = self.forwarder.apply(table)
+        self._plan_limits.follow()
+        return answer
 
     def _request(self, line: Line, purpose: Purpose, greeting: bytes) -> Open:
         return Open(
@@ -260,12 +285,14 @@ class Edge:
         if resume.attempt <= self._attempts.get(resume.session, 0):
             raise Declined("a circuit that was asked for before")
         self._attempts[resume.session] = resume.attempt
-        resumed = signed(ours, resume.session, resume.attempt, session.lose())
+        session.lose()
+        # The record that is being opened may wait for its pad, which takes this loop.
+        expected = await asyncio.to_thread(session.talk.expected)
+        resumed = signed(ours, resume.session, resume.attempt, expected)
         session.path = (*request.path, self.node)
         reply = Opened(path=session.path, greeting=msgspec.msgpack.encode(resumed))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await self._reception.reply(circuit, request, reply)
-        circuit.setblocking(True)
         await asyncio.to_thread(session.attach, circuit, resume.expected)
         return True
 
@@ -285,7 +312,9 @@ class Edge:
         end_s = time.monotonic() + RESUME_S
         while session in self._openings and time.monotonic() < end_s:
             attempt = self._attempts[name] = self._attempts.get(name, 0) + 1
-            asked = signed(ours, name, attempt, session.lose())
+            session.lose()
+            expected = await asyncio.to_thread(session.talk.expected)
+            asked = signed(ours, name, attempt, expected)
             request = self._request(line, Purpose.RESUME, msgspec.msgpack.encode(asked))
             try:
                 circuit, answer = await self._dialler.dial(request)
@@ -302,7 +331,6 @@ class Edge:
                 await asyncio.sleep(RETRY_S)
                 continue
             session.path = answer.path
-            circuit.setblocking(True)
             await asyncio.to_thread(session.attach, circuit, resume.expected)
             return
 

@@ -69,6 +69,10 @@ class Forwarder:
         # A neighbour that seems down comes last, not never: that it is up again is seen by trying.
         return sorted(allowed, key=lambda hop: hop not in up)
 
+    def entry_here(self, destination: str, traffic_class: str) -> RouteEntry | None:
+        """Return the table's entry for traffic that begins at this node."""
+        return self.entry(self._node, destination, traffic_class)
+
     def entry(self, source: str, destination: str, traffic_class: str) -> RouteEntry | None:
         """Return the table's entry for a kind of traffic."""
         for wanted in (traffic_class, ANY):

@@ -105,13 +105,25 @@ class RecordReader:
         """Forget what came: the socket is another one."""
         self._start = self._end = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that came was taken."""
+        return self._start == self._end
+
     def fill(self, circuit: socket.socket) -> None:
         """Wait for more; what `take` returned before is no longer valid."""
+        self.filled(circuit.recv_into(self.room()))
+
+    def room(self) -> memoryview:
+        """Return where more belongs; what `take` returned before is no longer valid."""
         left = self._end - self._start
         if left:
             self._buffer[:left] = self._buffer[self._start : self._end]
         self._start, self._end = 0, left
-        size = circuit.recv_into(self._buffer[left:])
+        return self._buffer[left:]
+
+    def filled(self, size: int) -> None:
+        """Take note of what came into `room`; none is the end."""
         if not size:
             raise ConnectionError("the circuit ended")
         self._end += size

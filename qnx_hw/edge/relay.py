@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable
 
 from qnx_hw.edge.carrier import wake
+from qnx_hw.edge.records import MAX_PLAIN_BYTES
 
 CHUNK_BYTES = 256 << 10
 
 
 class Relay:
-    """Copies ciphertext in both directions until one side ends; two threads, two buffers."""
+    """Copies ciphertext in both directions until one side ends, with a buffer for each."""
 
     def __init__(
         self,
@@ -32,10 +34,20 @@ class Relay:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, in two threads."""
+        for side in self._sides:
+            side.setblocking(True)
         for to in (0, 1):
             thread = threading.Thread(target=self._copy, args=(to,), name="relay", daemon=True)
             thread.start()
+
+    async def run(self) -> None:
+        """Do the same in two tasks, for very many relays on one thread."""
+        for side in self._sides:
+            side.setblocking(False)
+        async with asyncio.TaskGroup() as tasks:
+            for to in (0, 1):
+                tasks.create_task(self._pass_on(to))
 
     def cut(self) -> None:
         """End it, from any thread."""
@@ -52,6 +64,21 @@ class Relay:
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             self.cut()
+        self._ended()
+
+    async def _pass_on(self, to: int) -> None:
+        loop, source, sink = asyncio.get_running_loop(), self._sides[1 - to], self._sides[to]
+        buffer = memoryview(bytearray(MAX_PLAIN_BYTES))
+        try:
+            while size := await loop.sock_recv_into(source, buffer):
+                await loop.sock_sendall(sink, buffer[:size])
+                self.sent_bytes[to] += size
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.cut()
+        self._ended()
+
+    def _ended(self) -> None:
         with self._lock:
             self._left -= 1
             if self._left:

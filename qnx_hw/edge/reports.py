@@ -206,6 +206,7 @@ class Reporter:
             + sum(spool.waiting_bytes for spool in spools),
             queue_age_s=max(ages, default=line.waiting_age_s),
             rtt_s=line.rtt_s(),
+            rate_limit_bps=line.rate_limit_bps(),
         )
 
 

@@ -155,7 +155,7 @@ class Site:
             if table.revision == self.edge.forwarder.table.revision == self._recalled:
                 answer = RouteAck(node=self.node, revision=table.revision, accepted=True)
             else:
-                answer = self.edge.forwarder.apply(table)
+                answer = self.edge.follow(table)
                 if answer.accepted:
                     self._keep_table(octets)
         if not answer.accepted:
@@ -172,7 +172,7 @@ class Site:
         """Follow the last good table until a newer one comes."""
         with suppress(OSError, msgspec.DecodeError):
             table = decode_table((self._folder / TABLE).read_bytes())
-            if self.edge.forwarder.apply(table).accepted:
+            if self.edge.follow(table).accepted:
                 self._recalled = table.revision
 
     async def through(self, name: str) -> Session:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.config import TrafficSection, TunnelSection
 from qnx_hw.edge.epochs import TunnelKeys
 from qnx_hw.edge.handshake import Mode
+from qnx_hw.edge.limits import Limit
 from qnx_hw.edge.session import Session
 
 
@@ -25,6 +27,8 @@ class Traffic:
     mix_kem: bool = True
     rekey_s: float = 60.0
     rekey_bytes: int = 16 << 30
+    rate_limit_bps: float | None = None
+    """Users' bits per second and direction, over all connections."""
     target: str = ""
     """Where a tunnel's connections go."""
 
@@ -42,6 +46,7 @@ class Traffic:
             mix_kem=section.mix_kem and Mode(section.mode) is Mode.AES,
             rekey_s=section.rekey_s,
             rekey_bytes=section.rekey_bytes,
+            rate_limit_bps=section.rate_limit_bps,
             target=section.target if isinstance(section, TunnelSection) else "",
         )
 
@@ -74,6 +79,9 @@ class Line:
     peer: str
     keys: TunnelKeys
     is_opener: bool
+    own_limit: Limit = field(default_factory=Limit)
+    limits: Sequence[Limit] = ()
+    """To what rates its users are held: the plan's, and its own."""
     sessions: set[Session] = field(default_factory=set)
     ended: Totals = field(default_factory=Totals)
     waiting: int = 0
@@ -101,6 +109,11 @@ class Line:
         for session in tuple(self.sessions):
             sums.add(session)
         return sums
+
+    def rate_limit_bps(self) -> float | None:
+        """Return the lowest rate that its users are held to; None where there is none."""
+        rates = [limit.rate_bps for limit in self.limits]
+        return min((rate for rate in rates if rate is not None), default=None)
 
     def end(self, session: Session) -> None:
         """Move a session from the live ones into the sums."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 import msgspec
 
 from qnx_hw.edge.circuits import Open, Opened
+from qnx_hw.edge.crowd import Crowd
 from qnx_hw.edge.dialling import Dialler, Vicinity
 from qnx_hw.edge.relay import Relay
 from qnx_hw.errors import ChannelError
@@ -25,11 +26,12 @@ Reply = Callable[[socket.socket, Open, Opened], Awaitable[None]]
 class Transit:
     """Holds a node's relays; belongs to the event loop's thread."""
 
-    def __init__(self, node: str, around: Vicinity, dialler: Dialler) -> None:
+    def __init__(self, node: str, around: Vicinity, dialler: Dialler, crowd: Crowd) -> None:
         self._node = node
         self._spans = around.spans
         self._hops = around.hops
         self._dialler = dialler
+        self._crowd = crowd
         self._relays: set[Relay] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -50,14 +52,15 @@ class Transit:
         except BaseException:  # also where this task is cancelled: nobody else knows the socket
             after.close()
             raise
-        for side in (circuit, after):
-            side.setblocking(True)
         position = answer.path.index(self._node) if self._node in answer.path else 0
         following = answer.path[position + 1] if position + 1 < len(answer.path) else ""
         hops = request.path[-1], following
         relay = Relay(circuit, after, on_over=self._over, hops=hops)
         self._relays.add(relay)
-        relay.start()
+        if len(self._relays) > self._crowd.threaded:
+            self._crowd.begin(relay.run())
+        else:
+            relay.start()
         return True
 
     def cut(self, target: str | None = None) -> None:

@@ -12,12 +12,14 @@ from edge_capture import first_message, read_capture, sessions_of
 from edge_net import EdgeNet, connect, edge_net, exchange
 from hostile_wire import HostileWire, hostile_wire
 
+from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
 DEADLINE_S = 60.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
+PUMPS = pytest.mark.parametrize("threaded", [THREADED, 0], ids=["threads", "crowd"])
 OCTETS = secrets.token_bytes(4_000_000)
 
 
@@ -30,10 +32,10 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def wired() -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
+async def wired(threaded: int = THREADED) -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
     """Alice reaches Bob through a hostile wire; Bob does not reach Alice at all."""
-    async with edge_net([("alice", "bob")], [ECHO]) as net, hostile_wire(net.ports["bob"]) as made:
-        wire, port = made
+    made = edge_net([("alice", "bob")], [ECHO], threaded=threaded)
+    async with made as net, hostile_wire(net.ports["bob"]) as (wire, port):
         net.edges["alice"].hops["bob"].address = ("127.0.0.1", port)
         yield net, wire
 
@@ -48,11 +50,12 @@ def flip(piece: bytes) -> bytes:
     ids=["flipped", "repeated", "truncated", "dropped"],
 )
 @pytest.mark.parametrize("way", ["out", "back"])
+@PUMPS
 def test_changed_bytes_are_refused_counted_and_repeated(
-    change: Callable[[bytes], bytes], way: str
+    change: Callable[[bytes], bytes], way: str, threaded: int
 ) -> None:
     async def scene() -> None:
-        async with wired() as (net, wire):
+        async with wired(threaded) as (net, wire):
             passed = 0
             changed = False
 
@@ -81,9 +84,10 @@ def test_changed_bytes_are_refused_counted_and_repeated(
     play(scene)
 
 
-def test_a_cut_wire_is_replaced_and_nothing_is_lost() -> None:
+@PUMPS
+def test_a_cut_wire_is_replaced_and_nothing_is_lost(threaded: int) -> None:
     async def scene() -> None:
-        async with wired() as (net, wire):
+        async with wired(threaded) as (net, wire):
             passed, cuts = 0, 0
 
             def tamper(number: int, direction: str, piece: bytes) -> bytes:
@@ -180,9 +184,10 @@ def test_a_replayed_session_is_never_served() -> None:
     play(scene)
 
 
-def test_a_killed_relay_is_gone_around() -> None:
+@PUMPS
+def test_a_killed_relay_is_gone_around(threaded: int) -> None:
     async def scene() -> None:
-        async with edge_net(DIAMOND, [ECHO]) as net:
+        async with edge_net(DIAMOND, [ECHO], threaded=threaded) as net:
             user, session = await connect(net.edges["alice"], ECHO)
             sending = asyncio.to_thread(user.sendall, OCTETS[:100_000])
             await sending

@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from common_keys import CommonKeys
 from edge_net import EdgeNet, connect, edge_net, exchange, until
+from hostile_wire import hostile_wire
 
 from qnx_hw.api.traffic import KeyPolicy, TunnelState
 from qnx_hw.edge.halves import BATCH_BYTES
 from qnx_hw.edge.handshake import Mode
+from qnx_hw.edge.keysource import KeySource, SharedKey, SharedPad, Stock
 from qnx_hw.edge.reports import state_of
 from qnx_hw.edge.session import Session
 from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
+from qnx_hw.secret import Secret
 
 DEADLINE_S = 60.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
@@ -240,5 +244,57 @@ def test_a_pad_that_runs_dry_stops_the_sender_until_there_is_more() -> None:
                 net.keys.give("alice", "bob", 10_000)
                 assert await answer == b"x" * 500
             user.close()
+
+    play(scene)
+
+
+class SlowPads(KeySource):
+    """Bob's keys; the pads come when `come` is set."""
+
+    def __init__(self, keys: KeySource) -> None:
+        self._keys = keys
+        self.asked, self.come = asyncio.Event(), asyncio.Event()
+
+    async def fresh(self, peer: str) -> SharedKey:
+        return await self._keys.fresh(peer)
+
+    async def fetch(self, peer: str, key_id: str) -> Secret:
+        return await self._keys.fetch(peer, key_id)
+
+    async def take_pad(self, peer: str, n_bytes: int) -> SharedPad:
+        return await self._keys.take_pad(peer, n_bytes)
+
+    async def pad_at(self, peer: str, address: int, n_bytes: int) -> Secret:
+        if n_bytes > 1000:
+            self.asked.set()
+            await self.come.wait()
+        return await self._keys.pad_at(peer, address, n_bytes)
+
+    def stock(self, peer: str) -> Stock:
+        return self._keys.stock(peer)
+
+
+def test_a_circuit_is_lost_and_replaced_while_a_record_waits_for_its_pad() -> None:
+    async def scene() -> None:
+        traffic = replace(ECHO, mode=Mode.OTP, mix_kem=False)
+        keys = CommonKeys()
+        slow = SlowPads(keys.of("bob"))
+        sources = {"alice": keys.of("alice"), "bob": slow}
+        made = edge_net(DIRECT, [traffic], sources)
+        async with made as net, hostile_wire(net.ports["bob"]) as (wire, port):
+            keys.give("alice", "bob", 100_000)
+            net.edges["alice"].hops["bob"].address = ("127.0.0.1", port)
+            user, session = await connect(net.edges["alice"], traffic)
+            octets = secrets.token_bytes(4000)
+            async with asyncio.TaskGroup() as tasks:
+                echoed = tasks.create_task(exchange(user, octets))
+                await slow.asked.wait()
+                wire.cut()
+                await until(lambda: bool(net.edges["bob"]._attempts))
+                slow.come.set()
+
+            assert echoed.result() == octets
+            assert session.counters.circuits >= 2
+            assert net.edges["bob"].lines["t", False].totals().failures == 0
 
     play(scene)

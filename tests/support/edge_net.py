@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from common_keys import CommonKeys
 
+from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.dialling import Vicinity
 from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.forwarding import Forwarder
@@ -29,9 +30,11 @@ class EdgeNet:
         neighbours: dict[str, list[str]],
         sources: dict[str, KeySource] | None = None,
         proofs: dict[str, Neighbours] | None = None,
+        threaded: int = THREADED,
     ) -> None:
         self.neighbours = neighbours
         self.proofs = proofs or {}
+        self.threaded = threaded
         self.keys = CommonKeys()
         self.sources = sources or {}
         self.events: list[str] = []
@@ -47,7 +50,7 @@ class EdgeNet:
         forwarder = Forwarder(node, self.neighbours, random.Random(1))
         edge = self.edges[node] = Edge(
             node,
-            around=Vicinity(hops, forwarder, self.proofs.get(node)),
+            around=Vicinity(hops, forwarder, self.proofs.get(node), threaded=self.threaded),
             source=self.sources.get(node) or self.keys.of(node),
             tell=lambda level, source, message: self.events.append(f"{source}: {message}"),
         )
@@ -73,12 +76,13 @@ async def edge_net(
     traffic: Iterable[Traffic],
     sources: dict[str, KeySource] | None = None,
     proofs: dict[str, Neighbours] | None = None,
+    threaded: int = THREADED,
 ) -> AsyncIterator[EdgeNet]:
     neighbours: dict[str, list[str]] = {}
     for one, other in lines:
         neighbours.setdefault(one, []).append(other)
         neighbours.setdefault(other, []).append(one)
-    net = EdgeNet(neighbours, sources, proofs)
+    net = EdgeNet(neighbours, sources, proofs, threaded)
     traffic = tuple(traffic)
     for each in traffic:
         net.keys.give(each.source, each.destination, 100_000)
