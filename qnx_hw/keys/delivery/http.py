@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,6 +35,8 @@ REQUEST_DEADLINE_S = 10.0
 """For a whole request to arrive, for the next to begin, and for an answer to be taken."""
 HANDSHAKE_DEADLINE_S = 5.0
 SWEEP_INTERVAL_S = 0.5
+_ABSOLUTE = re.compile(rb"^https://[^/?]*", re.IGNORECASE)
+"""Before the path of a request in absolute form (RFC 9112, section 3.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Response:
 
     status: int
     body: bytes
+    allow: tuple[str, ...] = ()
+    """The methods that the path takes, where the request had another."""
 
     def __repr__(self) -> str:
         return f"<response {self.status} with {len(self.body)} bytes>"
@@ -124,6 +129,7 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: Any = httptools.HttpRequestParser(self)  # it has no types
         self._waiting: deque[tuple[Request | Response, bool]] = deque()
+        self._hosts = 0
         self._bell = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -178,7 +184,7 @@ class _Connection(asyncio.Protocol):
             self._is_ended = True  # answered as if it had not asked for another protocol
         except httptools.HttpParserCallbackError as error:
             reason = error.__context__
-            if not isinstance(reason, _TooLarge):
+            if not isinstance(reason, _Unfit):
                 raise
             self._refuse(reason.status, str(reason))
         except httptools.HttpParserError:
@@ -188,36 +194,40 @@ class _Connection(asyncio.Protocol):
         self._url.clear()
         self._body.clear()
         self._header_bytes = 0
+        self._hosts = 0
         self._is_in_body = False
 
     def on_url(self, piece: bytes) -> None:
         self._url += piece
         if len(self._url) > MAX_PATH_BYTES:
-            raise _TooLarge(414, f"a path has {MAX_PATH_BYTES} bytes at most")
+            raise _Unfit(414, f"a path has {MAX_PATH_BYTES} bytes at most")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value) + 4
         if self._header_bytes > MAX_HEADER_BYTES:
-            raise _TooLarge(431, f"a header has {MAX_HEADER_BYTES} bytes at most")
+            raise _Unfit(431, f"a header has {MAX_HEADER_BYTES} bytes at most")
+        self._hosts += name.lower() == b"host"
         # What is no number is llhttp's to refuse.
         is_length = name.lower() == b"content-length" and value.isdigit()
         if is_length and int(value[:20]) > self._service.max_body_bytes:
-            raise _TooLarge(413, f"a body has {self._service.max_body_bytes} bytes at most")
+            raise _Unfit(413, f"a body has {self._service.max_body_bytes} bytes at most")
         if name.lower() == b"expect" and value.lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_headers_complete(self) -> None:
+        if self._hosts > 1 or (self._hosts == 0 and self._parser.get_http_version() == "1.1"):
+            raise _Unfit(400, "a request names its host once")  # RFC 9112, section 3.2
         self._is_in_body = True
 
     def on_body(self, piece: bytes) -> None:
         self._body += piece
         if len(self._body) > self._service.max_body_bytes:
-            raise _TooLarge(413, f"a body has {self._service.max_body_bytes} bytes at most")
+            raise _Unfit(413, f"a body has {self._service.max_body_bytes} bytes at most")
 
     def on_message_complete(self) -> None:
         self._is_in_body = False
         self._fed_bytes = 0
-        path, _, query = bytes(self._url).partition(b"?")
+        path, _, query = _ABSOLUTE.sub(b"", bytes(self._url)).partition(b"?")
         method = self._parser.get_method().decode()
         request = Request(method, path, query, bytes(self._body), self._client)
         is_kept = self._parser.should_keep_alive() and not self._parser.should_upgrade()
@@ -245,7 +255,10 @@ class _Connection(asyncio.Protocol):
             self.deadline_s = float("inf")
             response = await self._answer(item) if isinstance(item, Request) else item
             self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
-            self._transport.write(_head(response, is_kept) + response.body)
+            # An answer to HEAD ends with its header (RFC 9110, section 9.3.2).
+            is_bodiless = isinstance(item, Request) and item.method == "HEAD"
+            body = b"" if is_bodiless else response.body
+            self._transport.write(_head(response, is_kept) + body)
             await self._writable.wait()
             if not is_kept:
                 self._is_ended = True
@@ -261,7 +274,9 @@ class _Connection(asyncio.Protocol):
             return self._service.refuse(503, "the key manager failed to answer")
 
 
-class _TooLarge(Exception):
+class _Unfit(Exception):
+    """A request that HTTP itself refuses."""
+
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
@@ -269,8 +284,10 @@ class _TooLarge(Exception):
 
 def _head(response: Response, is_kept: bool) -> bytes:
     status = HTTPStatus(response.status)
+    allow = f"Allow: {', '.join(response.allow)}\r\n" if response.allow else ""
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(response.body)}\r\n"
-        f"Cache-Control: no-store\r\nConnection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
+        f"{allow}Cache-Control: no-store\r\n"
+        f"Connection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
     ).encode()

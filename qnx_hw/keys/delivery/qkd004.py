@@ -228,7 +228,7 @@ class StreamBinding:
     async def answer(self, caller: str, request: Request) -> Response:
         """Answer one request of an SAE."""
         if request.method != "POST" or request.query:
-            return refuse(405, "streams are asked with POST and a body")
+            return refuse(405, "streams are asked with POST and a body", ("POST",))
         try:
             match request.path.removeprefix(PATH):
                 case b"open_connect":

@@ -66,7 +66,8 @@ class Delivery:
                 case _:
                     body = await self._get_key_by_id(caller, sae, request)
         except RequestRefused as error:
-            return refuse(error.status, str(error))
+            allow = METHODS[request.path.split(b"/")[5]] if error.status == 405 else ()
+            return refuse(error.status, str(error), allow)
         except NotEntitled as error:
             return refuse(401, str(error))
         except KeyNotFound:
@@ -202,8 +203,9 @@ class Delivery:
         slaves = (sae, *more)
         if len(set(slaves)) != len(slaves) or caller in slaves:
             raise RequestRefused("an SAE is named twice", 400)
-        for each in slaves:
-            self._known(each)
+        self._known(sae)
+        if not set(more) <= set(self._registry.saes):
+            raise RequestRefused("an SAE in additional_slave_SAE_IDs is not known", 400)
         return slaves
 
     def _homes(self, slaves: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -217,9 +219,9 @@ class Delivery:
         return homes
 
 
-def refuse(status: int, message: str) -> Response:
+def refuse(status: int, message: str, allow: tuple[str, ...] = ()) -> Response:
     """Return an error as the standard writes it."""
-    return Response(status, values.error(message))
+    return Response(status, values.error(message), allow)
 
 
 def _route(request: Request) -> tuple[bytes, str]:

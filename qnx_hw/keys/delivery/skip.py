@@ -51,7 +51,7 @@ class Skip:
     async def answer(self, caller: str, request: Request) -> Response:
         """Answer one request of a router."""
         if request.method != "GET" or request.body:
-            return refuse(405, "this protocol asks with GET")
+            return refuse(405, "this protocol asks with GET", ("GET",))
         try:
             return await self._answer(caller, request.path, _parameters(request.query))
         except RequestRefused as error:

@@ -229,6 +229,11 @@ WORDS = {
         request(ENC, b"Content-Length: 0", body=b"G") + STATUS + b"\r\n", [400, 400]
     ),
     "bare line feeds": Said(b"GET /api/v1/keys/sae-b/status HTTP/1.1\nHost: x\n\n", [400]),
+    "no host": Said(b"GET /x HTTP/1.1\r\n\r\n", [400]),
+    "two hosts": Said(request(b"GET /x", b"Host: y"), [400]),
+    "the whole address": Said(
+        request(b"GET https://x/api/v1/keys/sae-b/status", b"Connection: close"), [200]
+    ),
     "folded header": Said(request(b"GET /x", b"A: b\r\n c"), [400]),
     "space before colon": Said(request(ENC, b"Content-Length : 2", body=b"{}"), [400]),
     "odd transfer coding": Said(request(ENC, b"Transfer-Encoding: xchunked", body=b"{}"), [400]),
@@ -302,6 +307,23 @@ def test_whatever_is_sent_gets_its_answer(network: NetworkFile, tmp_path: Path, 
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
         assert statuses == WORDS[what].statuses
         assert b"key_ID" not in answer
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_method_is_told_the_right_ones_and_head_gets_no_body(
+    network: NetworkFile, tmp_path: Path
+) -> None:
+    sent = request(b"HEAD /api/v1/keys/sae-b/dec_keys") + request(b"GET /", b"Connection: close")
+
+    async def scenario() -> None:
+        async with served(network, tmp_path) as sites:
+            answer = await talk(sites.ports["alice"], sites.tls("sae-a"), sent)
+
+        head, body, rest = answer.split(b"\r\n\r\n", 2)
+        assert b"\r\nAllow: GET, POST\r\n" in head
+        assert body.startswith(b"HTTP/1.1 404 ")
+        assert rest.startswith(b'{"message"')
 
     asyncio.run(scenario())
 

@@ -159,7 +159,10 @@ def test_all_who_are_named_get_the_same_key_once(network: NetworkFile, tmp_path:
             {"extension_mandatory": [{"abc_route": 1}]},
             "not all extension_mandatory parameters are supported",
         ),
-        ({"additional_slave_SAE_IDs": ["nobody"]}, "the SAE in the path is not known"),
+        (
+            {"additional_slave_SAE_IDs": ["nobody"]},
+            "an SAE in additional_slave_SAE_IDs is not known",
+        ),
         ({"additional_slave_SAE_IDs": ["sae-b"]}, "an SAE is named twice"),
         ({"additional_slave_SAE_IDs": ["sae-a"]}, "an SAE is named twice"),
         ({"extension_optional": [1]}, None),
