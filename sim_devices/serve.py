@@ -20,8 +20,10 @@ from sim_devices.emulators.faults import Faults, parse_fault
 from sim_devices.emulators.fpga_transmitter import Light
 from sim_devices.emulators.server import Server
 from sim_devices.emulators.station import Station
+from sim_devices.physics.beam import Beam
 
-# Any: an emulator of a transmitter takes its light, the others their station.
+# Any: a transmitter's emulator takes its light, an attenuator's or power meter's its beam, the
+# others their station.
 Factory = Callable[[Any, Mapping[str, object]], Emulator]
 
 
@@ -82,11 +84,13 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
     for name, table in _table(_table(raw, "bench"), "emulators").items():
         if not isinstance(table, Mapping):
             raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004
-        station: Station | Light | None = None
+        station: Station | Light | Beam | None = None
         if "station" in table:
             station = bench.station(str(table["station"]))
         elif "transmitter" in table:
             station = bench.transmitter(str(table["transmitter"]))
+        elif "beam" in table:
+            station = bench.beam(str(table["beam"]))
         options = {"unix_start_s": time.time(), **table}
         faults = Faults(parse_fault(str(text)) for text in table.get("faults", ()))
         emulator = _make(str(table["kind"]), station, options, faults)
@@ -106,7 +110,7 @@ def kinds() -> list[str]:
 
 
 def _make(
-    kind: str, station: Station | Light | None, options: Mapping[str, object], faults: Faults
+    kind: str, station: Station | Light | Beam | None, options: Mapping[str, object], faults: Faults
 ) -> Emulator:
     for point in entry_points(group="qnx_hw.emulators"):
         if point.name == kind:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from qnx_hw.api.loops import ActuatorAxis
-from qnx_hw.api.schema import LinkPhase
+from qnx_hw.config import LinkSection
 from qnx_hw.config.loops import LaunchSection, PumpSection
 from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.control.decision_log import DecisionLog
@@ -20,7 +20,7 @@ from qnx_hw.instruments.families import Attenuator, Instrument, PowerMeter
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
-from qnx_hw.node.station import Judged, Station
+from qnx_hw.node.station import Judged
 from qnx_hw.node.window_loop import block_s
 
 Result = TypeVar("Result")
@@ -88,10 +88,17 @@ class PumpPower(Actuation):
 class PumpLoop(NodeLoop):
     """Sets the pump where blocks hold the most key; Alice's node sees and moves."""
 
-    def __init__(self, title: Title, section: PumpSection, station: Station, folder: Path) -> None:
+    def __init__(
+        self,
+        title: Title,
+        section: PumpSection,
+        in_force: Callable[[], LinkSection],
+        folder: Path,
+    ) -> None:
+        """`in_force` gives the link's table as the session follows it."""
         self.plan = Plan(title, (section.attenuator,), ALGORITHM, starts_held=section.starts_held)
         self._section = section
-        self._station = station
+        self._in_force = in_force
         self._folder = folder
 
     def open(self, mounted: Sequence[Mounted]) -> Loop[PowerSeen]:
@@ -117,7 +124,7 @@ class PumpLoop(NodeLoop):
         """
         if judged is None:
             return None
-        metrics, section = judged.metrics, self._station.section
+        metrics, section = judged.metrics, self._in_force()
         coincidences, accidentals = metrics.coincidence_rate_cps, metrics.accidental_rate_cps
         singles, qber = sum(metrics.singles_cps), metrics.qber.value
         if coincidences is None or accidentals is None or qber is None or not singles:
@@ -136,9 +143,10 @@ class LaunchLoop(NodeLoop):
         title: Title,
         section: LaunchSection,
         pulses: PulsesSection,
-        station: Station,
+        is_generating: Callable[[], bool],
         folder: Path,
     ) -> None:
+        """`is_generating` says whether the transmitter plays what makes keys."""
         instruments = (section.attenuator, section.power_meter)
         self.plan = Plan(
             title,
@@ -149,7 +157,7 @@ class LaunchLoop(NodeLoop):
         )
         self._section = section
         self._pulses = pulses
-        self._station = station
+        self._is_generating = is_generating
         self._folder = folder
         self._meter: Mounted | None = None
 
@@ -173,7 +181,7 @@ class LaunchLoop(NodeLoop):
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], MeansSeen] | None:
         """Measure the light while keys are made; at other times it means nothing."""
         meter = self._meter
-        if meter is None or self._station.report().phase is not LinkPhase.GENERATING:
+        if meter is None or not self._is_generating():
             return None
         return lambda attenuations: MeansSeen(attenuations, (self._measure(meter),), (0.0,))
 

@@ -83,10 +83,14 @@ class LoopRunner:
         self._bell = asyncio.Event()
         self._rested_s = time.monotonic()
         self._told: LoopState | None = None
+        self._lost_s: float | None = None
+        self._secret_bps = 0.0
 
     def judged(self, judged: Judged) -> None:
         """Take what a block disclosed; returns at once."""
         self._newest = judged
+        if self._lost_s is None:
+            self._secret_bps = judged.metrics.secret_rate_bps or 0.0
         self._bell.set()
 
     async def run(self, mounted: Sequence[Mounted]) -> None:
@@ -124,8 +128,22 @@ class LoopRunner:
             self._rested_s = time.monotonic()
         view = loop.view
         if view.state is not self._told and view.state in STATES_TOLD:
-            self._tell(STATES_TOLD[view.state], self.seat.name, f"{view.state}: {view.message}")
+            words = f"{view.state}: {view.message}{self._cost(view.state)}"
+            self._tell(STATES_TOLD[view.state], self.seat.name, words)
             self._told = view.state
+
+    def _cost(self, state: LoopState) -> str:
+        """Return what it cost to come back, in time and in key at the rate before."""
+        if state is not LoopState.TRACKING:
+            if self._told is LoopState.TRACKING:
+                self._lost_s = time.monotonic()
+            return ""
+        lost_s, self._lost_s = self._lost_s, None
+        if lost_s is None:
+            return ""
+        span_s = time.monotonic() - lost_s
+        key = f", in which {span_s * self._secret_bps:,.0f} bits of key would have been made"
+        return f"; back after {span_s:.1f} s{key if self._secret_bps else ''}"
 
     async def _wake(self) -> None:
         if self.plan.interval_s is not None:

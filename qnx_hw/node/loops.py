@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from qnx_hw.api.schema import LinkPhase
 from qnx_hw.config import LinkSection, NetworkFile
 from qnx_hw.control.loop import Title
 from qnx_hw.node.alignment import Alignment
@@ -75,15 +76,19 @@ class _Site:
             yield DelaysLoop(title, self._end.delays, feed, inputs, folder)
         if section.window is not None:
             title, folder = self._title("window"), self._folder / f"{self._link}-window"
-            yield WindowLoop(title, section.window, station, set_window, folder)
+            yield WindowLoop(title, section.window, lambda: station.section, set_window, folder)
         if section.pump is not None:
             title = self._title("source_power", section.pump.attenuator)
             folder = self._folder / f"{self._link}-source-power"
-            yield PumpLoop(title, section.pump, station, folder)
+            yield PumpLoop(title, section.pump, lambda: station.section, folder)
         if section.launch is not None and section.pulses is not None:
             title = self._title("attenuation", section.launch.attenuator)
             folder = self._folder / f"{self._link}-attenuation"
-            yield LaunchLoop(title, section.launch, section.pulses, station, folder)
+
+            def is_generating() -> bool:
+                return station.report().phase is LinkPhase.GENERATING
+
+            yield LaunchLoop(title, section.launch, section.pulses, is_generating, folder)
 
     def _title(self, kind: str, instrument: str = "", unit: str = "", name: str = "") -> Title:
         words = name or kind.replace("_", " ")

@@ -17,7 +17,7 @@ from qnx_hw.control.window import WindowPolicy, WindowSeen
 from qnx_hw.errors import InstrumentError, QnxError
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import NodeLoop, Plan
-from qnx_hw.node.station import Judged, Station
+from qnx_hw.node.station import Judged
 
 ALGORITHM = "model"
 
@@ -38,11 +38,15 @@ class LinkWindow(Actuation):
     """The window as an axis."""
 
     def __init__(
-        self, link: str, station: Station, section: WindowSection, set_window: SetWindow
+        self,
+        link: str,
+        section: WindowSection,
+        in_force: Callable[[], LinkSection],
+        set_window: SetWindow,
     ) -> None:
         self._link = link
-        self._station = station
         self._section = section
+        self._in_force = in_force
         self._set_window = set_window
 
     def axes(self) -> tuple[ActuatorAxis, ...]:
@@ -52,7 +56,7 @@ class LinkWindow(Actuation):
 
     def positions(self) -> tuple[float, ...]:
         """Return the window in force."""
-        return (float(self._station.section.coincidence_window_ps),)
+        return (float(self._in_force().coincidence_window_ps),)
 
     def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """End the session in good order and begin one with another window."""
@@ -75,13 +79,14 @@ class WindowLoop(NodeLoop):
         self,
         title: Title,
         section: WindowSection,
-        station: Station,
+        in_force: Callable[[], LinkSection],
         set_window: SetWindow,
         folder: Path,
     ) -> None:
+        """`in_force` gives the link's table as the session follows it."""
         self.plan = Plan(title, (), ALGORITHM, starts_held=section.starts_held)
         self._section = section
-        self._station = station
+        self._in_force = in_force
         self._set_window = set_window
         self._folder = folder
 
@@ -92,7 +97,7 @@ class WindowLoop(NodeLoop):
         section = self._section
         return Loop(
             self.plan.title,
-            LinkWindow(self.plan.title.link, self._station, section, self._set_window),
+            LinkWindow(self.plan.title.link, section, self._in_force, self._set_window),
             lambda algorithm, target: WindowPolicy(
                 section.low_ps, section.high_ps, secret_rate_bps
             ),
@@ -111,7 +116,7 @@ class WindowLoop(NodeLoop):
         if coincidences is None or accidentals is None or fwhm_ps is None or qber is None:
             return None
         seen = (fwhm_ps, coincidences, accidentals, qber)
-        span_s = block_s(self._station.section, coincidences)
+        span_s = block_s(self._in_force(), coincidences)
         return lambda windows: WindowSeen(windows, *seen, span_s)
 
 

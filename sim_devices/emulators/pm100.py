@@ -16,7 +16,7 @@ from sim_devices.emulators.emulator import number_option
 from sim_devices.emulators.faults import FaultKind
 from sim_devices.emulators.line_emulator import as_number
 from sim_devices.emulators.scpi import OUT_OF_RANGE, ScpiEmulator
-from sim_devices.emulators.station import Station
+from sim_devices.physics.beam import Beam
 
 SHORTEST_NM, LONGEST_NM = 800.0, 1700.0
 SMALLEST_RANGE_W, LARGEST_RANGE_W = 1e-9, 2e-2
@@ -39,17 +39,22 @@ _UNITS = {"MW": 1e-3, "UW": 1e-6, "NW": 1e-9}
 
 
 class Pm100Emulator(ScpiEmulator):
-    """Options: `power_W` (what falls on the head), `seed`, `faults` (overflow)."""
+    """Options: `power_W` (what falls on the head that stands alone), `seed`, `faults` (overflow).
+
+    In a beam of the bench `tap_db` is by how much brighter the head's light is than the fibre's.
+    """
 
     identity = "THORLABS,PM100D,P0000001,2.4.0"
     signed_errors = True
 
     def __init__(
-        self, station: Station | None = None, options: Mapping[str, object] | None = None
+        self, beam: Beam | None = None, options: Mapping[str, object] | None = None
     ) -> None:
         options = options or {}
         super().__init__(options)
-        self._power_W = number_option(options, "power_W", 1.234560e-6)
+        alone_W = number_option(options, "power_W", 1.234560e-6)
+        self._beam = Beam(0.0, lambda: alone_W) if beam is None else beam
+        self._gain = 10 ** (number_option(options, "tap_db", 0.0) / 10)
         self._rng = np.random.default_rng(int(number_option(options, "seed", 5)))
         self._last = f"{self._power_W:.6E}"
         self.reset()
@@ -64,6 +69,10 @@ class Pm100Emulator(ScpiEmulator):
         }
         self._auto_range = True
         self._unit = "W"
+
+    @property
+    def _power_W(self) -> float:  # noqa: N802 - the unit's letter
+        return self._beam.power_w * self._gain
 
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
         """Obey one command."""

@@ -15,6 +15,7 @@ from functools import partial
 
 import numpy as np
 
+from sim_devices.physics.beam import Beam
 from sim_devices.physics.clicks import Arrivals, Bunching, Place, Room, draw
 from sim_devices.physics.description import Laboratory, Source, StationSetup, read
 from sim_devices.physics.detection import Response
@@ -39,6 +40,7 @@ class _Process:
     pair: Real
     bunching: Bunching
     stream: int
+    pump: Beam
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +76,12 @@ class Bench:
             victim = self._stations[laboratory.eavesdropper.station]
             victim.eavesdropper = laboratory.eavesdropper
         self._guard_s = max((each.guard_s for each in self._stations.values()), default=0.0)
-        self._processes = [each for source in laboratory.sources for each in _processes(source)]
+        self._pumps = {source.name: Beam(source.pump_db) for source in laboratory.sources}
+        self._processes = [
+            process
+            for source in laboratory.sources
+            for process in _processes(source, self._pumps[source.name])
+        ]
         self._transmitters = {
             setup.name: BenchTransmitter(
                 setup, laboratory.seed, stream_number(f"transmitter {setup.name}"), self.advance
@@ -115,6 +122,12 @@ class Bench:
         """Return a transmitter; KeyError if there is none of that name."""
         return self._transmitters[name]
 
+    def beam(self, name: str) -> Beam:
+        """Return the pump of a source, or the pulses of a transmitter; KeyError for neither."""
+        if name in self._pumps:
+            return self._pumps[name]
+        return self._transmitters[name].beam
+
     def advance(self, until_s: float) -> None:
         """Draw whole chunks until everything before `until_s` is there."""
         n_chunks = math.ceil((until_s + self._guard_s) * 1e12 / CHUNK_PS)
@@ -142,7 +155,8 @@ class Bench:
         rates = []
         for process in self._processes:
             here, there = process.stations
-            together = process.rate_hz * click_probabilities(
+            rate_hz = process.rate_hz * process.pump.factor
+            together = rate_hz * click_probabilities(
                 process.pair, passages[here].effects, passages[there].effects
             )
             if not process.bunching.period_ps:
@@ -204,7 +218,7 @@ def response_of(laboratory: Laboratory, setup: StationSetup) -> Response:
     return replace(setup.response, jitter_ps=jitter_ps)
 
 
-def _processes(source: Source) -> list[_Process]:
+def _processes(source: Source, pump: Beam) -> list[_Process]:
     """Return the processes of a source: one for two arms, else one for each pair of users.
 
     With N users behind equal splitters a pair goes to users i ≠ j in N(N − 1)/2 ways with
@@ -214,7 +228,8 @@ def _processes(source: Source) -> list[_Process]:
     arms = source.arms
     if len(arms) == 2:
         stream = stream_number(f"source {source.name}")
-        return [_Process((arms[0], arms[1]), source.pair_rate_hz, source.pair, bunching, stream)]
+        ends = arms[0], arms[1]
+        return [_Process(ends, source.pair_rate_hz, source.pair, bunching, stream, pump)]
     share = source.pair_rate_hz / len(arms) ** 2
     either = (source.pair + source.pair.T) / 2
     return [
@@ -224,6 +239,7 @@ def _processes(source: Source) -> list[_Process]:
             either,
             bunching,
             stream_number(f"source {source.name} {first} {second}"),
+            pump,
         )
         for i, first in enumerate(arms)
         for second in arms[i:]

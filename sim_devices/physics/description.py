@@ -31,6 +31,8 @@ class Source:
     modes: float = 0.0
     """Schmidt modes of a pulsed source's thermal statistics; 0 is Poisson."""
     bandwidth_nm: float = 0.0
+    pump_db: float = 0.0
+    """Attenuation of the pump at which `pair_rate_hz` holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class StationSetup:
     clock_offset_s: float
     clock_drift_ppm: float
     clock_wander_ppm_per_sqrt_s: float
+    delay_ps: tuple[float, ...]
+    """By how much later than the others light and pulse of each detector take."""
 
     @property
     def n_detectors(self) -> int:
@@ -171,6 +175,7 @@ def _source(name: str, table: Table) -> Source:
         round(1e12 / pulse_rate_hz) if pulse_rate_hz else 0,
         table.number("modes", 0.0, 0.0, 1e6),
         table.number("bandwidth_nm", 0.0, 0.0, 1000.0),
+        table.number("pump_db", 0.0, 0.0, 100.0),
     )
     if source.modes and not source.pulse_period_ps:
         raise ValueError(f"{table.place}.modes: thermal statistics need pulse_rate_hz")
@@ -180,7 +185,11 @@ def _source(name: str, table: Table) -> Source:
 
 def _transmitter(name: str, table: Table) -> TransmitterSetup:
     setup = TransmitterSetup(
-        name, table.text("arm", None), table.number("pulse_rate_hz", None, 1e5, 1e11)
+        name,
+        table.text("arm", None),
+        table.number("pulse_rate_hz", None, 1e5, 1e11),
+        table.number("launch_db", 0.0, 0.0, 100.0),
+        table.number("wavelength_nm", 1550.0, 300.0, 3000.0),
     )
     table.finish()
     return setup
@@ -219,6 +228,7 @@ def _station(name: str, table: Table) -> StationSetup:
         table.number("clock_offset_s", 0.0, -1e4, 1e4),
         table.number("clock_drift_ppm", 0.0, -1000.0, 1000.0),
         table.number("clock_wander_ppm_per_sqrt_s", 0.0, 0.0, 1.0),
+        table.each("delay_ps", count, 0.0, 0.0, 1e6),
     )
     table.finish()
     return station

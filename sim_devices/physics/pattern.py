@@ -32,6 +32,15 @@ class Score:
     pattern: bytes = b""
     """States (low two bits) and intensities to repeat, in place of the seed."""
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """How often each intensity is chosen."""
+        if self.pattern:
+            kinds = np.frombuffer(self.pattern, dtype=np.uint8) >> 2
+            return tuple((np.bincount(kinds) / len(kinds)).tolist())
+        edges = np.array([0, *self.limits, 1 << 16])
+        return tuple((np.diff(edges) / (1 << 16)).tolist())
+
     def choices(self, pulses: Pulses) -> tuple[Choices, Choices]:
         """Return the state (0 to 3: H V D A) and the intensity's number of each pulse."""
         if self.pattern:

@@ -137,8 +137,8 @@ class BenchStation(StationView):
         self._counted = np.zeros(setup.n_detectors, dtype=np.int64)
         self._tags_until = self._counts_until = self.clock.segment().stamp_ps
         self._counts_taken = np.zeros(setup.n_detectors, dtype=np.int64)
-        # Jitter moves a stamp by at most this much across the end of a chunk.
-        self._guard_ps = response.reach_ps
+        # Jitter and delays move a stamp by at most this much across the end of a chunk.
+        self._guard_ps = response.reach_ps + round(max(setup.delay_ps))
 
     @property
     def n_detectors(self) -> int:
@@ -217,6 +217,8 @@ class BenchStation(StationView):
         """Take what meets the detectors; passages follow one another as they began."""
         if passage.is_blinded:
             arrivals = _forced(arrivals)
+        if any(self.setup.delay_ps):
+            arrivals = _delayed(arrivals, np.array(self.setup.delay_ps))
         clock = (passage.clock.true_ps, passage.clock.stamp_ps, passage.clock.stamps_per_ps)
         tags = self._detectors.register(arrivals, passage.end_ps, clock, place, self._held)
         self._keep(*tags, passage.end_stamp - self._guard_ps)
@@ -264,6 +266,13 @@ class BenchStation(StationView):
 
     def _per_detector(self, inputs: Inputs) -> NDArray[np.int64]:
         return np.bincount(inputs, minlength=self.n_detectors + 1)[1:].astype(np.int64)
+
+
+def _delayed(arrivals: Arrivals, delay_ps: Real) -> Arrivals:
+    """Return what arrives as each detector's way lets it."""
+    late_ps = np.rint(delay_ps).astype(np.int64)[arrivals.detectors]
+    order = np.argsort(arrivals.times_ps + late_ps, kind="stable")
+    return Arrivals((arrivals.times_ps + late_ps)[order], arrivals.detectors[order])
 
 
 def _forced(arrivals: Arrivals) -> Arrivals:

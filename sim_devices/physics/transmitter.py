@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim_devices.physics.beam import Beam
 from sim_devices.physics.clicks import Arrivals, Real
 from sim_devices.physics.pattern import DARK, Score
 from sim_devices.physics.polarization import DIRECTIONS
 
+HC_J_M = 6.62607015e-34 * 299_792_458.0
 STOKES = np.concatenate([np.ones((4, 1)), DIRECTIONS], axis=1)
 
 
@@ -27,6 +29,9 @@ class TransmitterSetup:
     name: str
     arm: str
     pulse_rate_hz: float
+    launch_db: float = 0.0
+    """Attenuation at which the board's intensities leave as they are."""
+    wavelength_nm: float = 1550.0
 
 
 class BenchTransmitter:
@@ -41,6 +46,7 @@ class BenchTransmitter:
         self._score: Score | None = None
         self._intensities: tuple[float, ...] = ()
         self._start_ps = 0
+        self.beam = Beam(setup.launch_db, self._power_w)
 
     @property
     def pulse_rate_hz(self) -> float:
@@ -86,4 +92,13 @@ class BenchTransmitter:
     def _means(self, effects: Real) -> Real:
         """Return the mean photons per pulse, [state, intensity, detector]."""
         seen = np.clip(STOKES @ effects[:-1].T, 0.0, None)
-        return np.asarray(seen[:, None, :] * np.array(self._intensities)[None, :, None])
+        intensities = self.beam.factor * np.array(self._intensities)
+        return np.asarray(seen[:, None, :] * intensities[None, :, None])
+
+    def _power_w(self) -> float:
+        """Return the mean power of the pulses as the board chooses them."""
+        if self._score is None:
+            return 0.0
+        mean = sum(s * i for s, i in zip(self._score.shares, self._intensities, strict=False))
+        photon_j = HC_J_M / (self.setup.wavelength_nm * 1e-9)
+        return mean * photon_j * self.pulse_rate_hz

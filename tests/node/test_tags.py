@@ -83,3 +83,35 @@ def test_nobody_waits_without_bounds() -> None:
 
     with pytest.raises(TagsLost, match="keep up"):
         asyncio.run(scenario())
+
+
+@given(
+    st.lists(st.integers(1, 4), max_size=40),
+    st.dictionaries(st.integers(1, 4), st.integers(-60, 60)),
+)
+def test_late_inputs_are_put_earlier_for_the_listener_alone(
+    channels: list[int], delays_ps: dict[int, int]
+) -> None:
+    async def scenario() -> TagBlock:
+        feed = TagFeed(INPUTS)
+        feed.delays_ps = delays_ps
+        blocks = feed.blocks()
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(anext(blocks))
+            await asyncio.sleep(0)
+            feed.deliver(raw)
+        await blocks.aclose()
+        return first.result()
+
+    raw = block(3, channels)
+    got = asyncio.run(scenario())
+
+    wanted = [
+        min(max(int(time) - delays_ps.get(channel, 0), raw.start_ps), raw.end_ps - 1)
+        for time, channel in zip(raw.times_ps, channels, strict=True)
+    ]
+    assert got.times_ps.tolist() == sorted(wanted)
+    assert sorted(zip(got.times_ps.tolist(), got.channels.tolist(), strict=True)) == sorted(
+        zip(wanted, channels, strict=True)
+    )
+    assert raw.times_ps.tolist() == sorted(raw.times_ps.tolist())

@@ -1,0 +1,83 @@
+"""The loop of the coincidence window: what it sees, where it stops, what it does when refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from qnx_hw.api.loops import LoopState, LoopView
+from qnx_hw.api.schema import Histogram
+from qnx_hw.api.value import Estimate
+from qnx_hw.config import LinkSection
+from qnx_hw.config.loops import WindowSection
+from qnx_hw.config.network import StationSection
+from qnx_hw.control.loop import Title
+from qnx_hw.errors import QnxError
+from qnx_hw.node.loop_runner import LoopRunner
+from qnx_hw.node.station import Judged
+from qnx_hw.node.window_loop import WindowLoop, window_of_both
+from qnx_hw.qkd.session import Metrics
+
+TITLE = Title("alice-bob window", "alice", "alice-bob", "window")
+WIDE = LinkSection(
+    alice=StationSection(node="alice"),
+    bob=StationSection(node="bob"),
+    coincidence_window_ps=20_000,
+)
+BLOCK = Judged(
+    1,
+    float("inf"),
+    Metrics(
+        coincidence_rate_cps=30_000.0,
+        accidental_rate_cps=3_000.0,
+        qber=Estimate(value=0.065),
+        histogram=Histogram(start_ps=0, bin_ps=1, counts=(), fwhm_ps=500.0),
+    ),
+)
+
+
+def _looked(
+    section: WindowSection,
+    in_force: Callable[[], LinkSection],
+    set_window: Callable[[str, int], None],
+    folder: Path,
+) -> LoopView:
+    async def scene() -> LoopView:
+        kind = WindowLoop(TITLE, section, in_force, set_window, folder)  # type: ignore[arg-type]
+        runner = LoopRunner(kind, lambda level, source, words: None)
+        async with asyncio.timeout(60):
+            loop = await runner.open([])
+            for _ in range(3):
+                runner.judged(BLOCK)
+                await runner.look(loop)
+        runner.seat.leave()
+        return runner.seat.view()
+
+    return asyncio.run(scene())
+
+
+def test_a_window_that_is_far_too_wide_is_narrowed_within_its_limits(tmp_path: Path) -> None:
+    held = [WIDE]
+
+    def set_window(link: str, window_ps: int) -> None:
+        assert link == "alice-bob"
+        held.append(msgspec.structs.replace(held[-1], coincidence_window_ps=window_ps))
+
+    view = _looked(WindowSection(low_ps=1500.0), lambda: held[-1], set_window, tmp_path)
+
+    assert 1500 <= held[1].coincidence_window_ps < 3000
+    assert view.axes[0].actual == held[-1].coincidence_window_ps
+    assert view.settings_used >= 1
+
+
+def test_a_node_with_one_end_says_that_both_must_agree(tmp_path: Path) -> None:
+    view = _looked(WindowSection(), lambda: WIDE, window_of_both, tmp_path)
+
+    assert view.state is LoopState.FAULT
+    assert "must agree on a window" in view.message
+    with pytest.raises(QnxError):
+        window_of_both("alice-bob", 100)
