@@ -7,19 +7,17 @@ delivery must not open the bus.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from qnx_hw import certificates
 from qnx_hw.errors import ConfigError
 
 LIFETIME_DAYS = 730
@@ -38,13 +36,9 @@ class Authority:
     def new(cls, network: str) -> Authority:
         """Make a new authority."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name(f"qnx bus of {network}")
-        certificate = (
-            _builder(name, name, key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(is_authority=True), critical=True)
-            .sign(key, hashes.SHA256())
-        )
+        name = certificates.subject(f"qnx bus of {network}")
+        builder = certificates.of_authority(name, key.public_key(), LIFETIME_DAYS)
+        certificate = builder.sign(key, hashes.SHA256())
         return cls(certificate, key)
 
     def write(self, folder: Path) -> None:
@@ -62,15 +56,9 @@ class Authority:
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH]
         if not hosts:
             purposes.append(ExtendedKeyUsageOID.CLIENT_AUTH)
-        builder = (
-            _builder(_name(name), self.certificate.subject, key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(is_authority=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        builder = certificates.of_participant(
+            *(name, key.public_key(), self.certificate, LIFETIME_DAYS, purposes, hosts)
         )
-        if hosts:
-            names = [_host(host) for host in hosts]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         _write(folder / name, builder.sign(self.key, hashes.SHA256()), key)
 
 
@@ -106,54 +94,10 @@ def _context(side: int, folder: Path, name: str) -> ssl.SSLContext:
     return made
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=LIFETIME_DAYS))
-    )
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _usage(*, is_authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _host(host: str) -> x509.GeneralName:
-    with suppress(ValueError):
-        return x509.IPAddress(ipaddress.ip_address(host))
-    return x509.DNSName(host)
-
-
 def _write(path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    octets = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
     private = path.with_suffix(".key")
     private.unlink(missing_ok=True)
     private.touch(mode=0o600, exist_ok=False)
-    private.write_bytes(octets)
+    private.write_bytes(certificates.private_pem(key))

@@ -13,8 +13,6 @@ All keys are on P-256. The authorities' keys belong on no node.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -22,14 +20,10 @@ from urllib.parse import quote
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from qnx_hw import certificates
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError
 from qnx_hw.keys.vault import read_private, write_private
@@ -80,12 +74,8 @@ def make_authority(folder: Path, name: str) -> Files:
     if files.exist:
         return files
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _subject(f"qnx {name}")
-    builder = (
-        _builder(subject, subject, key.public_key(), AUTHORITY_VALID_DAYS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs=True), critical=True)
-    )
+    subject = certificates.subject(f"qnx {name}")
+    builder = certificates.of_authority(subject, key.public_key(), AUTHORITY_VALID_DAYS)
     _write(files, builder.sign(key, SHA256()), key)
     return files
 
@@ -107,19 +97,7 @@ def issue(
     parent_key = load_pem_private_key(read_private(by.key), password=None)
     assert isinstance(parent_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        _builder(_subject(name), parent.subject, key.public_key(), VALID_DAYS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(parent_key.public_key()),
-            critical=False,
-        )
-    )
-    if hosts:
-        names = x509.SubjectAlternativeName([_host(each) for each in hosts])
-        builder = builder.add_extension(names, critical=False)
+    builder = certificates.of_participant(name, key.public_key(), parent, VALID_DAYS, usages, hosts)
     _write(files, builder.sign(parent_key, SHA256()), key)
 
 
@@ -159,48 +137,7 @@ def complete(network: NetworkFile, folder: Path) -> list[Files]:
     return made
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _host(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
 def _write(files: Files, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    write_private(files.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    write_private(files.key, certificates.private_pem(key))
     write_private(files.certificate, certificate.public_bytes(Encoding.PEM))
     files.certificate.chmod(0o644)

@@ -25,8 +25,8 @@ from qnx_hw.secret import Secret
 
 ROW_KEYS = 32
 """Keys of one row at most: more make a fetch of one of them seal more anew."""
-GENERATION_SHIFT = 16
-"""A generation of the index has 65 536 keys: 300 pages, whatever waits beside them."""
+GENERATION_SHIFT = 14
+"""A generation of the index has 16 384 keys: 100 pages, whatever waits beside them."""
 ID_BYTES = 16
 
 SCHEMA = """

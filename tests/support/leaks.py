@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 PIECE_BYTES = 16
+HEAD_BYTES = 8
+"""What is looked for first: any form of a piece is longer."""
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
@@ -21,15 +25,27 @@ def forms(secret: bytes) -> Iterator[bytes]:
 
 def found(secrets: Sequence[bytes], outputs: Sequence[bytes]) -> list[str]:
     """Say which output holds a piece of which secret; empty where all is well."""
-    pieces = {
-        form: number
-        for number, secret in enumerate(secrets)
-        for at in range(0, len(secret) - PIECE_BYTES + 1, PIECE_BYTES)
-        for form in forms(secret[at : at + PIECE_BYTES])
-    }
+    pieces: dict[bytes, list[tuple[bytes, int]]] = {}
+    for number, secret in enumerate(secrets):
+        for at in range(0, len(secret) - PIECE_BYTES + 1, PIECE_BYTES):
+            for form in forms(secret[at : at + PIECE_BYTES]):
+                pieces.setdefault(form[:HEAD_BYTES], []).append((form, number))
+    heads = np.frombuffer(b"".join(pieces), dtype=np.uint64)
     return [
         f"output {place} holds a piece of secret {number}"
         for place, output in enumerate(outputs)
-        for form, number in pieces.items()
+        for head in _heads_in(output, heads)
+        for form, number in pieces[head]
         if form in output
     ]
+
+
+def _heads_in(output: bytes, heads: np.ndarray) -> set[bytes]:
+    """Return which of the heads an output holds, wherever they begin."""
+    here: set[bytes] = set()
+    for shift in range(HEAD_BYTES):
+        whole = (len(output) - shift) // HEAD_BYTES
+        if whole > 0:
+            words = np.frombuffer(output, dtype=np.uint64, count=whole, offset=shift)
+            here.update(word.tobytes() for word in words[np.isin(words, heads)])
+    return here

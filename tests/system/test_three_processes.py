@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from leaks import found
+from programs import fetch_a_key, finish, line_with
 
 from qnx_hw import config
 from qnx_hw.api.client import NodeClient
@@ -25,23 +23,6 @@ from qnx_hw.secret import Secret
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(400)]
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def line_with(process: subprocess.Popen[str], words: str) -> str:
-    assert process.stdout is not None
-    heard = []
-    for line in process.stdout:
-        heard.append(line)
-        if words in line:
-            return line
-    pytest.fail(f"ended without '{words}':\n{''.join(heard)}")
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, printed
-    return printed
 
 
 def test_two_nodes_and_a_laboratory_make_the_same_key(
@@ -83,21 +64,6 @@ def test_two_nodes_and_a_laboratory_make_the_same_key(
     assert_same_key(file, at_least=1)
     shown = capfd.readouterr()
     assert found(keys, [*outputs, shown.out.encode(), shown.err.encode()]) == []
-
-
-def fetch_a_key(file: Path, folder: Path) -> list[bytes]:
-    """Get a key at one node and fetch it at the other, as applications do; return it."""
-    saes = ("sae-bob", "sae-alice")  # the first block is Bob's to allocate, the second Alice's
-    for master, slave in (saes, saes[::-1]):
-        given, fetched = folder / f"{master}.json", folder / f"{slave}.json"
-        get = ["keys", "get", str(file), "--as", master, "--with", slave, "--out", str(given)]
-        if main(get) == 0:
-            (entry,) = json.loads(given.read_text())["keys"]
-            dec = ["keys", "dec", str(file), "--as", slave, "--with", master]
-            assert main([*dec, entry["key_ID"], "--out", str(fetched)]) == 0
-            assert given.read_text() == fetched.read_text()
-            return [base64.b64decode(entry["key"])]
-    pytest.fail("neither node has a key to give")
 
 
 def assert_same_key(file: Path, *, at_least: int) -> None:
