@@ -9,6 +9,7 @@ from pathlib import Path
 from qnx_hw.api.schema import Level
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
+from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.tellers import Teller
 
 
@@ -28,5 +29,10 @@ async def joined_bus(
         tell(level, participant, f"the bus {words}")
 
     tls = context(Path(network.bus.certificates), participant)
-    async with NatsBus.open(participant, network.bus.servers, tls, say) as bus:
+    folder = Path(network.bus.certificates)
+    pair = (folder / f"{participant}.pem", folder / f"{participant}.key")
+    async with (
+        kept_fresh(tell, participant, pair, tls),
+        NatsBus.open(participant, network.bus.servers, tls, say) as bus,
+    ):
         yield bus

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
+
+from starlette.routing import BaseRoute
 
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ConfigError
@@ -18,3 +21,9 @@ def console_folder(network: NetworkFile, names: Sequence[str] | None = None) -> 
     is_alone = names is not None and set(names) != set(network.nodes)
     folder = "-".join(["console", *(sorted(names or ()) if is_alone else ())])
     return Path(network.network.data_dir) / folder
+
+
+def dashboard_pages() -> list[BaseRoute]:
+    """Return the pages of every dashboard that is installed."""
+    points = sorted(entry_points(group="qnx_hw.dashboards"), key=lambda point: point.name)
+    return [route for point in points for route in point.load()()]

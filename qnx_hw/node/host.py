@@ -13,12 +13,10 @@ from contextlib import (
     suppress,
 )
 from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from qnx_hw.api.commands import Setting
@@ -42,7 +40,8 @@ from qnx_hw.node.api import (
 from qnx_hw.node.archive import Archive
 from qnx_hw.node.bank import Bank
 from qnx_hw.node.buses import joined_bus
-from qnx_hw.node.console import console_folder
+from qnx_hw.node.console import console_folder, dashboard_pages
+from qnx_hw.node.event_log import EventLog
 from qnx_hw.node.exposure import exposure
 from qnx_hw.node.finder import Finder
 from qnx_hw.node.guard import is_loopback
@@ -55,6 +54,7 @@ from qnx_hw.node.recordings import finished, folder_name
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
 from qnx_hw.node.station import ADOPT_DEADLINE_S, Station
+from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import delays_view, link_view
 from qnx_hw.node.window_loop import SetWindow
 from qnx_hw.node.worker import Worker
@@ -100,6 +100,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         )
         self.history = History()
         self._archive: Archive | None = None
+        self._event_log: EventLog | None = None
         self.nodes: dict[str, Node] = {}
         self.bus = InProcessBus()
         """What joins the parts of this process where the network file names no servers."""
@@ -109,6 +110,10 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
     async def running(self, api: socket.socket | None = None) -> AsyncIterator[None]:
         """Run the nodes, and the API on the bound socket `api`, while the context lasts."""
         async with AsyncExitStack() as stack:
+            if api is not None:
+                folder = console_folder(self._network, self._names)
+                self._event_log = EventLog(folder / "events.sqlite", self.hub)
+                stack.push_async_callback(self._event_log.close)
             await self._join_controller(stack)
             serve = await self._open_api(stack, api) if api is not None else None
             for name in self._names:
@@ -348,7 +353,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         )
         api = Api(self.hub, self.history, commands, access)
         app = api.application(dashboard_pages(), shown.hosts, is_tls=shown.tls is not None)
-        return _serving(api, app, taken, shown.tls)
+        return _serving(api, app, taken, self._tell, shown.tls)
 
     async def _publish(self) -> None:
         sampled_s = time.monotonic()
@@ -356,6 +361,8 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             await asyncio.sleep(PUBLISH_INTERVAL_S)
             self.publish()
             self.hub.expire()
+            if self._event_log is not None:
+                await self._event_log.flush()
             if time.monotonic() - sampled_s >= SAMPLE_INTERVAL_S:
                 sampled_s = time.monotonic()
                 for kind in KINDS_KEPT.values():
@@ -414,16 +421,10 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
 
 @asynccontextmanager
 async def _serving(
-    api: Api, app: ASGIApp, taken: socket.socket, tls: tuple[Path, Path] | None
+    api: Api, app: ASGIApp, taken: socket.socket, tell: Teller, tls: tuple[Path, Path] | None
 ) -> AsyncIterator[None]:
-    async with serving(app, taken, tls):
+    async with serving(app, taken, tell, tls):
         try:
             yield
         finally:
             api.close()
-
-
-def dashboard_pages() -> list[BaseRoute]:
-    """Return the pages of every dashboard that is installed."""
-    points = sorted(entry_points(group="qnx_hw.dashboards"), key=lambda point: point.name)
-    return [route for point in points for route in point.load()()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from qnx_hw.keys.delivery.qkd014 import Registry, refuse
 from qnx_hw.keys.delivery.qkd020 import MAX_BODY_BYTES, PeerDelivery, TlsPeer, problem
 from qnx_hw.keys.delivery.rates import Rates
 from qnx_hw.keys.kme import Kme
+from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
 from qnx_hw.node.tellers import Teller
 
@@ -59,7 +61,8 @@ async def delivering(network: NetworkFile, kme: Kme, tell: Teller) -> AsyncItera
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
     front = Front(kme, registry(network), network.keys, Rates(time.monotonic))
     service = Service(front.answer, identity.client_name, refuse)
-    async with serving(service, *split_address(section.listen), tls) as address:
+    fresh = kept_fresh(tell, kme.node, (own.certificate, own.key), tls)
+    async with serving(service, *split_address(section.listen), tls) as address, fresh:
         tell(Level.INFO, kme.node, f"serves keys to applications at https://{address}")
         yield address
 
@@ -71,7 +74,7 @@ def has_own_way(network: NetworkFile, ours: str, theirs: str) -> bool:
 
 
 @asynccontextmanager
-async def receiving_peers(network: NetworkFile, kme: Kme) -> AsyncIterator[str]:
+async def receiving_peers(network: NetworkFile, kme: Kme, tell: Teller) -> AsyncIterator[str]:
     """Serve other key managers while the context lasts; yields the address really bound.
 
     Empty where the network file gives none. `ConfigError` where a certificate is missing.
@@ -83,7 +86,8 @@ async def receiving_peers(network: NetworkFile, kme: Kme) -> AsyncIterator[str]:
     own, authority = _towards_peers(network, kme.node)
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
     service = Service(PeerDelivery(kme).answer, identity.client_name, _refuse_peer, MAX_BODY_BYTES)
-    async with serving(service, *split_address(section.peers), tls) as address:
+    fresh = kept_fresh(tell, kme.node, (own.certificate, own.key), tls)
+    async with serving(service, *split_address(section.peers), tls) as address, fresh:
         yield address
 
 
@@ -93,8 +97,8 @@ class TlsWire:
     def __init__(
         self, network: NetworkFile, kme: Kme, peer: str, address: str, link: str = ""
     ) -> None:
-        own, authority = _towards_peers(network, kme.node)
-        self._tls = identity.client_side(own.certificate, own.key, authority.certificate)
+        self._files = _towards_peers(network, kme.node)
+        self._tls()  # a missing certificate is told at the start
         self._kme = kme
         self._peer = peer
         self._link = link
@@ -109,8 +113,13 @@ class TlsWire:
                 log.debug("the key managers' way to %s broke: %s", self._peer, errors.exceptions)
             await asyncio.sleep(PAUSE_S)
 
+    def _tls(self) -> ssl.SSLContext:
+        """Read the certificates anew, so that a renewed one is used from the next connection on."""
+        own, authority = self._files
+        return identity.client_side(own.certificate, own.key, authority.certificate)
+
     async def _attend(self) -> None:
-        way = await TlsPeer.open(*self._address, self._tls, self._peer)
+        way = await TlsPeer.open(*self._address, self._tls(), self._peer)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(way.watch())

@@ -138,7 +138,7 @@ class Node:
             async with (
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
-                receiving_peers(network, node.kme),
+                receiving_peers(network, node.kme, tell),
                 node._edge(network, bus, tell) as node.site,
                 asyncio.TaskGroup() as tasks,
             ):

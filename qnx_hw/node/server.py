@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from qnx_hw.errors import ConfigError
+from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
+from qnx_hw.node.tellers import Teller
 
 STOP_DEADLINE_S = 1.0
 
@@ -36,27 +38,30 @@ def bind(address: str, *, or_free_port: bool = False) -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, taken: socket.socket, tls: tuple[Path, Path] | None = None
+    app: ASGIApp, taken: socket.socket, tell: Teller, tls: tuple[Path, Path] | None = None
 ) -> AsyncIterator[None]:
     """Serve `app` on a bound socket while the context lasts; `tls` is (certificate, key)."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            date_header=False,
-            ws="none",
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=200,
-            ssl_certfile=tls[0] if tls else None,
-            ssl_keyfile=tls[1] if tls else None,
-        )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        ws="none",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=200,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
     )
-    async with asyncio.TaskGroup() as tasks:
+    config.load()
+    server = _Server(config)
+    async with AsyncExitStack() as stack:
+        if tls is not None and config.ssl is not None:
+            await stack.enter_async_context(kept_fresh(tell, "api", tls, config.ssl))
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
         serve = tasks.create_task(server.serve(sockets=[taken]), name="http")
         try:
             yield

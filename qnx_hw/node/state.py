@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -65,6 +65,14 @@ class Hub:
         slots = self._slots[type(view)]
         if view.name not in slots or slots[view.name][1] != view:
             slots[view.name] = (self._next(), view)
+
+    def restore(self, events: Sequence[Event]) -> None:
+        """Begin with the events of earlier processes, oldest first; before any of this one."""
+        if self._events:
+            raise ValueError("this hub has events of its own already")
+        for event in events:
+            self._events.append((self._next(), event))
+            self._last_event = event.number
 
     def tell(self, level: Level, source: str, message: str) -> Event:
         """Add an event."""

@@ -116,7 +116,7 @@ class Served:
         self.stop = lambda: loop.call_soon_threadsafe(finished.set) and None
         self.call = lambda change: loop.call_soon_threadsafe(change) and None
         self.hub.set(LINK)
-        async with serving(app, taken):
+        async with serving(app, taken, self.hub.tell):
             self.running.set()
             await finished.wait()
             api.close()

@@ -27,7 +27,7 @@ async def serve(file: Path, node: str) -> None:
         kme = Kme(node, store.issued, key_ends(network, node))
         async with (
             delivering(network, kme, lambda *_: None),
-            receiving_peers(network, kme),
+            receiving_peers(network, kme, lambda *_: None),
             asyncio.TaskGroup() as tasks,
         ):
             for peer in kme.peers:

@@ -6,6 +6,7 @@ import base64
 import json
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,54 @@ import pytest
 from qnx_hw.cli import main
 
 
-def line_with(process: subprocess.Popen[str], words: str, heard: list[str] | None = None) -> str:
-    """Return the first line with these words; what came before goes into `heard` as well."""
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """Return the first line with these words."""
     assert process.stdout is not None
-    heard = [] if heard is None else heard
+    heard = []
     for line in process.stdout:
         heard.append(line)
         if words in line:
             return line
     pytest.fail(f"ended without '{words}':\n{''.join(heard)}")
+
+
+class Listener:
+    """Hears all that a program says, also while nobody waits for a line of it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: list[str] = []
+        self._process = process
+        self._more = threading.Condition()
+        self._thread = threading.Thread(target=self._hear)
+        self._thread.start()
+
+    def line_with(self, words: str, timeout_s: float = 300.0) -> str:
+        """Return the first line with these words."""
+        with self._more:
+            self._more.wait_for(
+                lambda: self._found(words) or not self._thread.is_alive(), timeout_s
+            )
+            if found := self._found(words):
+                return found[0]
+        pytest.fail(f"ended without '{words}':\n{''.join(self.lines[-50:])}")
+
+    def finish(self) -> str:
+        """End the program as systemd does, and return all that it ever said."""
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(60)
+        self._thread.join(60)
+        assert status == 0, "".join(self.lines[-50:])
+        return "".join(self.lines)
+
+    def _found(self, words: str) -> list[str]:
+        return [line for line in self.lines if words in line]
+
+    def _hear(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with self._more:
+                self.lines.append(line)
+                self._more.notify_all()
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -268,7 +268,7 @@ class ServedApi:
         self._loop = asyncio.get_running_loop()
         finished = asyncio.Event()
         self.stop = lambda: self._loop.call_soon_threadsafe(finished.set) and None  # type: ignore[union-attr]
-        async with serving(app, taken, self._site.tls):
+        async with serving(app, taken, self.hub.tell, self._site.tls):
             self.running.set()
             await finished.wait()
             api.close()

@@ -183,7 +183,7 @@ def test_an_saes_certificate_does_not_open_the_key_managers_port(
     async def scenario() -> None:
         async with (
             served(network, tmp_path) as sites,
-            receiving_peers(network, sites.pair.bob) as address,
+            receiving_peers(network, sites.pair.bob, lambda *_: None) as address,
         ):
             tls = sites.tls("sae-a")
             tls.load_verify_locations(

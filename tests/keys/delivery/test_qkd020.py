@@ -23,12 +23,16 @@ from qnx_hw.keys.kme import consumer_at
 from qnx_hw.node.key_service import TlsWire, receiving_peers
 
 
+def unheard(*_: object) -> None:
+    """Take what is told and keep none of it."""
+
+
 @asynccontextmanager
 async def on_tls(network: NetworkFile, folder: Path) -> AsyncIterator[tuple[Pair, dict[str, int]]]:
     async with (
         joined(folder, is_attended=False) as pair,
-        receiving_peers(network, pair.alice) as ours,
-        receiving_peers(network, pair.bob) as theirs,
+        receiving_peers(network, pair.alice, unheard) as ours,
+        receiving_peers(network, pair.bob, unheard) as theirs,
         asyncio.TaskGroup() as tasks,
     ):
         wires = [
@@ -53,7 +57,7 @@ def test_a_peer_that_closes_is_noticed_before_anybody_asks(
             joined(tmp_path, is_attended=False) as pair,
             asyncio.TaskGroup() as tasks,
         ):
-            async with receiving_peers(network, pair.bob) as theirs:
+            async with receiving_peers(network, pair.bob, unheard) as theirs:
                 wire = tasks.create_task(TlsWire(network, pair.alice, "bob", theirs).run())
                 await pair.alice.connected("bob")
             while pair.alice.is_connected("bob"):  # noqa: ASYNC110 - nothing else is said
