@@ -1,33 +1,33 @@
 """Swabian Instruments Time Tagger 20, Ultra and X, through the maker's package.
 
-Source: the maker's documentation of the TimeTagger package. The package keeps the tags that nobody
-fetches in a buffer of limited size, so a thread of the stream fetches them all the time.
+Source: the maker's documentation of the TimeTagger package.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeVar
 
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation
-from drivers.swabian_blocks import Blocks
+from drivers.operation import Operation, setting_back
+from drivers.package_calls import PackageCalls
+from drivers.swabian_inputs import THRESHOLD_RANGE_V, Inputs
 from drivers.swabian_package import Package, Tagger, TagSource, makers_package
+from drivers.swabian_stream import SwabianStream
 from qnx_hw.errors import (
     Busy,
     Cancelled,
     ConfigError,
     InstrumentError,
-    InstrumentRefused,
-    InstrumentTimeout,
     NotConnected,
     RangeError,
     Unsupported,
 )
 from qnx_hw.instruments.families import TagStream, TimeTagger
-from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import (
     Edge,
     Identity,
@@ -39,18 +39,23 @@ from qnx_hw.instruments.values import (
 from qnx_hw.transports import Recorder, option
 
 SCHEME = "swabian://"
-THRESHOLD_RANGE_V = (-2.5, 2.5)
-THRESHOLD_TOLERANCE_V = 0.02
-LONGEST_DELAY_PS = 10**12
-LONGEST_DEAD_TIME_PS = 10**9
+# The package loads the tagger's firmware where that is new to it.
+CONNECT_TIMEOUT_S = 20.0
+CALL_TIMEOUT_S = 2.0
 # A buffer of the package holds so many tags; an Ultra fills it in a quarter of a second.
 BUFFER_TAGS = 20_000_000
-# Tags that may wait for a slow reader of ours.
-WAITING_TAGS = 50_000_000
-FETCH_S = 0.02
-# The package answers from its own threads; what takes longer is a tagger that hangs.
-END_TIMEOUT_S = 5.0
+CANCEL_CHECK_S = 0.02
 MOST_INPUTS = 20
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A tagger that is open, the package that opened it, and the thread that asks it."""
+
+    package: Package
+    tagger: Tagger
+    calls: PackageCalls
 
 
 class Swabian(TimeTagger):
@@ -76,8 +81,8 @@ class Swabian(TimeTagger):
         self._place = url.removeprefix(SCHEME).partition("?")[0].strip("/")
         self._n_channels = int(channels)
         self._package = package
-        self._opened: tuple[Package, Tagger] | None = None
-        self._edges = dict.fromkeys(range(1, self._n_channels + 1), Edge.RISING)
+        self._opened: _Opened | None = None
+        self._inputs = Inputs(name, self._n_channels)
         self._operation = Operation(name)
         self._stopped = threading.Event()
         self._stream: SwabianStream | None = None
@@ -99,21 +104,34 @@ class Swabian(TimeTagger):
             threshold_range_v=THRESHOLD_RANGE_V,
         )
 
-    def connect(self, *, timeout_s: float = 2.0) -> Identity:
-        """Open the tagger by the maker's package; how long that takes is the package's."""
+    def connect(self, *, timeout_s: float = CONNECT_TIMEOUT_S) -> Identity:
+        """Open the tagger by the maker's package, or that of a server."""
         with self._operation.within(timeout_s):
             self.close()
             package = self._package or makers_package()
-            try:
+            calls = PackageCalls(self.name, self._watch)
+
+            def create() -> _Opened:
                 if ":" in self._place:
                     tagger = package.createTimeTaggerNetwork(self._place)
                 else:
                     tagger = package.createTimeTagger(self._place)
-                self._opened = package, tagger
+                return _Opened(package, tagger, calls)
+
+            try:
+                self._opened = calls.call(create, timeout_s)
                 self._error = ""
-                return Identity("Swabian Instruments", tagger.getModel(), tagger.getSerial())
-            except RuntimeError as error:
+                return self._ask(
+                    lambda tagger: Identity(
+                        "Swabian Instruments", tagger.getModel(), tagger.getSerial()
+                    ),
+                    timeout_s,
+                )
+            except (InstrumentError, RuntimeError) as error:
                 self.close()
+                calls.end()
+                if isinstance(error, InstrumentError):
+                    raise
                 raise NotConnected(f"'{self.name}' cannot be opened: {error}") from error
 
     def close(self) -> None:
@@ -122,9 +140,16 @@ class Swabian(TimeTagger):
         with self._operation.within():
             self._end_stream()
             opened, self._opened = self._opened, None
-            if opened is not None:
-                package, tagger = opened
-                package.freeTimeTagger(tagger)
+            if opened is None:
+                return
+            try:
+                opened.calls.call(
+                    lambda: opened.package.freeTimeTagger(opened.tagger), CALL_TIMEOUT_S
+                )
+            except (InstrumentError, RuntimeError):
+                return  # it is gone, or hangs; nothing more can be done from here
+            finally:
+                opened.calls.end()
 
     def status(self) -> InstrumentStatus:
         """Return how the tagger is, without asking it."""
@@ -137,15 +162,8 @@ class Swabian(TimeTagger):
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read of each input N `threshold_N_v`, `edge_N`, `delay_N_ps`, `dead_time_N_ps`, ..."""
-        held: dict[str, Setting] = {}
-        with self._operation.within(timeout_s), self._tagger() as tagger:
-            for n, edge in self._edges.items():
-                held[f"threshold_{n}_v"] = tagger.getTriggerLevel(n)
-                held[f"edge_{n}"] = edge.value
-                held[f"delay_{n}_ps"] = tagger.getInputDelay(self._wire(n))
-                held[f"dead_time_{n}_ps"] = tagger.getDeadtime(self._wire(n))
-                held[f"test_signal_{n}"] = tagger.getTestSignal(n)
-        return held
+        with self._operation.within(timeout_s):
+            return self._ask(self._inputs.read, timeout_s)
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
@@ -154,21 +172,19 @@ class Swabian(TimeTagger):
         with self._idle(timeout_s):
             before = self.settings()
             for key, value in settings.items():
-                self._check(key, value, before)
+                self._inputs.check(key, value, before)
             try:
-                # Edges first: delay and dead time belong to an edge.
-                for key in sorted(settings, key=lambda key: not key.startswith("edge")):
-                    self._apply(key, settings[key])
+                self._apply(settings)
             except InstrumentError:
-                for key, value in before.items():
-                    self._apply(key, value)
+                with setting_back():
+                    self._apply(before)
                 raise
             return self.settings()
 
     def stop(self) -> None:
         """End a count or a stream now."""
-        with self._tagger():
-            self._stopped.set()
+        self._open()
+        self._stopped.set()
         stream = self._stream
         if stream is not None:
             stream.fail(NotConnected(f"the stream of '{self.name}' was stopped"))
@@ -178,7 +194,8 @@ class Swabian(TimeTagger):
     ) -> float:
         """Set level and edge of one input and return the level it holds."""
         held = self.configure(
-            {f"edge_{channel}": edge.value, f"threshold_{channel}_v": threshold_v}
+            {f"edge_{channel}": edge.value, f"threshold_{channel}_v": threshold_v},
+            timeout_s=timeout_s,
         )
         return float(held[f"threshold_{channel}_v"])
 
@@ -193,26 +210,33 @@ class Swabian(TimeTagger):
     ) -> tuple[float, ...]:
         """Count every input for `integration_s`, by the package's own counter."""
         number_within(self.name, "integration_s", integration_s, 0.001, 3600.0)
-        with self._idle(), self._tagger() as tagger:
+        with self._idle():
             self._stopped.clear()
-            counter = self._module().Countrate(tagger, [self._wire(n) for n in self._edges])
+            package = self._open().package
+            counter = self._ask(lambda tagger: package.Countrate(tagger, self._inputs.wires()))
             try:
                 self._pause(integration_s, cancel)
-                return tuple(float(rate) for rate in counter.getData())
+                return self._ask(lambda _: tuple(float(rate) for rate in counter.getData()))
             finally:
-                counter.stop()
+                self._ask(lambda _: counter.stop())
 
     def start_stream(self, *, block_s: float = 0.1) -> TagStream:
         """Start streaming all inputs, each at its edge."""
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
-        with self._idle(), self._tagger() as tagger:
-            tagger.getOverflowsAndClear()
-            source = self._module().TimeTagStream(
-                tagger, BUFFER_TAGS, [self._wire(n) for n in self._edges]
-            )
+        with self._idle():
+            opened = self._open()
+
+            def begin(tagger: Tagger) -> TagSource:
+                tagger.getOverflowsAndClear()
+                return opened.package.TimeTagStream(tagger, BUFFER_TAGS, self._inputs.wires())
+
             self._stream = SwabianStream(
-                self.name, source, tagger, round(block_s * 1e12), finish=self._finish
+                self.name,
+                self._ask(begin),
+                opened.tagger,
+                round(block_s * 1e12),
+                finish=self._finish,
             )
             return self._stream
 
@@ -227,139 +251,50 @@ class Swabian(TimeTagger):
             stream.end()
             self._lost_tags += stream.lost_tags
 
-    def _check(self, key: str, value: Setting, known: Mapping[str, Setting]) -> None:
-        if key not in known:
-            raise Unsupported(f"'{self.name}' has no setting {key}")
-        if key.startswith("threshold"):
-            number_within(self.name, key, value, *THRESHOLD_RANGE_V)
-        elif key.startswith("delay"):
-            number_within(self.name, key, value, -LONGEST_DELAY_PS, LONGEST_DELAY_PS)
-        elif key.startswith("dead_time"):
-            number_within(self.name, key, value, 0, LONGEST_DEAD_TIME_PS)
-        elif key.startswith("edge") and value not in set(Edge):
-            raise RangeError(f"{key} is rising or falling, not {value!r}")
-        elif key.startswith("test_signal") and not isinstance(value, bool):
-            raise RangeError(f"{key} is true or false, not {value!r}")
-
-    def _apply(self, key: str, value: Setting) -> None:
-        n = next(int(word) for word in key.split("_") if word.isdecimal())
-        with self._tagger() as tagger:
-            if key.startswith("edge"):
-                self._edges[n] = Edge(str(value))
-            elif key.startswith("threshold"):
-                tagger.setTriggerLevel(n, float(value))
-                held_v = tagger.getTriggerLevel(n)
-                if abs(held_v - float(value)) > THRESHOLD_TOLERANCE_V:
-                    raise InstrumentRefused(f"'{self.name}' holds {key} = {held_v:g}, not {value}")
-            elif key.startswith("delay"):
-                tagger.setInputDelay(self._wire(n), round(float(value)))
-            elif key.startswith("dead_time"):
-                tagger.setDeadtime(self._wire(n), round(float(value)))
-            else:
-                tagger.setTestSignal(n, bool(value))
-
-    def _wire(self, channel: int) -> int:
-        """Return the package's number of an input at its edge."""
-        return channel if self._edges[channel] is Edge.RISING else -channel
-
     def _pause(self, duration_s: float, cancel: threading.Event | None) -> None:
         ends_s = time.monotonic() + duration_s
         while (left_s := ends_s - time.monotonic()) > 0:
-            if (cancel is not None and cancel.is_set()) or self._stopped.wait(min(left_s, FETCH_S)):
+            if (cancel is not None and cancel.is_set()) or self._stopped.wait(
+                min(left_s, CANCEL_CHECK_S)
+            ):
                 raise Cancelled(f"the count of '{self.name}' was cancelled")
 
-    @contextmanager
-    def _tagger(self) -> Iterator[Tagger]:
-        """Give the open tagger; what the package raises means that it is lost."""
-        if self._opened is None:
-            raise NotConnected(f"'{self.name}' is not connected")
+    def _apply(self, settings: Mapping[str, Setting]) -> None:
+        for step in self._inputs.steps(settings):
+            self._ask(step)
+
+    def _ask(
+        self, function: Callable[[Tagger], ResultT], timeout_s: float | None = None
+    ) -> ResultT:
+        """Ask the open tagger; what the package raises means that it is lost."""
+        opened = self._open()
         try:
-            yield self._opened[1]
+            return opened.calls.call(lambda: function(opened.tagger), timeout_s or CALL_TIMEOUT_S)
         except RuntimeError as error:
             if isinstance(error, InstrumentError):
                 raise
             self._error = str(error)
             raise NotConnected(f"'{self.name}' was lost: {error}") from error
 
-    def _module(self) -> Package:
-        if self._opened is None:
+    def _watch(self) -> None:
+        """Look whether the tagger is still there; on the thread of the calls."""
+        opened = self._opened
+        if opened is None or self._error:
+            return
+        try:
+            opened.tagger.getTriggerLevel(1)
+        except RuntimeError as error:
+            self._error = str(error)
+
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is None:
             raise NotConnected(f"'{self.name}' is not connected")
-        return self._opened[0]
+        return opened
 
     def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
         """Return the turn of an operation; a running stream forbids them."""
-        with self._tagger():
-            if self._stream is not None:
-                raise Busy(f"'{self.name}' streams; close the stream first")
+        self._open()
+        if self._stream is not None:
+            raise Busy(f"'{self.name}' streams; close the stream first")
         return self._operation.within(timeout_s)
-
-
-class SwabianStream(TagStream):
-    """Blocks from a running tagger; a thread fetches, one thread reads, any thread closes."""
-
-    def __init__(
-        self,
-        name: str,
-        source: TagSource,
-        tagger: Tagger,
-        block_ps: int,
-        *,
-        finish: Callable[[SwabianStream], None],
-    ) -> None:
-        self.lost_tags = 0
-        self._name = name
-        self._source = source
-        self._tagger = tagger
-        self._finish = finish
-        self._blocks = Blocks(block_ps)
-        self._changed = threading.Condition()
-        self._waiting = 0
-        self._error: InstrumentError | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._fetch, name=f"tags {name}", daemon=True)
-        self._thread.start()
-
-    def read(self, *, timeout_s: float = 2.0) -> TagBlock:
-        """Return the next block once all of its tags are here."""
-        deadline_s = time.monotonic() + timeout_s
-        with self._changed:
-            while (block := self._blocks.next_block()) is None:
-                if self._error is not None:
-                    raise self._error
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    raise InstrumentTimeout(f"no complete block of tags within {timeout_s:g} s")
-                self._changed.wait(left_s)
-            self._waiting = max(self._waiting - len(block), 0)
-            self.lost_tags += max(block.lost, 0)
-            return block
-
-    def close(self) -> None:
-        """Stop the tagger's stream."""
-        self._finish(self)
-
-    def fail(self, error: InstrumentError) -> None:
-        """End the stream for its reader, once what waits was read."""
-        with self._changed:
-            self._error = self._error or error
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        """Stop fetching."""
-        self._ended.set()
-        self._thread.join(END_TIMEOUT_S)
-        self.fail(NotConnected(f"the stream of '{self._name}' was ended"))
-
-    def _fetch(self) -> None:
-        try:
-            while not self._ended.wait(FETCH_S):
-                tags = self._source.getData()
-                overflows = self._tagger.getOverflowsAndClear()
-                with self._changed:
-                    if self._waiting > WAITING_TAGS:
-                        self._waiting -= self._blocks.drop()
-                    self._waiting += self._blocks.add(tags, overflows=overflows)
-                    self._changed.notify_all()
-            self._source.stop()
-        except RuntimeError as error:
-            self.fail(NotConnected(f"'{self._name}' was lost: {error}"))

@@ -6,6 +6,7 @@ speed. `script` puts other events than tags into it, as `(time_ps, type, missed)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,10 +42,29 @@ class Buffer:
 
 
 @dataclass
+class Plug:
+    """What may go wrong with a tagger and its package."""
+
+    is_in: bool = True
+    is_stubborn: bool = False
+    slow_s: float = 0.0
+    overflows: int = 0
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
+
+    def wait(self) -> None:
+        self.answers.wait()
+        threading.Event().wait(self.slow_s)
+
+
+@dataclass
 class FakeTagger:
     serial: str
     rate_cps: float
     script: list[tuple[int, int, int]]
+    plug: Plug
     is_lost: bool = False
     is_free: bool = False
     overflows: int = 0
@@ -54,6 +74,8 @@ class FakeTagger:
     _tests: dict[int, bool] = field(default_factory=dict)
 
     def answer(self) -> None:
+        self.plug.wait()
+        self.is_lost |= not self.plug.is_in
         if self.is_lost or self.is_free:
             raise RuntimeError("the USB device was removed")
 
@@ -65,33 +87,41 @@ class FakeTagger:
 
     def setTriggerLevel(self, channel: int, voltage: float) -> None:
         self.answer()
-        self._levels[channel] = round(voltage / LEVEL_STEP_V) * LEVEL_STEP_V
+        if not self.plug.is_stubborn:
+            self._levels[channel] = round(voltage / LEVEL_STEP_V) * LEVEL_STEP_V
 
     def getTriggerLevel(self, channel: int) -> float:
         self.answer()
         return self._levels.get(channel, 0.5)
 
     def setInputDelay(self, channel: int, delay: int) -> None:
+        self.answer()
         self._delays[channel] = delay
 
     def getInputDelay(self, channel: int) -> int:
+        self.answer()
         return self._delays.get(channel, 0)
 
     def setDeadtime(self, channel: int, deadtime: int) -> int:
+        self.answer()
         self._dead[channel] = max(deadtime, 6000)
         return self._dead[channel]
 
     def getDeadtime(self, channel: int) -> int:
+        self.answer()
         return self._dead.get(channel, 6000)
 
     def setTestSignal(self, channel: int, enabled: bool) -> None:
+        self.answer()
         self._tests[channel] = enabled
 
     def getTestSignal(self, channel: int) -> bool:
+        self.answer()
         return self._tests.get(channel, False)
 
     def getOverflowsAndClear(self) -> int:
-        counted, self.overflows = self.overflows, 0
+        counted, self.overflows = self.overflows + self.plug.overflows, 0
+        self.plug.overflows = 0
         return counted
 
 
@@ -131,9 +161,11 @@ class FakeStream:
 
 class FakeRates:
     def __init__(self, tagger: FakeTagger, channels: Sequence[int]) -> None:
+        self._tagger = tagger
         self._rates = np.full(len(channels), tagger.rate_cps)
 
     def getData(self) -> NDArray[np.float64]:
+        self._tagger.answer()
         return self._rates
 
     def stop(self) -> None:
@@ -149,6 +181,7 @@ class FakePackage:
     serial: str = "1740000ABC"
     places: list[str] = field(default_factory=list)
     taggers: list[FakeTagger] = field(default_factory=list)
+    plug: Plug = field(default_factory=Plug)
 
     def createTimeTagger(self, serial: str = "") -> FakeTagger:
         if serial not in {"", self.serial}:
@@ -170,6 +203,9 @@ class FakePackage:
         return FakeStream(tagger, channels)
 
     def _made(self, place: str) -> FakeTagger:
+        self.plug.wait()
+        if not self.plug.is_in:
+            raise RuntimeError("no Time Tagger is plugged in")
         self.places.append(place)
-        self.taggers.append(FakeTagger(self.serial, self.rate_cps, self.script))
+        self.taggers.append(FakeTagger(self.serial, self.rate_cps, self.script, self.plug))
         return self.taggers[-1]
