@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import entry_points
 
+from qnx_hw.instruments.discovery import Discovery, known
 from qnx_hw.instruments.families import Instrument
 
 GROUP = "qnx_hw.drivers"
@@ -117,11 +118,22 @@ def table() -> str:
         for entry in entry_points(group=GROUP)
         if entry.value.startswith(PACKAGE)
     )
-    return PAGE + "\n".join(_row(family, name, SUPPORT[name]) for family, name in rows) + "\n"
+    lines = [_row(family, name, SUPPORT[name]) for family, name in rows]
+    found = [_found(name, ways) for name, ways in sorted(known().items()) if name in SUPPORT]
+    return PAGE + "\n".join([*lines, FOUND, *found]) + "\n"
 
 
 def _family(driver: type[Instrument]) -> str:
     return driver.family.value.replace("_", " ")
+
+
+def _found(name: str, ways: Discovery) -> str:
+    tells = "blinks" if ways.blink else "–"
+    if ways.test_read:
+        asked = ways.test_read.decode("latin-1").strip()
+        question = "".join(letter for letter in asked if letter.isprintable())
+        tells = f"reads `{question}`"
+    return f"| `{name}` | {ways.ways} | {tells} |"
 
 
 def _row(family: str, name: str, support: Support) -> str:
@@ -153,9 +165,16 @@ Every serial wire can also be a serial server (`tcp://`) or a VISA resource (`vi
 every TCP wire a VISA socket (`visa://TCPIP0::...::SOCKET`), see
 [connect hardware](../how-to/connect-hardware.md).
 
+`qnx devices` finds them as the second table says; `qnx devices --identify` has one blink or shows
+what it reads, so that two of a kind are told apart.
+
 | family | driver | instruments | wires | level | checked with | source | on hardware |
 |---|---|---|---|---|---|---|---|
 """
+
+FOUND = """
+| driver | found by | tells itself |
+|---|---|---|"""
 
 if __name__ == "__main__":
     sys.stdout.write(table())

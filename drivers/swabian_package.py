@@ -66,6 +66,7 @@ class Rates(Protocol):
 class Package(Protocol):
     """The maker's module."""
 
+    def scanTimeTagger(self) -> Sequence[str]: ...  # noqa: N802
     def createTimeTagger(self, serial: str = "") -> Tagger: ...  # noqa: N802
     def createTimeTaggerNetwork(self, address: str) -> Tagger: ...  # noqa: N802
     def freeTimeTagger(self, tagger: Tagger) -> None: ...  # noqa: N802

@@ -41,7 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="ask for a driver's instrument at a serial port; may be repeated",
     )
     parser.add_argument(
-        "--identify", metavar="NAME", help="have one blink: its serial number, driver or address"
+        "--identify",
+        metavar="NAME",
+        help="have one blink, or read it: its serial number, driver or address",
     )
     parser.add_argument(
         "--timeout", type=float, default=1.0, metavar="S", help="deadline of each question"
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 def search(arguments: argparse.Namespace) -> tuple[Found, ...]:
     """Return what is at the ports, the configured addresses and the named hosts."""
     from qnx_hw.instruments.discovery import at_host, discover, known
-    from qnx_hw.transports import usb_ports
+    from qnx_hw.transports import usb_ports, usbtmc_ports
 
     discoveries = known()
     configured: list[tuple[str, str]] = []
@@ -82,7 +84,7 @@ def search(arguments: argparse.Namespace) -> tuple[Found, ...]:
             for instrument in node.instruments.values()
         ]
     found = discover(
-        usb_ports(),
+        (*usb_ports(), *usbtmc_ports()),
         discoveries,
         addresses=configured,
         allowed=dict(_allowed(text) for text in arguments.ask),
@@ -94,8 +96,8 @@ def search(arguments: argparse.Namespace) -> tuple[Found, ...]:
 
 
 def identify(name: str, found: tuple[Found, ...]) -> None:
-    """Have the one instrument of this name blink."""
-    from qnx_hw.instruments.discovery import blink, known
+    """Have the one instrument of this name blink, or show what it measures."""
+    from qnx_hw.instruments.discovery import blink, known, read_once
     from qnx_hw.transports import make_wire
 
     fits = [
@@ -106,10 +108,13 @@ def identify(name: str, found: tuple[Found, ...]) -> None:
     if len(fits) != 1:
         raise ConfigError(f"{len(fits)} instruments fit '{name}'; say its serial number or address")
     discovery = known()[fits[0].driver]
-    if not discovery.blink:
+    if discovery.blink:
+        blink(make_wire(fits[0].url), discovery)
+        print(f"{fits[0].url} blinks")
+    elif discovery.test_read:
+        print(f"{fits[0].url} says: {read_once(make_wire(fits[0].url), discovery)}")
+    else:
         raise Unsupported(f"a {fits[0].driver} cannot blink; read it with qnx capture instead")
-    blink(make_wire(fits[0].url), discovery)
-    print(f"{fits[0].url} blinks")
 
 
 def table(found: tuple[Found, ...]) -> list[str]:

@@ -25,6 +25,7 @@ QUESTION_TIMEOUT_S = 1.0
 LONGEST_ANSWER = 4096
 LOOK_S = 0.05
 Reader = Callable[[bytes], Identity | None]
+Scan = Callable[[], Iterable[tuple[str, Identity]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class UsbMark:
     product: str = ""
     serial: str = ""
     """How the serial number begins, where the maker tells models apart by it."""
+    is_own: bool = False
+    """Whether vendor and product are the instrument's own, and not those of a chip."""
 
     def fits(self, port: UsbPort) -> bool:
         """Whether a port carries this mark."""
@@ -49,7 +52,11 @@ class UsbMark:
     @property
     def is_telling(self) -> bool:
         """Whether it names the instrument, and not just the chip in its cable."""
-        return bool(self.product or self.serial)
+        return bool(self.product or self.serial) or self.is_own
+
+    def __str__(self) -> str:
+        ids = "" if self.vendor_id is None else f"{self.vendor_id:04x}:{self.product_id or 0:04x}"
+        return " ".join(filter(None, [ids, self.product, self.serial and f"{self.serial}..."]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,25 @@ class Discovery:
     """What the driver's URL needs behind `?`, for example `baud=9600`."""
     tcp_port: int | None = None
     """Where it listens on a host."""
+    scheme: str = "tcp"
+    """How its URL begins there."""
     blink: bytes = b""
     """Has the instrument blink, where it can."""
+    test_read: bytes = b""
+    """Asks for what it measures or holds, where it cannot blink; changes nothing."""
+    scan: Scan | None = None
+    """Lists what its maker's package sees, without opening it: URLs and who is there."""
+    only_named: str = ""
+    """Why it is asked only where a user or a network file names its place."""
+
+    @property
+    def ways(self) -> str:
+        """How it is found, in the words of the docs."""
+        usb = [f"`{mark}`" for mark in self.usb if mark.is_telling]
+        host = f"host, port {self.tcp_port}" if self.tcp_port is not None else ""
+        scan = "the maker's package" if self.scan is not None else ""
+        ways = ", ".join(filter(None, ["USB " + " ".join(usb) if usb else "", host, scan]))
+        return ways or f"named only: {self.only_named}"
 
 
 class Confidence(StrEnum):
@@ -110,6 +134,9 @@ def discover(
     found: list[Found] = []
     for port in ports:
         found += _at_port(port, discoveries, allowed.get(port.device, ""), timeout_s, cancel)
+    for driver, discovery in discoveries.items():
+        for url, identity in discovery.scan() if discovery.scan is not None else ():
+            found.append(Found(driver, url, Confidence.DESCRIBED, identity))
     at_ports = {each.url for each in found}
     for driver, url in addresses:
         if url not in at_ports:
@@ -130,18 +157,19 @@ def at_host(
     Addresses `in_use`, as `HOST:PORT`, are left alone.
     """
     name, _, port = host.partition(":")
-    asked: dict[tuple[int, bytes], dict[str, Reader]] = {}
+    asked: dict[tuple[str, int, bytes], dict[str, Reader]] = {}
     for driver, discovery in discoveries.items():
         if discovery.tcp_port is not None and port in ("", str(discovery.tcp_port)):
-            readers = asked.setdefault((discovery.tcp_port, discovery.question), {})
+            place = (discovery.scheme, discovery.tcp_port, discovery.question)
+            readers = asked.setdefault(place, {})
             readers[driver] = discovery.read
     if not asked and port.isdecimal():
         # A port of its own: the question that most instruments on a network know.
         scpi = {name: each for name, each in discoveries.items() if each.question == b"*IDN?\n"}
-        asked[int(port), b"*IDN?\n"] = {name: each.read for name, each in scpi.items()}
+        asked["tcp", int(port), b"*IDN?\n"] = {name: each.read for name, each in scpi.items()}
     found = []
-    for (number, question), readers in asked.items():
-        url = f"tcp://{name}:{number}"
+    for (scheme, number, question), readers in asked.items():
+        url = f"{scheme}://{name}:{number}"
         if f"{name}:{number}" in in_use:
             continue
         try:
@@ -195,6 +223,8 @@ def _asked(
     if driver not in discoveries:
         return Found(driver, url, Confidence.DESCRIBED, note="its driver knows no question")
     discovery = discoveries[driver]
+    if not discovery.question:
+        return Found(driver, url, Confidence.DESCRIBED, note="it is found by its maker's package")
     try:
         _, identity = ask(
             make_wire(url),
@@ -244,6 +274,26 @@ def ask(
         wire.close()
     said = f"said {received[:40]!r}" if received else "did not answer"
     raise InstrumentTimeout(f"it {said} within {timeout_s:g} s")
+
+
+def read_once(wire: Wire, discovery: Discovery, *, timeout_s: float = QUESTION_TIMEOUT_S) -> str:
+    """Ask an instrument for what it measures or holds, and return the first line it says."""
+    question = _printable(discovery.test_read).strip()
+    lines: list[str] = []
+
+    def read(received: bytes) -> Identity | None:
+        end = "" if discovery.scheme == "tcp" else "\n"
+        whole = (_printable(received) + end).split("\n")[:-1]
+        lines[:] = [line.strip() for line in whole if line.strip() not in ("", question)]
+        return Identity("", "") if lines else None
+
+    ask(wire, discovery.test_read, {"": read}, timeout_s=timeout_s)
+    return lines[0]
+
+
+def _printable(received: bytes) -> str:
+    text = received.decode("latin-1").replace("\r", "\n")
+    return "".join(letter for letter in text if letter.isprintable() or letter == "\n")
 
 
 def blink(wire: Wire, discovery: Discovery, *, timeout_s: float = QUESTION_TIMEOUT_S) -> None:

@@ -52,6 +52,8 @@ def usb_serial_url(port: UsbPort, options: str = "") -> str:
     Where the instrument has no serial number of its own, the port's name must do.
     """
     query = f"?{options}" if options else ""
+    if "://" in port.device:
+        return port.device
     if not port.serial:
         return f"serial://{port.device}{query}"
     where = f"{port.vendor_id:04x}:{port.product_id:04x}/{quote(port.serial, safe='')}"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import select
+import sys
 import threading
+from importlib.metadata import entry_points
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from answering import TcpDevice, pty_device
 from emulated import emulated
+from fake_timetagger import FakePackage
 
 from qnx_hw.cli import main
 from qnx_hw.errors import Cancelled, ConfigError, NotConnected
-from qnx_hw.instruments.discovery import Confidence, at_host, discover, known
-from qnx_hw.transports import UsbPort, make_wire, usb_serial_url
+from qnx_hw.instruments import registry
+from qnx_hw.instruments.discovery import Confidence, at_host, discover, known, read_once
+from qnx_hw.transports import UsbPort, make_wire, usb_serial_url, usbtmc_ports
 from qnx_hw.transports.usb_serial import find_port
 
 LONG_S = 20.0
@@ -90,7 +94,60 @@ def test_a_host_is_asked_once_for_all_drivers_of_a_port() -> None:
     assert questions == [b"*IDN?\n"]
 
 
-@pytest.mark.parametrize("driver", sorted(set(known()) - {"websq"}))
+def test_every_driver_says_how_it_is_found() -> None:
+    ways = known()
+
+    assert sorted(ways) == sorted(entry.name for entry in entry_points(group=registry.GROUP))
+    for discovery in ways.values():
+        is_found = any(mark.is_telling for mark in discovery.usb) or discovery.tcp_port is not None
+        is_found = is_found or discovery.scan is not None
+        assert is_found != bool(discovery.only_named), discovery.ways
+
+
+def test_a_measuring_device_on_usb_is_found_by_its_descriptor(tmp_path: Path) -> None:
+    def plug(place: str, interface: tuple[str, str], **descriptor: str) -> None:
+        (tmp_path / place / f"{place}:1.0").mkdir(parents=True)
+        for name, text in descriptor.items():
+            (tmp_path / place / name).write_text(f"{text}\n")
+        for name, text in zip(("bInterfaceClass", "bInterfaceSubClass"), interface, strict=True):
+            (tmp_path / place / f"{place}:1.0" / name).write_text(f"{text}\n")
+
+    meter = {"idVendor": "1313", "idProduct": "8078", "serial": "P0001234", "product": "PM100D"}
+    plug("1-1", ("fe", "03"), **meter)
+    plug("1-2", ("08", "06"), idVendor="0781", idProduct="5567", product="a memory stick")
+    (tmp_path / "usb1").mkdir()
+
+    (port,) = usbtmc_ports(tmp_path)
+    (found,) = discover([port], known(), timeout_s=0.05)
+
+    assert found.driver == "pm100"
+    assert found.url == "visa://USB0::0x1313::0x8078::P0001234::INSTR"
+    assert found.confidence is Confidence.DESCRIBED  # there is no such device to answer
+
+
+def test_taggers_are_listed_by_their_makers_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "Swabian.TimeTagger", FakePackage(serial="1740000ABC"))
+    monkeypatch.setitem(sys.modules, "Swabian", ModuleType("Swabian"))
+
+    (found,) = discover([], known())
+
+    assert (found.driver, found.url) == ("swabian", "swabian://1740000ABC")
+    assert found.confidence is Confidence.DESCRIBED
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [("lcc25", "0"), ("pm100", "E"), ("id900", "0"), ("epc400", "CH1"), ("cc1", "")],
+)
+def test_an_instrument_without_a_lamp_is_told_by_what_it_reads(driver: str, said: str) -> None:
+    with emulated(driver) as place:
+        answer = read_once(make_wire(place.url), known()[driver], timeout_s=LONG_S)
+
+    assert answer
+    assert said in answer
+
+
+@pytest.mark.parametrize("driver", sorted(set(known()) - {"websq", "swabian"}))
 def test_every_question_is_understood_by_its_instrument(driver: str) -> None:
     with emulated(driver) as place:
         (found,) = discover([], known(), addresses=[(driver, place.url)], timeout_s=LONG_S)

@@ -183,6 +183,9 @@ class FakePackage:
     taggers: list[FakeTagger] = field(default_factory=list)
     plug: Plug = field(default_factory=Plug)
 
+    def scanTimeTagger(self) -> tuple[str, ...]:
+        return (self.serial,) if self.plug.is_in else ()
+
     def createTimeTagger(self, serial: str = "") -> FakeTagger:
         if serial not in {"", self.serial}:
             raise RuntimeError(f"no Time Tagger with the serial {serial}")
