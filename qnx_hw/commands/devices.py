@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 def search(arguments: argparse.Namespace) -> tuple[Found, ...]:
     """Return what is at the ports, the configured addresses and the named hosts."""
     from qnx_hw.instruments.discovery import at_host, discover, known
-    from qnx_hw.transports import usb_ports, usbtmc_ports
+    from qnx_hw.transports import plugged_in
 
     discoveries = known()
     configured: list[tuple[str, str]] = []
@@ -84,7 +84,7 @@ def search(arguments: argparse.Namespace) -> tuple[Found, ...]:
             for instrument in node.instruments.values()
         ]
     found = discover(
-        (*usb_ports(), *usbtmc_ports()),
+        plugged_in(),
         discoveries,
         addresses=configured,
         allowed=dict(_allowed(text) for text in arguments.ask),

@@ -39,7 +39,7 @@ from qnx_hw.instruments.values import Family
 from qnx_hw.node.api.discovery import DiscoveryCommands
 from qnx_hw.node.readings import counts, readings
 from qnx_hw.node.worker import Worker
-from qnx_hw.transports import UsbPort, make_wire, usb_ports, usb_serial_url
+from qnx_hw.transports import UsbPort, make_wire, plugged_in, usb_serial_url
 
 TRY_DEADLINE_S = 10.0
 COUNT_S = 0.2
@@ -58,7 +58,7 @@ class Finder(DiscoveryCommands):
         self,
         owners: Mapping[str, str],
         *,
-        ports: Callable[[], Sequence[UsbPort]] = usb_ports,
+        ports: Callable[[], Sequence[UsbPort]] = plugged_in,
         timeout_s: float = QUESTION_TIMEOUT_S,
     ) -> None:
         self._owners = {_place(url): owner for url, owner in owners.items()}

@@ -19,7 +19,7 @@ from qnx_hw.transports.request import (
 from qnx_hw.transports.sockets import SocketWire
 from qnx_hw.transports.transcript import Direction, Recorder, Transcript
 from qnx_hw.transports.usb_serial import UsbPort, usb_ports, usb_serial_url
-from qnx_hw.transports.usbtmc import usbtmc_ports
+from qnx_hw.transports.usbtmc import plugged_in, usbtmc_ports
 from qnx_hw.transports.wire import Wire
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "message",
     "option",
     "overtime",
+    "plugged_in",
     "together",
     "usb_ports",
     "usb_serial_url",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qnx_hw.transports.usb_serial import UsbPort
+from qnx_hw.transports.usb_serial import UsbPort, usb_ports
 
 DEVICES = Path("/sys/bus/usb/devices")
 APPLICATION_SPECIFIC, TEST_AND_MEASUREMENT = "fe", "03"
@@ -21,6 +21,11 @@ def usbtmc_ports(devices: Path = DEVICES) -> tuple[UsbPort, ...]:
         for place in sorted(devices.glob("*"))
         if (place / "idVendor").is_file() and _is_measuring(place)
     )
+
+
+def plugged_in() -> tuple[UsbPort, ...]:
+    """Return what is on USB and may be an instrument: serial ports and measuring devices."""
+    return (*usb_ports(), *usbtmc_ports())
 
 
 def _is_measuring(place: Path) -> bool:
