@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
 from drivers import id900_replies as replies
-from drivers.held_link import HeldLink
+from drivers import id900_settings as settings_of
+from drivers.id900_counts import MOST_BINS, Counts, Histogram
+from drivers.id900_line import REPLY_TIMEOUT_S, Id900Line
 from drivers.id900_service import DataLinkService
+from drivers.id900_settings import CHANNELS, THRESHOLD_RANGE_V
 from drivers.id900_stream import Id900Stream, Inboxes
 from drivers.knobs import Setting, number_within
 from drivers.operation import Operation, setting_back
@@ -28,7 +31,6 @@ from qnx_hw.errors import (
     ConfigError,
     InstrumentError,
     InstrumentRefused,
-    ProtocolError,
     RangeError,
     Unsupported,
 )
@@ -41,42 +43,14 @@ from qnx_hw.instruments.values import (
     Reference,
     TaggerCapabilities,
 )
-from qnx_hw.transports import (
-    Fence,
-    LinkTraits,
-    Messages,
-    Priority,
-    Recorder,
-    address,
-    message,
-    option,
-)
+from qnx_hw.transports import Priority, Recorder, address, option
 
-CHANNELS = (1, 2, 3, 4)
 DATA_LINK = "127.0.0.1:6060"
-REPLY_TIMEOUT_S = 3.0
-THRESHOLD_RANGE_V = (-2.0, 2.0)
-# The level is made in steps of 0.488 mV.
-THRESHOLD_STEP_V = 0.000489
-THRESHOLD_TOLERANCE_V = 0.001
-LONGEST_DELAY_PS = 10**12
-COUNT_RANGE_S = (0.001, 65.535)
-# A counter shows its last full cycle; the one that ran when the time was set is not of that time.
-CYCLES_WAITED = 2
-COUNT_MARGIN_S = 0.1
 SHORTEST_ACQUISITION_S = 0.2
 PS_PER_S = 10**12
 STOP_RECORDING = "REC:STOP"
-_ON_OFF = {True: "ON", False: "OFF"}
 _EDGES = {Edge.RISING: "RISING", Edge.FALLING: "FALLING"}
 _REFERENCES = {Reference.INTERNAL: "INTERNAL", Reference.EXTERNAL: "EXTERNAL"}
-_WORDS = {
-    "coupling": ("COUP", ("DC", "AC")),
-    "edge": ("EDGE", ("RISING", "FALLING")),
-}
-TRAITS = LinkTraits(
-    fence=Fence(message(b"*IDN?"), lambda reply: reply.count(b",") == 3 and b"ID" in reply)
-)
 
 
 class Id900(TimeTagger):
@@ -89,7 +63,8 @@ class Id900(TimeTagger):
     def __init__(self, url: str, *, name: str = "id900", recorder: Recorder | None = None) -> None:
         self.name = name
         self._host = address(url)[0]
-        self._held = HeldLink(url, name, recorder=recorder, traits=TRAITS)
+        self._line = Id900Line(url, name, recorder=recorder)
+        self._counts = Counts(self._line, self._pause)
         self._service = DataLinkService(
             option(url, "dlt", DATA_LINK),
             name,
@@ -123,10 +98,10 @@ class Id900(TimeTagger):
         """Ask who is there and how fine its slots are; nothing is switched."""
         with self._operation.within(timeout_s):
             self.close()
-            with self._held.opening(Messages(), timeout_s=timeout_s):
-                identity = replies.identity(self._ask("*IDN?", timeout_s))
-                width = self._ask("DEVI:RES:BWID?", timeout_s)
-                self._resolution_ps = max(round(replies.quantity(width, "TB")), 1)
+            with self._line.opening(timeout_s):
+                identity = replies.identity(self._line.ask("*IDN?"))
+                width_ps = self._line.number("DEVI:RES:BWID?", "TB")
+                self._resolution_ps = max(round(width_ps), 1)
             self._fault = ""
             return identity
 
@@ -135,55 +110,47 @@ class Id900(TimeTagger):
         self._stopped.set()
         with self._operation.within():
             self._end_stream()
-            self._held.close(message(STOP_RECORDING.encode()))
+            self._line.close(STOP_RECORDING)
 
     def status(self) -> InstrumentStatus:
         """Return how the controller is, without asking it."""
         stream = self._stream
         state = InstrumentState.READY if stream is None else InstrumentState.STREAMING
         lost = self._lost_tags + (stream.lost_tags if stream else 0)
-        return self._held.status(state, self._fault, {"lost_tags": lost})
+        return self._line.status(state, self._fault, {"lost_tags": lost})
 
     def settings(self, *, timeout_s: float | None = None) -> Mapping[str, Setting]:
         """Read `reference`, `resolution` and of each input N `enabled_N`, `threshold_N_v`, ..."""
         with self._operation.within(timeout_s):
-            held: dict[str, Setting] = {
-                "reference": self._word("DEVI:SYNC", ("INTERNAL", "EXTERNAL"), timeout_s),
-                "resolution": self._word("DEVI:RES", ("HIRES", "LOWRES"), timeout_s),
-            }
-            for n in CHANNELS:
-                held[f"enabled_{n}"] = self._is_enabled(n, timeout_s)
-                level = self._ask(f"INPU{n}:THRE?", timeout_s)
-                held[f"threshold_{n}_v"] = replies.quantity(level, "V")
-                for key, (node, choices) in _WORDS.items():
-                    held[f"{key}_{n}"] = self._word(f"INPU{n}:{node}", choices, timeout_s)
-                held[f"delay_{n}_ps"] = self._delay_ps(n, timeout_s)
-            return held
+            return settings_of.read(self._line)
 
     def configure(
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; what is refused sets the others back."""
-        commands = [command for key in settings for command in self._commands(key, settings[key])]
+        commands = [
+            command
+            for key, value in settings.items()
+            for command in settings_of.commands(self.name, key, value)
+        ]
         with self._idle(timeout_s):
             undone: list[str] = []
             try:
                 for header, argument in commands:
-                    held = self._ask(f"{header}?", timeout_s)
-                    undone.insert(0, f"{header} {held}")
-                    self._set(header, argument, timeout_s)
+                    undone.insert(0, f"{header} {self._line.ask(f'{header}?')}")
+                    self._line.put(header, argument)
             except InstrumentError:
                 with setting_back():
                     for command in undone:
-                        self._ask(command, None)
+                        self._line.ask(command)
                 raise
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
         """Stop a count or the recording now."""
-        self._held.link()
+        self._line.check()
         self._stopped.set()
-        self._ask(STOP_RECORDING, None, priority=Priority.STOP)
+        self._line.ask(STOP_RECORDING, priority=Priority.STOP)
         self._service.cut()
 
     def set_threshold_v(
@@ -191,41 +158,62 @@ class Id900(TimeTagger):
     ) -> float:
         """Set level and edge of one input and return the level it holds."""
         self._check_channel(channel)
-        low_v, high_v = THRESHOLD_RANGE_V
-        number_within(self.name, f"threshold_{channel}_v", threshold_v, low_v, high_v)
+        number_within(self.name, f"threshold_{channel}_v", threshold_v, *THRESHOLD_RANGE_V)
         with self._idle(timeout_s):
-            self._set(f"INPU{channel}:EDGE", _EDGES[edge], timeout_s)
-            return self._set_threshold(channel, threshold_v, timeout_s)
+            self._line.put(f"INPU{channel}:EDGE", _EDGES[edge])
+            return self._line.put_threshold(channel, threshold_v)
 
     def set_reference(self, reference: Reference, *, timeout_s: float | None = None) -> Reference:
         """Choose the clock; the controller cannot choose by itself."""
         if reference not in _REFERENCES:
             raise Unsupported(f"'{self.name}' takes the internal or the external clock")
         with self._idle(timeout_s):
-            self._set("DEVI:SYNC", _REFERENCES[reference], timeout_s)
+            self._line.put("DEVI:SYNC", _REFERENCES[reference])
         return reference
 
     def count_rates(
         self, integration_s: float, *, cancel: threading.Event | None = None
     ) -> tuple[float, ...]:
         """Count for 1 ms to 65.535 s; takes two to three times as long."""
-        low_s, high_s = COUNT_RANGE_S
-        number_within(self.name, "integration_s", integration_s, low_s, high_s)
-        time_ms = round(integration_s * 1000)
+        self._counts.checked_ms(integration_s)
         with self._idle():
             self._stopped.clear()
-            for n in CHANNELS:
-                self._set(f"INPU{n}:COUN:MODE", "CYCLE", None)
-                self._set(f"INPU{n}:COUN:INTE", str(time_ms), None)
-            self._pause(CYCLES_WAITED * integration_s + COUNT_MARGIN_S, cancel)
-            counts = [replies.quantity(self._ask(f"INPU{n}:COUN?", None)) for n in CHANNELS]
-        return tuple(count * 1000 / time_ms for count in counts)
+            return self._counts.rates(integration_s, cancel)
+
+    def coincidence_rates(
+        self,
+        pairs: Sequence[tuple[int, int]],
+        integration_s: float,
+        *,
+        cancel: threading.Event | None = None,
+    ) -> tuple[float, ...]:
+        """Count coincidences of pairs of inputs, in the windows that the controller holds.
+
+        Uses its combiners from the first on; takes as long as `count_rates`.
+        """
+        with self._idle():
+            self._stopped.clear()
+            return self._counts.coincidences(pairs, integration_s, cancel)
+
+    def histogram(
+        self,
+        inputs: tuple[int, int],
+        integration_s: float,
+        *,
+        bin_ps: int = 100,
+        n_bins: int = MOST_BINS,
+        cancel: threading.Event | None = None,
+    ) -> Histogram:
+        """Return how often each time passed from a click of one input to one of another."""
+        with self._idle():
+            self._stopped.clear()
+            return self._counts.histogram(inputs, 0, bin_ps, n_bins, (integration_s, cancel))
 
     def recalibrate(self, *, timeout_s: float = 30.0) -> None:
         """Recalibrate the sampling, as after warm-up; nothing may be recording."""
         with self._idle(timeout_s):
-            self._ask("DEVI:SAMP:RECA", timeout_s)
-            self._ask("INPU1:HIRE:CLEA", timeout_s)
+            self._line.ask("DEVI:SAMP:RECA", timeout_s)
+            self._line.ask("INPU1:HIRE:CLEA", timeout_s)
             self._look_for_faults()
 
     def start_stream(self, *, block_s: float = 0.1) -> TagStream:
@@ -235,7 +223,7 @@ class Id900(TimeTagger):
         acquisition_ps = round(max(block_s, SHORTEST_ACQUISITION_S) * PS_PER_S)
         with self._idle():
             self._look_for_faults()
-            inputs = [n for n in CHANNELS if self._is_enabled(n, None)]
+            inputs = [n for n in CHANNELS if self._line.is_enabled(n)]
             if not inputs:
                 raise InstrumentRefused(f"'{self.name}' has no enabled input to record")
             self._prepare(inputs, acquisition_ps)
@@ -251,35 +239,35 @@ class Id900(TimeTagger):
             )
             try:
                 for n in inputs:
-                    self._set(f"RAW{n}:SEND", "ON", None)
-                self._ask("REC:PLAY", None)
+                    self._line.put(f"RAW{n}:SEND", "ON")
+                self._line.ask("REC:PLAY")
             except InstrumentError:
                 self._end_stream()
                 raise
             return self._stream
 
     def _prepare(self, inputs: list[int], acquisition_ps: int) -> None:
-        self._set("REC:TRIG:ARM:MODE", "MANUAL", None)
-        self._set("REC:ENAB", "ON", None)
-        self._ask(STOP_RECORDING, None)
-        self._set("REC:NUM", "INF", None)
-        self._set("REC:DUR", f"{acquisition_ps}TB", None)
+        self._line.put("REC:TRIG:ARM:MODE", "MANUAL")
+        self._line.put("REC:ENAB", "ON")
+        self._line.ask(STOP_RECORDING)
+        self._line.put("REC:NUM", "INF")
+        self._line.put("REC:DUR", f"{acquisition_ps}TB")
         for n in CHANNELS:
-            self._set(f"RAW{n}:SEND", "OFF", None)
-            self._ask(f"RAW{n}:ERRORS:CLEAR", None)
+            self._line.put(f"RAW{n}:SEND", "OFF")
+            self._line.ask(f"RAW{n}:ERRORS:CLEAR")
         for n in inputs:
-            source = f"DELA{n}" if self._delay_ps(n, None) else f"INPU{n}"
-            self._set(f"RAW{n}:STOP:LINK", source, None)
+            source = f"DELA{n}" if self._line.delay_ps(n) else f"INPU{n}"
+            self._line.put(f"RAW{n}:STOP:LINK", source)
 
     def _overflowed(self, inputs: list[int]) -> bool:
         """Whether a buffer ran over since the last look; those go on with empty ones."""
         has_any = False
         for n in inputs:
-            if not replies.quantity(self._ask(f"RAW{n}:ERRORS?", None)):
+            if not self._line.number(f"RAW{n}:ERRORS?"):
                 continue
             has_any = True
             for command in (f"RAW{n}:SEND OFF", f"RAW{n}:ERRORS:CLEAR", f"RAW{n}:SEND ON"):
-                self._ask(command, None)
+                self._line.ask(command)
         return has_any
 
     def _finish(self, stream: Id900Stream) -> None:
@@ -293,80 +281,17 @@ class Id900(TimeTagger):
             return
         self._lost_tags += stream.lost_tags
         try:
-            self._ask(STOP_RECORDING, None)
+            self._line.ask(STOP_RECORDING)
             for n in CHANNELS:
-                self._ask(f"RAW{n}:SEND OFF", None)
+                self._line.ask(f"RAW{n}:SEND OFF")
         except InstrumentError:
             return  # it is gone, and with it all that recorded
         finally:
             self._service.stop()
 
-    def _commands(self, key: str, value: Setting) -> list[tuple[str, str]]:
-        """Return headers and arguments of one setting, or refuse it."""
-        if key == "reference":
-            return [("DEVI:SYNC", _word(key, value, ("INTERNAL", "EXTERNAL")))]
-        if key == "resolution":
-            return [("DEVI:RES", _word(key, value, ("HIRES", "LOWRES")))]
-        words = key.split("_")
-        n = int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
-        if n not in CHANNELS:
-            raise Unsupported(f"'{self.name}' has no setting {key}")
-        what = key.replace(f"_{n}", "", 1)
-        if what == "enabled" and isinstance(value, bool):
-            return [(f"INPU{n}:ENAB", _ON_OFF[value])]
-        if what in _WORDS:
-            node, choices = _WORDS[what]
-            return [(f"INPU{n}:{node}", _word(key, value, choices))]
-        if what == "threshold_v":
-            return [
-                (f"INPU{n}:THRE", f"{number_within(self.name, key, value, *THRESHOLD_RANGE_V):g}V")
-            ]
-        if what == "delay_ps":
-            delay_ps = round(number_within(self.name, key, value, 0, LONGEST_DELAY_PS))
-            return [(f"DELA{n}:LINK", f"INPU{n}"), (f"DELA{n}:VALU", f"{delay_ps}TB")]
-        if what == "enabled":
-            raise RangeError(f"{key} is true or false, not {value!r}")
-        raise Unsupported(f"'{self.name}' has no setting {key}")
-
-    def _set(self, header: str, argument: str, timeout_s: float | None) -> None:
-        """Set one value and check the echo: what the controller took."""
-        if header.endswith(":THRE"):
-            self._set_threshold(int(header[4]), replies.quantity(argument, "V"), timeout_s)
-            return
-        held = self._ask(f"{header} {argument}", timeout_s)
-        if held.upper() != argument.upper():
-            raise InstrumentRefused(f"'{self.name}' holds {header} {held}, not {argument}")
-
-    def _set_threshold(self, channel: int, threshold_v: float, timeout_s: float | None) -> float:
-        header = f"INPU{channel}:THRE"
-        held_v = replies.quantity(self._ask(f"{header}?", timeout_s), "V")
-        if abs(held_v - threshold_v) <= THRESHOLD_STEP_V:
-            return held_v  # setting what is held would go one step down
-        held_v = replies.quantity(self._ask(f"{header} {threshold_v:g}V", timeout_s), "V")
-        if abs(held_v - threshold_v) > THRESHOLD_TOLERANCE_V:
-            raise InstrumentRefused(
-                f"'{self.name}' holds a threshold of {held_v:g} V, not {threshold_v:g} V"
-            )
-        return held_v
-
-    def _is_enabled(self, channel: int, timeout_s: float | None) -> bool:
-        return self._word(f"INPU{channel}:ENAB", ("ON", "OFF"), timeout_s) == "on"
-
-    def _word(self, header: str, choices: tuple[str, ...], timeout_s: float | None) -> str:
-        """Read a setting that is one of a few words."""
-        reply = self._ask(f"{header}?", timeout_s)
-        if reply.upper() not in choices:
-            raise ProtocolError(f"'{self.name}' reports {header} as {reply!r}", reply.encode())
-        return reply.lower()
-
-    def _delay_ps(self, channel: int, timeout_s: float | None) -> int:
-        if self._ask(f"DELA{channel}:LINK?", timeout_s).upper() != f"INPU{channel}":
-            return 0
-        return round(replies.quantity(self._ask(f"DELA{channel}:VALU?", timeout_s), "TB"))
-
     def _look_for_faults(self) -> None:
         """Note what the high-resolution sampling complains of."""
-        codes = {n: self._ask(f"INPU{n}:HIRE:ERROR?", None) for n in CHANNELS}
+        codes = {n: self._line.ask(f"INPU{n}:HIRE:ERROR?") for n in CHANNELS}
         faults = [f"input {n}: {_hires_fault(code)}" for n, code in codes.items() if code != "0"]
         self._fault = ", ".join(faults)
 
@@ -379,20 +304,9 @@ class Id900(TimeTagger):
                 raise Cancelled(f"the count of '{self.name}' was cancelled")
             waited_s += step_s
 
-    def _ask(
-        self, command: str, timeout_s: float | None, *, priority: Priority = Priority.COMMAND
-    ) -> str:
-        reply = self._held.link().query(
-            message(command.encode()),
-            lambda _: True,
-            timeout_s=timeout_s or REPLY_TIMEOUT_S,
-            priority=priority,
-        )
-        return replies.checked(self.name, command, reply)
-
     def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
         """Return the turn of an operation; a running stream forbids them."""
-        self._held.link()
+        self._line.check()
         if self._stream is not None:
             raise Busy(f"'{self.name}' streams; close the stream first")
         return self._operation.within(timeout_s)
@@ -400,13 +314,6 @@ class Id900(TimeTagger):
     def _check_channel(self, channel: int) -> None:
         if channel not in CHANNELS:
             raise RangeError(f"'{self.name}' has inputs 1 to 4, not {channel}")
-
-
-def _word(key: str, value: Setting, choices: tuple[str, ...]) -> str:
-    word = str(value).upper()
-    if word not in choices:
-        raise RangeError(f"{key} is one of {', '.join(choices).lower()}, not {value!r}")
-    return word
 
 
 def _hires_fault(code: str) -> str:

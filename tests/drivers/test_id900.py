@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from drivers.id900 import Id900
 from qnx_hw.errors import Busy, Cancelled, InstrumentRefused, NotConnected, RangeError, Unsupported
@@ -18,15 +19,27 @@ from qnx_hw.instruments.values import Edge, InstrumentState, Reference
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.id900 import Id900Emulator
 from sim_devices.emulators.server import serving
+from sim_devices.emulators.station import RandomStation, Station
 
 RATE_CPS = 20_000.0
 PATIENCE_S = 30.0
 BLOCK_S = 0.2
 
 
+class Twins(RandomStation):
+    """Clicks of input 1 at random, and of input 2 half a nanosecond later."""
+
+    def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        times_ps, channels = super().take_tags(until_s)
+        first = times_ps[channels == 1]
+        twins = np.concatenate([first, first + 500])
+        order = np.argsort(twins)
+        return twins[order], np.repeat(np.array([1, 2], np.uint8), len(first))[order]
+
+
 @contextmanager
-def controller(**options: object) -> Iterator[Id900]:
-    emulator = Id900Emulator(options={"rate_cps": RATE_CPS, **options})
+def controller(station: Station | None = None, **options: object) -> Iterator[Id900]:
+    emulator = Id900Emulator(station, {"rate_cps": RATE_CPS, **options})
     with serving(emulator, *Id900Emulator.default_listen) as (scpi, link):
         tagger = Id900(f"zmq://{scpi.address}?dlt={link.address}")
         tagger.connect(timeout_s=PATIENCE_S)
@@ -100,6 +113,31 @@ def test_a_cancelled_count_ends() -> None:
 
 
 @pytest.mark.slow
+def test_coincidences_are_counted_of_inputs_that_click_together() -> None:
+    with controller(Twins([RATE_CPS] * 4, seed=1)) as tagger:
+        together, apart = tagger.coincidence_rates([(1, 2), (2, 3)], 0.5)
+        with pytest.raises(RangeError, match="1 to 4"):
+            tagger.coincidence_rates([(1, 1)], 0.5)
+
+    assert together == pytest.approx(RATE_CPS, rel=0.1)
+    assert apart == 0.0
+
+
+def test_a_histogram_shows_the_exponential_law_of_random_clicks() -> None:
+    bin_ps = 1_000_000
+    with controller() as tagger:
+        histogram = tagger.histogram((1, 2), 1.0, bin_ps=bin_ps, n_bins=400)
+        with pytest.raises(RangeError):
+            tagger.histogram((1, 2), 1.0, bin_ps=0)
+
+    times_s = (np.arange(400) + 0.5) * histogram.bin_ps * 1e-12
+    counts = np.array(histogram.counts)
+    assert counts.sum() > 1000
+    # The mean of the law, cut off after 8 times itself; six standard errors either way.
+    mean_s = float((counts * times_s).sum() / counts.sum())
+    assert mean_s == pytest.approx(1 / RATE_CPS, rel=6 / np.sqrt(counts.sum()) + 0.005)
+
+
 def test_blocks_join_and_hold_the_rate_of_every_input() -> None:
     with controller() as tagger, tagger.start_stream(block_s=BLOCK_S) as stream:
         assert tagger.status().state is InstrumentState.STREAMING
