@@ -22,6 +22,10 @@ _ROUNDED = 0.2887
 MOST_PAIRS = 1 << 24
 # Finer than any tagger and detector: 10 ps.
 _FINEST_PS = 10.0
+# In widths of the peak: further out weighs nothing. Keeps 96 % of a Gaussian's information, and
+# gains 2 % of the error where 3 % of the pairs are accidental and detectors have tails.
+_SOFT = 5.0
+_LEAST_FIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +130,40 @@ def fit(times_a: Times, times_b: Times, line: Line, reach_ps: float, noise: Nois
             break
         xm = xn.mean()
         xx = max(float(((xn - xm) ** 2).mean()), 1e-9)
-        change = float(((xn - xm) * rn).mean()) / xx if rn.size >= 8 else 0.0
+        change = float(((xn - xm) * rn).mean()) / xx if rn.size >= _LEAST_FIT else 0.0
         slope += change
         offset += float(rn.mean()) - change * xm
         spread = float((rn**2).sum()) - 2 * gate**3 / 3 * density
         # A flat peak cut at the gate has gate / sqrt(3); more is noise of the background.
         sigma = float(np.sqrt(np.clip(spread / true, narrowest**2, gate**2 / 3)))
         gate = min(max(3.5 * sigma, _FINEST_PS), wide)
-    r = np.abs(dt - offset - slope * x)
+    inside = int(np.count_nonzero(np.abs(dt - offset - slope * x) <= 2 * sigma))
+    offset, slope = _weighted(x, dt, (offset, slope), _SOFT * sigma)
     found = line.shifted(offset, slope / half_span(times_a))
-    inside = int(np.count_nonzero(r <= 2 * sigma))
     return Fit(found, sigma, inside, max(4 * sigma * density, 1e-3))
+
+
+def _weighted(
+    x: Floats, dt: Floats, start: tuple[float, float], reach_ps: float
+) -> tuple[float, float]:
+    """Return offset and slope with less weight for pairs further out, which rather are accidental.
+
+    Tukey's biweight (Beaton and Tukey, Technometrics 16, 147 (1974)), two steps from `start`.
+    """
+    offset, slope = start
+    for _ in range(2):
+        r = dt - offset - slope * x
+        near = np.abs(r) < reach_ps
+        rn, xn = r[near], x[near]
+        if rn.size < _LEAST_FIT:
+            break
+        w = (1.0 - (rn / reach_ps) ** 2) ** 2
+        w /= w.sum()
+        xm = float(w @ xn)
+        change = float(w @ ((xn - xm) * rn)) / max(float(w @ (xn - xm) ** 2), 1e-9)
+        slope += change
+        offset += float(w @ rn) - change * xm
+    return offset, slope
 
 
 def differences(
