@@ -17,7 +17,6 @@ those before the first one, are not used.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numba
@@ -285,78 +284,3 @@ def slot_times(slots: Times, start_ps: int, slot_ps: int) -> Times:
     """Return the middles of slots; inverse of `round_to_slots` up to half a slot."""
     middles = (slots + start_ps // slot_ps) * slot_ps + slot_ps // 2
     return np.asarray(middles, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sifted:
-    """Positions among the paired events, by the two bases; Alice's basis comes first."""
-
-    z: Times
-    x: Times
-    zx: Times
-    xz: Times
-    bell: tuple[Times, Times, Times, Times]
-    """Z and X of Alice with Bob's 22.5 and 67.5 degrees: Z-22.5, Z-67.5, X-22.5, X-67.5."""
-
-    @property
-    def mismatched(self) -> Times:
-        """Positions of all rounds whose bases differ: Z-X, X-Z, then `bell` in its order."""
-        return np.concatenate((self.zx, self.xz, *self.bell))
-
-    @property
-    def cuts(self) -> tuple[int, ...]:
-        """Where the parts of `mismatched` end, but the last."""
-        sizes = [part.size for part in (self.zx, self.xz, *self.bell)]
-        return tuple(np.cumsum(sizes)[:-1].tolist())
-
-
-def sift(alice: Bits, bob: Bits) -> Sifted:
-    """Sort the paired events by Alice's basis (0 Z, 1 X) and Bob's (0 to 3)."""
-    if alice.shape != bob.shape:
-        raise ValueError(f"{alice.size} bases of Alice against {bob.size} of Bob")
-    counts = np.bincount((alice << 2) | bob, minlength=8)
-    places = np.asarray(_places(alice, bob, counts))
-    z, zx, za, zb, xz, x, xa, xb = np.split(places, np.cumsum(counts)[:-1])
-    return Sifted(z, x, zx, xz, (za, zb, xa, xb))
-
-
-def sample_size(rounds: int, fraction: float) -> int:
-    """Return how many of a basis' rounds are tested; both parties compute it alike."""
-    return min(rounds, math.ceil(rounds * fraction))
-
-
-def choose_test(rounds: int, fraction: float, random_octets: bytes) -> Bits:
-    """Return a mask of `sample_size` ones whose places are uniformly random among `rounds`.
-
-    `random_octets` are 8 fresh random bytes for each place: Floyd's algorithm (Bentley and Floyd,
-    Commun. ACM 30, 754 (1987)). The bias of a remainder is below rounds / 2^64.
-    """
-    size = sample_size(rounds, fraction)
-    return np.asarray(_sample(rounds, np.frombuffer(random_octets, np.uint64, size)))
-
-
-@numba.njit(nogil=True, cache=True)
-def _sample(  # type: ignore[no-untyped-def]
-    rounds: int, draws
-):
-    mask = np.zeros(rounds, np.uint8)
-    for k in range(draws.size):
-        last = rounds - draws.size + k
-        place = np.int64(draws[k] % np.uint64(last + 1))
-        mask[last if mask[place] else place] = 1
-    return mask
-
-
-@numba.njit(nogil=True, cache=True)
-def _places(  # type: ignore[no-untyped-def]
-    alice, bob, counts
-):
-    places = np.empty(alice.size, np.int64)
-    ends = np.zeros(8, np.int64)
-    for kind in range(1, 8):
-        ends[kind] = ends[kind - 1] + counts[kind - 1]
-    for k in range(alice.size):
-        kind = alice[k] * 4 + bob[k]
-        places[ends[kind]] = k
-        ends[kind] += 1
-    return places

@@ -13,10 +13,7 @@ from qnx_hw.qkd.sifting import (
     Bits,
     EventFinder,
     Events,
-    choose_test,
     round_to_slots,
-    sample_size,
-    sift,
     slot_limit,
     slot_times,
 )
@@ -169,39 +166,6 @@ def test_published_times_differ_from_true_ones_by_half_a_window(
     published = slot_times(slots, start, window)
     assert (np.abs(published - events.times_ps) <= (window + 1) // 2).all()
     assert ((published - window // 2) % window == 0).all()
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), max_size=40))
-def test_every_pair_is_sifted_into_one_class(pairs: list[tuple[int, int]]) -> None:
-    alice, bob = (np.array([p[i] for p in pairs], dtype=np.uint8) for i in range(2))
-
-    sifted = sift(alice, bob)
-
-    places = np.concatenate((sifted.z, sifted.x, sifted.mismatched))
-    assert sorted(places.tolist()) == list(range(len(pairs)))
-    assert (alice[sifted.z] == 0).all()
-    assert (bob[sifted.xz] == 0).all()
-    assert (alice[sifted.zx] == 0).all()
-
-
-@given(st.integers(0, 300), st.floats(0.01, 0.9), st.integers(0, 1000))
-def test_a_sample_has_its_size(rounds: int, fraction: float, seed: int) -> None:
-    octets = np.random.default_rng(seed).bytes(8 * sample_size(rounds, fraction))
-
-    mask = choose_test(rounds, fraction, octets)
-
-    assert mask.size == rounds
-    assert int(mask.sum()) == sample_size(rounds, fraction)
-
-
-def test_every_round_is_tested_equally_often() -> None:
-    random = np.random.default_rng(8)
-    counts = np.zeros(40)
-    for _ in range(4000):
-        counts += choose_test(40, 0.25, random.bytes(80))
-
-    # 1000 +- 27 each; five deviations are seen once in two million.
-    assert np.abs(counts - 1000).max() < 140
 
 
 def swapping(efficiencies: tuple[float, float], seed: int = 3) -> tuple[TagBlock, Bits]:

@@ -21,6 +21,7 @@ from qnx_hw.qkd.messages import (
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import ReleasedBlock
 from qnx_hw.qkd.refill import Aside
+from qnx_hw.qkd.selection import choose_test, sample_size
 from qnx_hw.qkd.session.choosing import Way, choose
 from qnx_hw.qkd.session.correcting import Course, ReferenceKeys
 from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
@@ -33,7 +34,7 @@ from qnx_hw.qkd.session.rounds import (
     read_bases,
     write_kinds,
 )
-from qnx_hw.qkd.sifting import Events, choose_test, sample_size
+from qnx_hw.qkd.sifting import Events
 from qnx_hw.qkd.sifting import Times as TimesPs
 
 
@@ -131,10 +132,10 @@ class AliceBlock(BlockParty):
         ours = _joined(self._bases)
         protocol = self._context.parameters.protocol
         theirs = read_bases(message, ours.size, protocol)
-        rounds = Rounds(self._context.role, protocol, ours, theirs, _joined(self._outcomes))
-        rounds.kinds = _joined(self._kinds)
+        seen = (_joined(self._outcomes), _joined(self._kinds))
+        rounds = Rounds(self._context.role, protocol, (ours, theirs), *seen)
         if self._delays:
-            rounds.delays_ps = np.concatenate(self._delays)
+            rounds.note_delays(np.concatenate(self._delays))
         self._paired, self._bases, self._outcomes, self._kinds = [], [], [], []
         self._delays = []
         self.report.sifted_bits = rounds.sifted_bits

@@ -24,6 +24,7 @@ from qnx_hw.qkd.messages import (
 from qnx_hw.qkd.monitoring import Watch
 from qnx_hw.qkd.parameters import PendingBlock
 from qnx_hw.qkd.refill import Aside, check_aside
+from qnx_hw.qkd.selection import part
 from qnx_hw.qkd.session.choosing import ALLOWED
 from qnx_hw.qkd.session.correcting import CorrectedKeys, Course
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
@@ -115,19 +116,18 @@ class BobBlock(BlockParty):
             raise BlockAborted("the two ends count different events")
         if self._is_pulsed and message.paired:
             raise BlockAborted("the peer leaves detected pulses out")
-        paired = np.ones(bases.size, dtype=bool)
         if not self._is_pulsed:
-            paired = unpack_bits(message.paired, bases.size) == 1
-        ours = bases[paired]
-        theirs = unpack_bits(message.bases, ours.size)
+            paired = unpack_bits(message.paired, bases.size)
+            bases, outcomes = part(bases, paired)[0], part(outcomes, paired)[0]
+        theirs = unpack_bits(message.bases, bases.size)
         protocol = self._context.parameters.protocol
-        self._rounds = Rounds(self._context.role, protocol, ours, theirs, outcomes[paired])
-        count = ours.size if self._is_pulsed else 0
-        self._rounds.kinds = read_kinds(message.intensities, count, self._context.parameters)
-        self.report.pairs = ours.size
+        count = bases.size if self._is_pulsed else 0
+        kinds = read_kinds(message.intensities, count, self._context.parameters)
+        self._rounds = Rounds(self._context.role, protocol, (bases, theirs), outcomes, kinds)
+        self.report.pairs = bases.size
         self.report.sifted_bits = self._rounds.sifted_bits
         self.step = Step.TESTING
-        return [self._say(write_bases(self.number, ours, protocol))]
+        return [self._say(write_bases(self.number, bases, protocol))]
 
     def _judge(self, message: Test) -> list[Output]:
         assert self._rounds is not None

@@ -13,8 +13,9 @@ from qnx_hw.qkd.estimation import Tally
 from qnx_hw.qkd.messages import Bases, Bits, pack_bits, unpack_bits
 from qnx_hw.qkd.parameters import Protocol, SessionParameters
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.selection import Sifted, part, sample_size, sift
 from qnx_hw.qkd.session.delays import PairDelays, spread
-from qnx_hw.qkd.sifting import Times, sample_size, sift
+from qnx_hw.qkd.sifting import Times
 
 MIN_TEST_BITS = 20
 """Fewer tested rounds of a basis say nothing about it."""
@@ -80,97 +81,96 @@ class Rounds:
     """One party's view of a block's paired events, with both parties' bases."""
 
     def __init__(
-        self, role: Role, protocol: Protocol, ours: Bits, theirs: Bits, outcomes: Bits
+        self,
+        role: Role,
+        protocol: Protocol,
+        bases: tuple[Bits, Bits],
+        outcomes: Bits,
+        kinds: Bits,
     ) -> None:
-        alice, bob = (ours, theirs) if role is Role.ALICE else (theirs, ours)
+        """`bases` are ours and theirs; `kinds` the intensities of decoy BB84, else nothing."""
+        alice, bob = bases if role is Role.ALICE else bases[::-1]
         self._role = role
         self._protocol = protocol
-        self._outcomes = outcomes
-        self.sifted = sift(alice, bob)
-        self.delays_ps: Times = np.empty(0, dtype=np.int64)
-        """Alice, where both parties have times: Bob's minus hers in each round."""
-        self.kinds: Bits = np.empty(0, dtype=np.uint8)
-        """Decoy BB84: the number of the intensity in each round."""
-        self._disclosed: Disclosed | None = None
-        self._tested_z: Bits = np.zeros(self.sifted.z.size, dtype=np.uint8)
-        self._tested_x: Bits = np.zeros(self.sifted.x.size, dtype=np.uint8)
+        self._bases = (alice, bob)
+        self.sifted = sift(alice, bob, outcomes)
+        self._kinds = sift(alice, bob, kinds) if kinds.size else None
+        self._disclosed = Disclosed(*[np.empty(0, dtype=np.uint8)] * 3)
+        self._keys = (self.sifted.z, self.sifted.x)
+        self._key_kinds = self._tested_kinds = np.empty(0, dtype=np.uint8)
+        self._delays: Sifted[np.int64] | None = None
+        self._open_delays: Times = np.empty(0, dtype=np.int64)
 
     @property
     def sifted_bits(self) -> int:
         """Rounds in which both used the same basis."""
         return int(self.sifted.z.size + self.sifted.x.size)
 
+    def note_delays(self, delays_ps: Times) -> None:
+        """Alice, where both parties have times: take Bob's minus hers in each round."""
+        self._delays = sift(*self._bases, delays_ps)
+
     def choose(self, tested_z: Bits, tested_x: Bits, fractions: tuple[float, float]) -> None:
         """Fix which rounds are tested; a wrong number of them is a `ChannelError`."""
         sizes = (self.sifted.z.size, self.sifted.x.size)
         for chosen, rounds, fraction in zip((tested_z, tested_x), sizes, fractions, strict=True):
-            if chosen.size != rounds or int(chosen.sum()) != sample_size(rounds, fraction):
+            if chosen.size != rounds or np.count_nonzero(chosen) != sample_size(rounds, fraction):
                 raise ChannelError("the test sample has a wrong size")
-        self._tested_z, self._tested_x = tested_z, tested_x
-        self._disclosed = None
+        open_z, key_z = part(self.sifted.z, tested_z)
+        open_x, key_x = part(self.sifted.x, tested_x)
+        self._disclosed = Disclosed(open_z, open_x, self.sifted.mismatched)
+        self._keys = (key_z, key_x)
+        if self._kinds:
+            self._key_kinds = part(self._kinds.z, tested_z)[1]
+            self._tested_kinds = part(self._kinds.x, tested_x)[0]
+        if self._delays:
+            open_ = (part(self._delays.z, tested_z)[0], part(self._delays.x, tested_x)[0])
+            self._open_delays = np.concatenate((*open_, self._delays.mixed))
 
     def disclosed(self) -> Disclosed:
-        """Return this party's outcomes that may be published."""
-        if self._disclosed is None:
-            self._disclosed = self._disclose()
+        """Return this party's outcomes that may be published, once they are chosen."""
         return self._disclosed
-
-    def _disclose(self) -> Disclosed:
-        return Disclosed(
-            self._outcomes[self.sifted.z[self._tested_z == 1]],
-            self._outcomes[self.sifted.x[self._tested_x == 1]],
-            self._outcomes[self.sifted.mismatched],
-        )
 
     def read_disclosed(self, z: bytes, x: bytes, mismatched: bytes) -> Disclosed:
         """Unpack what the peer published about the same rounds."""
+        ours = self._disclosed
         return Disclosed(
-            unpack_bits(z, int(self._tested_z.sum())),
-            unpack_bits(x, int(self._tested_x.sum())),
-            unpack_bits(mismatched, self.sifted.mismatched.size),
+            unpack_bits(z, ours.z.size),
+            unpack_bits(x, ours.x.size),
+            unpack_bits(mismatched, ours.mismatched.size),
         )
 
     def open_delays(self, block: int, window_ps: int, theirs: Disclosed) -> PairDelays | None:
         """Alice: spread the delays of rounds in Z and X that both published; None without times."""
-        if not self.delays_ps.size:
+        if not self._delays:
             return None
-        ours, sifted = self.disclosed(), self.sifted
-        mixed = sifted.zx.size + sifted.xz.size
-        places = (
-            sifted.z[self._tested_z == 1],
-            sifted.x[self._tested_x == 1],
-            sifted.zx,
-            sifted.xz,
-        )
-        sizes = [part.size for part in places]
+        ours, mixed = self._disclosed, self.sifted.mixed.size
+        sizes = [ours.z.size, ours.x.size, self.sifted.cuts[0], mixed - self.sifted.cuts[0]]
         alice, bob = (
             np.concatenate((open_.z, open_.x, open_.mismatched[:mixed])) for open_ in (ours, theirs)
         )
         alice += np.repeat(np.array([0, 2, 0, 2], dtype=np.uint8), sizes)
         bob += np.repeat(np.array([0, 2, 2, 0], dtype=np.uint8), sizes)
-        return spread(block, window_ps, self.delays_ps[np.concatenate(places)], alice, bob)
+        return spread(block, window_ps, self._open_delays, alice, bob)
 
     def keys(self) -> tuple[Bits, Bits]:
         """Return this party's Z and X strings: the sifted rounds that were not tested."""
-        return (
-            self._outcomes[self.sifted.z[self._tested_z == 0]],
-            self._outcomes[self.sifted.x[self._tested_x == 0]],
-        )
+        return self._keys
 
     def key_kinds(self) -> Bits:
         """Decoy BB84: return the intensities of the Z string's rounds."""
-        return self.kinds[self.sifted.z[self._tested_z == 0]] if self.kinds.size else self.kinds
+        return self._key_kinds
 
     def _count_pulses(self, alice: Disclosed, bob: Disclosed) -> PulseCounts | None:
-        if not self.kinds.size:
+        if not self._kinds:
             return None
-        tested = self.kinds[self.sifted.x[self._tested_x == 1]]
-        parts = (self.key_kinds(), tested, tested[alice.x != bob.x])
-        return PulseCounts(*(tuple(np.bincount(part, minlength=4).tolist()) for part in parts))
+        tested = self._tested_kinds
+        parts = (self._key_kinds, tested, tested[alice.x != bob.x])
+        return PulseCounts(*(tuple(np.bincount(each, minlength=4).tolist()) for each in parts))
 
     def judge(self, theirs: Disclosed) -> Judgement:
         """Compare both parties' published outcomes."""
-        ours = self.disclosed()
+        ours = self._disclosed
         alice, bob = (ours, theirs) if self._role is Role.ALICE else (theirs, ours)
         zz, xx = estimation.tally(alice.z, bob.z), estimation.tally(alice.x, bob.x)
         cuts = self.sifted.cuts
@@ -197,7 +197,10 @@ class Rounds:
             errors_x=xx.errors,
             pulses=self._count_pulses(alice, bob),
             matrix=_matrix(
-                _scaled(zz, self.sifted.z), zx.counts, xz.counts, _scaled(xx, self.sifted.x)
+                _scaled(zz, self.sifted.z.size),
+                zx.counts,
+                xz.counts,
+                _scaled(xx, self.sifted.x.size),
             ),
         )
 
@@ -234,9 +237,9 @@ def read_kinds(octets: bytes, count: int, parameters: SessionParameters) -> Bits
 Cells = tuple[tuple[int, int], tuple[int, int]]
 
 
-def _scaled(sample: Tally, whole: Times) -> Cells:
+def _scaled(sample: Tally, whole: int) -> Cells:
     """Estimate the counts of all rounds from the tested ones."""
-    factor = whole.size / sample.rounds if sample.rounds else 0.0
+    factor = whole / sample.rounds if sample.rounds else 0.0
     (a, b), (c, d) = sample.counts
     return (round(a * factor), round(b * factor)), (round(c * factor), round(d * factor))
 
