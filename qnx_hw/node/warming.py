@@ -34,7 +34,13 @@ def compile_all(progress: Progress) -> None:
     import numpy as np
 
     from qnx_hw.instruments.tags import TagBlock
-    from qnx_hw.qkd import privacy_amplification, pulse_sync, reconciliation, sifting
+    from qnx_hw.qkd import (
+        privacy_amplification,
+        pulse_sync,
+        reconciliation,
+        selection,
+        sifting,
+    )
     from qnx_hw.qkd.parameters import StationInputs
     from qnx_hw.timing.warm_up import warm_up as warm_up_timing
 
@@ -45,6 +51,7 @@ def compile_all(progress: Progress) -> None:
     tags = TagBlock(times, np.arange(1, 5, dtype=np.uint8), 0, 10_000_000)
     sifting.EventFinder(StationInputs(), window_ps=2_000, dead_time_ps=0).find(tags)
     pulse_sync.warm_up()
+    selection.warm_up()
     progress(what, 0.7)
     reconciliation.warm_up()
     progress(what, 0.9)

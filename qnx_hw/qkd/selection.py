@@ -92,6 +92,15 @@ def part(
     return chosen[:count], others[: values.size - count]
 
 
+def warm_up() -> None:
+    """Compile what sorts and chooses, on next to nothing."""
+    bits = np.zeros(8, np.uint8)
+    for values in (bits, np.zeros(8, np.int64)):
+        sift(bits, bits, values)
+        part(values, bits)
+    choose_test(8, 0.5, bytes(32))
+
+
 @numba.njit(nogil=True, cache=True)
 def _sorted(  # type: ignore[no-untyped-def]
     alice, bob, values, ranks

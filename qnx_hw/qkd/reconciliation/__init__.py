@@ -1,6 +1,6 @@
 """Reconciliation: make Bob's string equal to Alice's, and count every bit that it costs."""
 
-from qnx_hw.qkd.reconciliation.cascade import CascadeAlice, CascadeBob, reconcile, warm_up
+from qnx_hw.qkd.reconciliation.cascade import CascadeAlice, CascadeBob, reconcile
 from qnx_hw.qkd.reconciliation.cascade_plan import CascadeParameters, Mode
 from qnx_hw.qkd.reconciliation.interface import (
     Bits,
@@ -21,6 +21,7 @@ from qnx_hw.qkd.reconciliation.max_key import (
     MaxKeyAlice,
     MaxKeyBob,
 )
+from qnx_hw.qkd.reconciliation.warm_up import warm_up
 
 __all__ = [
     "LEAST_MAX_KEY_ERRORS",

@@ -204,11 +204,6 @@ def reconcile(
     )
 
 
-def warm_up() -> None:
-    """Compile the kernels, or load them from disk; call it in a thread while a node starts."""
-    reconcile(np.zeros(64, np.uint8), np.zeros(64, np.uint8), 0.01)
-
-
 def _board(
     key: Bits, qber_hint: float, seed: bytes, parameters: CascadeParameters, owner: bool
 ) -> Board:

@@ -7,24 +7,27 @@ turns into vector code. Messages are log-likelihood ratios in float32.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 Floats = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.int32]
 
 # The rational form of tanh below is accurate to 1e-4 up to here, where it reaches 0.9999.
 _LARGEST = np.float32(4.97)
 # Products of tangents stay below this, so that their inverse stays finite.
 _NEAR_ONE = np.float32(0.99995)
-_NOTHING = np.float32(1e-12)
-"""A product below it is zero to anybody who listens; denormal numbers would be slow."""
+_LEAST = np.float32(1e-4)
+"""Tangents are at least so large: next to nothing for whoever listens."""
 _LN_2 = np.float32(0.6931472)
 # tanh(y) = y (a0 + q (a1 + q (a2 + q))) / (a0 + q (b1 + q (b2 + q b3))), q = y²: the seventh
 # convergent of Lambert's continued fraction.
@@ -33,9 +36,15 @@ _B1, _B2, _B3 = np.float32(62370.0), np.float32(3150.0), np.float32(28.0)
 # ln m on [1, 2), interpolated at Chebyshev's points: error 1.2e-5.
 _L0, _L1, _L2 = np.float32(-1.93244319), np.float32(3.49890675), np.float32(-2.41899948)
 _L3, _L4, _L5 = np.float32(1.10173963), np.float32(-0.27900102), np.float32(0.02980877)
+_NEARLY = 16
+"""Checks are counted anew after a round that found no more than this part of them wrong."""
 STANDSTILL_ROUNDS = 30
 """The decoder gives up when its best round lies so far back."""
-_ONE, _HALF = np.float32(1.0), np.float32(0.5)
+_HALF, _ZERO = np.float32(0.5), np.float32(0.0)
+
+
+# Arrays without reference counts: these loops are short, and are called for each edge.
+_vector = partial(njit, nogil=True, cache=True, fastmath=True, error_model="numpy", _nrt=False)()
 
 
 def _same_bits(source: Any, target: Any) -> Any:
@@ -77,30 +86,40 @@ def syndrome(word: Bits, starts: Whole, columns: Whole, shifts: Whole, lifting: 
     return found
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@intrinsic
+def _copy(_typing: Any, target: Any, source: Any) -> Any:
+    """Copy a slice into one of the same size that does not overlap; numba types all."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, out_of = (
+            context.make_array(kind)(context, builder, array)
+            for kind, array in zip(signature.args, arguments, strict=True)
+        )
+        cgutils.raw_memcpy(builder, to.data, out_of.data, out_of.nitems, out_of.itemsize)
+        return context.get_dummy_value()
+
+    return types.void(target, source), generate
+
+
+@_vector
 def _turn(total: Floats, shift: int, out: Floats) -> None:
     """Copy a column's totals, turned by a shift."""
     split = out.size - shift
-    for z in range(split):
-        out[z] = total[shift + z]
-    for z in range(shift):
-        out[split + z] = total[z]
+    # numba passes the typing context itself
+    _copy(out[:split], total[shift:])  # type: ignore[call-arg]
+    _copy(out[split:], total[:shift])  # type: ignore[call-arg]
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _add_turned(change: Floats, shift: int, total: Floats) -> None:
-    """Add to a column's totals what is turned by a shift."""
-    split = change.size - shift
-    for z in range(split):
-        total[shift + z] += change[z]
-    for z in range(shift):
-        total[z] += change[split + z]
+@_vector
+def _go_forward(
+    old: Floats, values: Floats, tangents: Floats, product: Floats, signs: Words
+) -> None:
+    """Turn totals into tangents of half of what other rows say, and multiply them up.
 
-
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _go_forward(old: Floats, before: Floats, values: Floats, upto: Floats) -> None:
-    """Turn totals into tangents of half of what other rows say, and multiply them up."""
+    The highest bit of `signs` becomes the parity of the totals' signs.
+    """
     for z in range(values.size):
+        signs[z] ^= _to_word(values[z])  # type: ignore[call-arg]
         y = _HALF * (values[z] - old[z])
         y = y if y < _LARGEST else _LARGEST
         y = y if y > -_LARGEST else -_LARGEST
@@ -108,30 +127,31 @@ def _go_forward(old: Floats, before: Floats, values: Floats, upto: Floats) -> No
         upper = _A0 + q * (_A1 + q * (_A2 + q))
         lower = _A0 + q * (_B1 + q * (_B2 + q * _B3))
         tangent = y * upper / lower
-        values[z] = tangent
-        product = before[z] * tangent
-        upto[z] = product if abs(product) > _NOTHING else np.float32(0.0)
+        # The product is divided by it later.
+        tangent = tangent if abs(tangent) > _LEAST else _LEAST
+        tangents[z] = tangent
+        product[z] *= tangent
 
 
-@njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _go_back(
-    before: Floats, tangent: Floats, sign: Floats, after: Floats, old: Floats, change: Floats
-) -> None:
-    """Make an edge's new message from the other edges' tangents; write how much it changed."""
-    for z in range(change.size):
-        p = before[z] * after[z]
-        p = p if p < _NEAR_ONE else _NEAR_ONE
-        p = p if p > -_NEAR_ONE else -_NEAR_ONE
+@_vector
+def _go_back(product: Floats, tangents: Floats, old: Floats, values: Floats) -> None:
+    """Make an edge's new messages from the others' tangents, and add the change to the totals.
+
+    2 artanh(p / t) = ln((t + p) / (t - p)), by sizes, and then the sign.
+    """
+    for z in range(values.size):
+        tangent, p = tangents[z], product[z]
+        size = abs(tangent)
+        others = min(abs(p), _NEAR_ONE * size)
         # numba passes the typing context itself
-        word: np.int32 = _to_word((_ONE + p) / (_ONE - p))  # type: ignore[call-arg]
+        word: np.int32 = _to_word((size + others) / (size - others))  # type: ignore[call-arg]
         exponent = np.float32(np.int32(np.int32(word >> 23) - 127))
         m = _from_word(np.int32(np.int32(word & 0x7FFFFF) | 0x3F800000))
         series = _L0 + m * (_L1 + m * (_L2 + m * (_L3 + m * (_L4 + m * _L5))))
-        message = sign[z] * (exponent * _LN_2 + series)
-        change[z] = message - old[z]
+        message = exponent * _LN_2 + series
+        message = message if tangent * p >= _ZERO else -message
+        values[z] += message - old[z]
         old[z] = message
-        product = after[z] * tangent[z]
-        after[z] = product if abs(product) > _NOTHING else np.float32(0.0)
 
 
 @njit(nogil=True, cache=True)
@@ -149,6 +169,41 @@ def _unsatisfied(
     return bad
 
 
+@_vector
+def _round(
+    totals: Floats,
+    messages: Floats,
+    wanted: Floats,
+    matrix: tuple[Whole, Whole, Whole],
+    room: Floats,
+    signs: Words,
+) -> int:
+    """Let every row tell its bits once what the others in it say; count rows found wrong."""
+    bad = 0
+    starts, columns, shifts = matrix
+    lifting = room.shape[2]
+    product = room[0, 0]
+    for row in range(starts.size - 1):
+        first, last = starts[row], starts[row + 1]
+        _turn(wanted[row * lifting : (row + 1) * lifting], 0, product)
+        for z in range(lifting):
+            signs[z] = _to_word(product[z])  # type: ignore[call-arg]
+        for edge in range(first, last):
+            base, values = columns[edge] * lifting, room[0, 1 + edge - first]
+            _turn(totals[base : base + lifting], shifts[edge], values)
+            old = messages[edge * lifting : (edge + 1) * lifting]
+            _go_forward(old, values, room[1, 1 + edge - first], product, signs)
+        for edge in range(first, last):
+            base, values = columns[edge] * lifting, room[0, 1 + edge - first]
+            old = messages[edge * lifting : (edge + 1) * lifting]
+            _go_back(product, room[1, 1 + edge - first], old, values)
+            # No other edge of the row touches this column; turned back by the rest of a turn.
+            _turn(values, lifting - shifts[edge], totals[base : base + lifting])
+        for z in range(lifting):
+            bad += signs[z] < 0
+    return bad
+
+
 @njit(nogil=True, cache=True)
 def decode(
     totals: Floats, wanted: Floats, starts: Whole, columns: Whole, shifts: Whole, *sizes: int
@@ -161,29 +216,14 @@ def decode(
     """
     lifting, most_rounds = sizes
     messages = np.zeros(columns.size * lifting, np.float32)
-    widest = 0
-    for row in range(starts.size - 1):
-        widest = max(widest, starts[row + 1] - starts[row])
-    tangents = np.empty((widest, lifting), np.float32)
-    before = np.ones((widest + 1, lifting), np.float32)
-    after, change = np.empty(lifting, np.float32), np.empty(lifting, np.float32)
+    widest = int(np.diff(starts).max())
+    room = np.empty((2, widest + 1, lifting), np.float32)
+    signs = np.empty(lifting, np.int32)
     fewest, since = wanted.size + 1, 0
     for count in range(1, most_rounds + 1):
-        for row in range(starts.size - 1):
-            first, last = starts[row], starts[row + 1]
-            sign = wanted[row * lifting : (row + 1) * lifting]
-            for edge in range(first, last):
-                base, at = columns[edge] * lifting, edge - first
-                _turn(totals[base : base + lifting], shifts[edge], tangents[at])
-                old = messages[edge * lifting : (edge + 1) * lifting]
-                _go_forward(old, before[at], tangents[at], before[at + 1])
-            after[:] = 1.0
-            for edge in range(last - 1, first - 1, -1):
-                base, at = columns[edge] * lifting, edge - first
-                old = messages[edge * lifting : (edge + 1) * lifting]
-                _go_back(before[at], tangents[at], sign, after, old, change)
-                _add_turned(change, shifts[edge], totals[base : base + lifting])
-        bad = _unsatisfied(totals, wanted, starts, columns, shifts, lifting)
+        bad = _round(totals, messages, wanted, (starts, columns, shifts), room, signs)
+        if bad <= wanted.size // _NEARLY:
+            bad = _unsatisfied(totals, wanted, starts, columns, shifts, lifting)
         if bad == 0:
             return count
         if bad < fewest:
