@@ -95,7 +95,8 @@ def _copy(_typing: Any, target: Any, source: Any) -> Any:
             context.make_array(kind)(context, builder, array)
             for kind, array in zip(signature.args, arguments, strict=True)
         )
-        cgutils.raw_memcpy(builder, to.data, out_of.data, out_of.nitems, out_of.itemsize)
+        copy: Any = cgutils.raw_memcpy  # it has no annotations
+        copy(builder, to.data, out_of.data, out_of.nitems, out_of.itemsize)
         return context.get_dummy_value()
 
     return types.void(target, source), generate
@@ -107,7 +108,7 @@ def _turn(total: Floats, shift: int, out: Floats) -> None:
     split = out.size - shift
     # numba passes the typing context itself
     _copy(out[:split], total[shift:])  # type: ignore[call-arg]
-    _copy(out[split:], total[:shift])  # type: ignore[call-arg]
+    _copy(out[split:], total[:shift])
 
 
 @_vector
