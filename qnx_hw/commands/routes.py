@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import msgspec
 
@@ -60,8 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "evaluate",
         help="score the engine on recorded traffic",
         description="Plan every step from the steps before it alone, and compare the largest link "
-        "utilisation with the clairvoyant optimum. FILE holds tm_mbps (T,N,N), nodes, and "
-        "edge_src, edge_dst, edge_cap_mbps, edge_weight (E,).",
+        "utilisation with the clairvoyant optimum. FILE holds tm_mbps (T,N,N), and edge_src, "
+        "edge_dst, edge_cap_mbps (E,); nodes (N,) and edge_weight (E,) may be left out.",
     )
     evaluate.add_argument("--data", type=Path, required=True, metavar="FILE.npz")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the scores there")
@@ -199,23 +200,29 @@ def load(path: Path) -> tuple[Topology, Floats]:
     from qnx_hw.network.topology import Topology
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as source, np.load(source, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"cannot read {path} as an npz archive: {error}") from error
-    needed = ("tm_mbps", "nodes", "edge_src", "edge_dst", "edge_cap_mbps", "edge_weight")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, EOFError, TypeError, BadZipFile) as error:
+        raise ConfigError(f"{path} is no whole npz archive of plain arrays") from error
+    needed = ("tm_mbps", "edge_src", "edge_dst", "edge_cap_mbps")
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise ConfigError(f"{path} has no {', '.join(missing)}")
+    matrices = arrays["tm_mbps"]
+    if matrices.ndim != 3 or not len(matrices):
+        raise ConfigError(f"{path}: tm_mbps has the shape {matrices.shape}, not (T, N, N)")
     try:
+        names = arrays.get("nodes", np.arange(matrices.shape[-1]))
+        capacities = arrays["edge_cap_mbps"].astype(np.float64)
         topology = Topology(
-            tuple(map(str, arrays["nodes"])),
+            tuple(names.astype(str).tolist()),
             arrays["edge_src"].astype(np.int64),
             arrays["edge_dst"].astype(np.int64),
-            arrays["edge_cap_mbps"].astype(np.float64),
-            arrays["edge_weight"].astype(np.float64),
+            capacities,
+            arrays.get("edge_weight", np.ones_like(capacities)).astype(np.float64),
         )
-        matrices = arrays["tm_mbps"]
         topology.demands(matrices[:1])
     except (ValueError, IndexError) as error:
         raise ConfigError(f"{path}: {error}") from error

@@ -47,7 +47,8 @@ def evaluate(
 ) -> tuple[Floats, Floats]:
     """Return the score of each step of `span`, of matrices `(T, N, N)`, and the time it took.
 
-    The plan for step t sees `matrices[:t]` and nothing else. Steps without demand score 1.
+    The plan for step t sees `matrices[:t]` and nothing else. Steps without demand score 1, and
+    demands between nodes that no way joins count for nobody.
     `clock` is read before and after each decision; the yardstick's time does not count.
     """
     first, stop = span.start, span.stop
@@ -55,13 +56,16 @@ def evaluate(
         raise ValueError(f"steps {first} to {stop} of a record of {len(matrices)}")
     ratios, taken = np.ones(stop - first), np.zeros(stop - first)
     plan: Plan | None = None
+    is_joined = np.zeros(matrices.shape[1:], dtype=bool)
+    is_joined[planner.topology.pairs] = planner.paths.has_path
     for step in range(first, stop):
         started = clock()
         plan = planner.decide(matrices[max(0, step - _PAST_STEPS) : step], plan)
         taken[step - first] = clock() - started
-        best = programmes.least_utilisation(planner.topology, matrices[step])
+        matrix = np.where(is_joined, matrices[step], 0.0)
+        best = programmes.least_utilisation(planner.topology, matrix)
         if best > 0:
-            load = plan.loads(planner.topology.demands(matrices[step])).max()
+            load = plan.loads(planner.topology.demands(matrix)).max()
             ratios[step - first] = load / best
         if progress is not None:
             progress(step - first + 1, float(ratios[step - first]))

@@ -17,6 +17,9 @@ def least_utilisation(topology: Topology, matrix: Floats) -> float:
     """
     demands = np.zeros((topology.node_count, topology.node_count))
     demands[topology.pairs] = topology.demands(matrix)
+    # The solver's tolerances are absolute, so it gets numbers about 1, whatever the unit was.
+    most, widest = demands.max(initial=0.0), topology.capacities.max(initial=0.0)
+    demands /= most or 1.0
     destinations = np.flatnonzero(demands.sum(axis=0) > 0)
     if not destinations.size:
         return 0.0
@@ -33,17 +36,19 @@ def least_utilisation(topology: Topology, matrix: Floats) -> float:
         blocks.append(csr_array(shifted, shape=(nodes - 1, destinations.size * links + 1)))
         right.append(demands[others, destination])
     one_each = [csr_array(np.eye(links))] * destinations.size
-    load = hstack([*one_each, csr_array(-topology.capacities[:, None])])
+    load = hstack([*one_each, csr_array(-topology.capacities[:, None] / widest)])
     cost = np.zeros(destinations.size * links + 1)
     cost[-1] = 1.0
-    return _solve(cost, load, np.zeros(links), vstack(blocks), np.concatenate(right))[0]
+    least, _ = _solve(cost, load, np.zeros(links), vstack(blocks), np.concatenate(right))
+    return least * float(most / widest)
 
 
 def best_splits(paths: PathSet, demands: Floats) -> tuple[float, Floats]:
     """Return the least largest utilisation over `paths` for demands `(P,)`, and its splits."""
-    flow = demands[paths.pair_of]
+    most, widest = demands.max(initial=0.0) or 1.0, paths.topology.capacities.max(initial=0.0)
+    flow = demands[paths.pair_of] / most
     load = csr_array(paths.incidence.T.multiply(flow[None, :]))
-    load = hstack([load, csr_array(-paths.topology.capacities[:, None])])
+    load = hstack([load, csr_array(-paths.topology.capacities[:, None] / widest)])
     pairs = paths.first.size - 1
     ones = csr_array(
         (np.ones(len(paths)), (paths.pair_of, np.arange(len(paths)))), shape=(pairs, len(paths) + 1)
@@ -52,7 +57,7 @@ def best_splits(paths: PathSet, demands: Floats) -> tuple[float, Floats]:
     cost[-1] = 1.0
     right = np.zeros(paths.topology.link_count)
     utilisation, solution = _solve(cost, load, right, ones, paths.has_path.astype(np.float64))
-    return utilisation, solution[:-1]
+    return utilisation * float(most / widest), solution[:-1]
 
 
 def _solve(

@@ -1,5 +1,6 @@
 """`qnx routes evaluate` on a traffic file made here."""
 
+import io
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from qnx_hw.cli import main
+from qnx_hw.commands.routes import load
 
 
 def write_traffic(path: Path, **changes: object) -> Path:
@@ -47,6 +49,8 @@ def test_the_score_is_printed_and_written(
     [
         ({"edge_cap_mbps": np.zeros(6)}, "capacity above zero"),
         ({"tm_mbps": np.zeros((80, 4, 4))}, "3 nodes"),
+        ({"tm_mbps": np.zeros((3, 3))}, "not (T, N, N)"),
+        ({"tm_mbps": np.zeros((0, 3, 3))}, "not (T, N, N)"),
         ({"edge_src": np.array([0, 0, 2, 1, 2, 9])}, "there are 3"),
     ],
 )
@@ -59,10 +63,32 @@ def test_a_file_that_does_not_fit_is_refused(
     assert reason in capsys.readouterr().err
 
 
+def test_names_and_weights_may_be_left_out(tmp_path: Path) -> None:
+    data = write_traffic(tmp_path / "triangle.npz", nodes=np.array([b"a", b"b", b"c"]))
+    with np.load(data) as archive:
+        kept = {name: archive[name] for name in archive if name not in {"nodes", "edge_weight"}}
+    np.savez(tmp_path / "bare.npz", **kept)
+
+    assert load(data)[0].names == ("a", "b", "c")
+    topology, _ = load(tmp_path / "bare.npz")
+    assert topology.names == ("0", "1", "2")
+    assert topology.weights.tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("kind", ["text", "cut short", "damaged", "one array"])
 def test_no_archive_is_refused_in_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    (tmp_path / "x.npz").write_bytes(b"not an archive")
+    whole = write_traffic(tmp_path / "whole.npz").read_bytes()
+    array = io.BytesIO()
+    np.save(array, np.ones(3))
+    contents = {
+        "text": b"not an archive",
+        "cut short": whole[:3000],
+        "damaged": whole[:2000] + bytes(100) + whole[2100:],
+        "one array": array.getvalue(),
+    }
+    (tmp_path / "x.npz").write_bytes(contents[kind])
 
     assert main(["routes", "evaluate", "--data", str(tmp_path / "x.npz")]) == 1
     assert capsys.readouterr().err.count("\n") == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnx_hw.network import programmes, splits
+from qnx_hw.network.evaluation import evaluate
 from qnx_hw.network.paths import candidates
 from qnx_hw.network.planner import Planner, utilisation
 from qnx_hw.network.topology import Floats, Topology
@@ -131,6 +134,31 @@ def test_one_bottleneck_has_the_utilisation_that_can_be_written_down() -> None:
     matrix[0, 1] = 20.0
 
     assert programmes.least_utilisation(topology, matrix) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_optimum_does_not_hang_on_the_unit(unit: float) -> None:
+    topology = ring(6)
+    matrix = traffic(topology, 1)[0]
+    scaled = replace(topology, capacities=topology.capacities * unit)
+    demands = topology.demands(matrix)
+
+    assert programmes.least_utilisation(scaled, matrix * unit) == pytest.approx(
+        programmes.least_utilisation(topology, matrix), rel=1e-6
+    )
+    assert programmes.best_splits(candidates(scaled), demands * unit)[0] == pytest.approx(
+        programmes.best_splits(candidates(topology), demands)[0], rel=1e-6
+    )
+
+
+def test_demands_that_no_way_joins_do_not_count() -> None:
+    ends = np.array([[0, 1], [1, 0], [2, 3], [3, 2]])
+    topology = Topology(tuple("abcd"), ends[:, 0], ends[:, 1], np.ones(4), np.ones(4))
+    matrices = np.ones((3, 4, 4))
+
+    ratios, _ = evaluate(Planner(topology), matrices, range(1, 3))
+
+    assert ratios.tolist() == pytest.approx([1.0, 1.0])
 
 
 def test_the_planner_is_within_a_few_percent_of_the_clairvoyant_optimum() -> None:

@@ -127,7 +127,9 @@ def _records(content: bytes, offset: int, announced: object) -> Words:
             f"the PTU file is cut short: its header announces {announced} records, "
             f"it holds {size // 4}"
         )
-    return np.frombuffer(content, dtype="<u4", offset=offset)
+    # A program that was stopped may have left 0; what lies behind the announced is no record.
+    count = announced if isinstance(announced, int) and announced > 0 else -1
+    return np.frombuffer(content, dtype="<u4", count=count, offset=offset)
 
 
 def _read_header(content: bytes) -> tuple[dict[str, object], int]:

@@ -54,6 +54,13 @@ def test_a_t2_overflow_that_counts_adds_all_its_periods() -> None:
     assert recording.overflows == 1
 
 
+@pytest.mark.parametrize(("announced", "read_records"), [(2, 2), (3, 3), (0, 3)])
+def test_what_lies_behind_the_announced_records_is_none(announced: int, read_records: int) -> None:
+    recording = read(ptu(0x01010204, [t2(0, 1), t2(1, 2), t2(0, 3)], announced=announced))
+
+    assert recording.records == read_records
+
+
 def test_a_first_version_t2_overflow_adds_one_shorter_period() -> None:
     recording = read(ptu(0x00010204, [t2(63, 9, special=True), t2(1, 7)]))
 
