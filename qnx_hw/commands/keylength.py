@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ ALIASES = {
     "key_errors": "m_x",
     "test_detections": "n_z",
     "test_errors": "m_z",
+    "eps_cor": "eps_ev",
 }
 """The papers' short names; options and input files may use either."""
 
@@ -126,6 +127,8 @@ class DecoyResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the key basis of a decoy block holds."""
 
     bits: int
+    safety_bits: int
+    """Taken off already, since the bound's steps are not monotonous."""
     phase_error_bound: float
     vacuum_key: float
     single_photon_key: float
@@ -209,11 +212,22 @@ def _given(arguments: argparse.Namespace, inputs: type[msgspec.Struct]) -> dict[
     for name, alias in ALIASES.items():
         if alias in found and name in inputs.__struct_fields__:
             found[name] = found.pop(alias)
+    if "counts" in found:
+        found["counts"] = list(_flat(found["counts"]))
     for field in msgspec.structs.fields(inputs):
         word = getattr(arguments, field.name)
         if word is not None:
             found[field.name] = word.split(",") if _is_list(field) else word
     return found
+
+
+def _flat(counts: object) -> Iterator[object]:
+    """Yield what nested lists hold: counts may be grouped by setting."""
+    if isinstance(counts, list):
+        for each in counts:
+            yield from _flat(each)
+    else:
+        yield counts
 
 
 def _read(name: str) -> dict[str, object]:
@@ -260,6 +274,7 @@ def _e91(inputs: E91Inputs) -> E91Result:
 
 def _decoy(inputs: DecoyInputs) -> DecoyResult:
     from qnx_hw.qkd.finite_key import DecoyBasis, EpsilonBudget, decoy_key_length
+    from qnx_hw.qkd.finite_key.decoy import SAFETY_BITS
 
     length = decoy_key_length(
         DecoyBasis(inputs.key_detections, inputs.key_errors),
@@ -272,6 +287,7 @@ def _decoy(inputs: DecoyInputs) -> DecoyResult:
     )
     return DecoyResult(
         bits=length.bits,
+        safety_bits=SAFETY_BITS,
         phase_error_bound=length.phase_error_bound,
         vacuum_key=length.vacuum_x,
         single_photon_key=length.single_x,

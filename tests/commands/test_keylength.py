@@ -67,6 +67,27 @@ def test_numbers_come_from_a_file_and_options_win(
     assert json.loads(capsys.readouterr().out)["result"]["bits"] == 4142
 
 
+def test_counts_may_be_grouped_by_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = [int(word) for word in GAME.split(",")]
+    rows = [flat[start : start + 4] for start in range(0, 16, 4)]
+    block = {"n": 90000, "k": 10000, "x": 200, "leak_ec": 14767, "eps_ev": 1e-15}
+    path = tmp_path / "block.json"
+    path.write_text(json.dumps({**block, "counts": [rows[:2], rows[2:]]}))
+
+    assert cli.main(["keylength", "e91", "--input", str(path), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["inputs"]["counts"] == flat
+
+
+def test_a_decoy_length_says_what_was_taken_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["keylength", "decoy", *DECOY, "--json"]) == 0
+
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert result["bits"] + result["safety_bits"] == 1192975
+
+
 def test_e91_says_what_its_test_showed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["keylength", "e91", *BLOCK, "--counts", GAME, "--json"]) == 0
 
