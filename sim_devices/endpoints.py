@@ -263,9 +263,14 @@ def spread(listen: tuple[str, ...], defaults: tuple[str, ...]) -> list[tuple[int
 
     With one address for each port, or several rounds of that, they are taken in order. One
     address alone serves all ports: free TCP ports where it says 0, else consecutive ones.
+    A terminal beside TCP addresses is one more way to the first port.
     """
     n_ports = len(defaults)
     chosen = listen or defaults
+    terminals = [where for where in chosen if where.startswith("pty")]
+    if n_ports > 1 and 0 < len(terminals) < len(chosen):
+        others = tuple(where for where in chosen if where not in terminals)
+        return [*((0, where) for where in terminals), *spread(others, defaults)]
     if len(chosen) == 1 and n_ports > 1:
         if chosen[0].startswith("pty"):
             raise ValueError(f"this instrument has {n_ports} ports: say --listen {n_ports} times")

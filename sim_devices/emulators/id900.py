@@ -33,6 +33,12 @@ LARGEST_RATE_HZ = 10e6
 PS_PER_S = 10**12
 # `CONF:LOAD COUNT`: combiner number and its two inputs, as the maker's table has them.
 COINCIDENCES = {6: (1, 2), 7: (1, 3), 8: (1, 4), 3: (2, 3), 4: (2, 4), 5: (3, 4)}
+# And those of three and four inputs: a combiner and one input more.
+LARGER = {13: (6, 3), 14: (6, 4), 15: (7, 4), 16: (3, 4), 24: (13, 4)}
+# The pulse generators start and stop; nothing here hears their pulses.
+_GENERATORS = {
+    (f"GEN{number}:{verb}", False): verb for number in range(1, 9) for verb in ("PLAY", "STOP")
+}
 
 
 class Id900Emulator(Emulator):
@@ -88,7 +94,8 @@ class Id900Emulator(Emulator):
         return self._settings.get(header) or first_value(header)
 
     def _obey(self, command: Command, now_s: float) -> str:
-        header = command.header
+        # A delay's input has two names.
+        header = command.header.replace(":INPO:LINK", ":LINK")
         if header == "*IDN" and command.is_query:
             return "ID Quantique,ID900,00000001,1.0.0"
         if header in {"*RST", "*CLS"}:
@@ -123,6 +130,7 @@ class Id900Emulator(Emulator):
         if "ERRO" in nodes or nodes[-2:] == ["HIRE", "CLEA"]:
             return self._error(nodes)
         plain = {
+            **_GENERATORS,
             ("DEVI:RES:BWID", True): "13TB" if self._value("DEVI:RES") == "HIRES" else "100TB",
             ("DEVI:SAMP:RECA", False): "Recalibration done",
         }
@@ -204,3 +212,6 @@ class Id900Emulator(Emulator):
         for number, (first, second) in COINCIDENCES.items():
             self._settings[f"TSCO{number}:FIR:LINK"] = f"INPU{first}"
             self._settings[f"TSCO{number}:SECO:LINK"] = f"INPU{second}"
+        for number, (smaller, last) in LARGER.items():
+            self._settings[f"TSCO{number}:FIR:LINK"] = f"TSCO{smaller}"
+            self._settings[f"TSCO{number}:SECO:LINK"] = f"INPU{last}"

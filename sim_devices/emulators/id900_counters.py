@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 HALF_WINDOW_PS = 1000
 N_COMBINERS = 32
 N_HISTOGRAMS = 4
+# Blocks that may be linked one behind the other; a ring of links carries nothing.
+DEEPEST = 8
 Clicks = Mapping[int, NDArray[np.int64]]
 
 
@@ -50,7 +52,7 @@ class Counters:
         for number in range(1, N_COMBINERS + 1):
             pair = self._linked(clicks, f"TSCO{number}:FIR", f"TSCO{number}:SECO")
             if pair is not None:
-                self._add(f"TSCO{number}", _coincidences(*pair), now_s)
+                self._add(f"TSCO{number}", len(self._together(f"TSCO{number}", *pair)), now_s)
         for number in range(1, N_HISTOGRAMS + 1):
             pair = self._linked(clicks, f"HIST{number}:REF", f"HIST{number}:STOP")
             if pair is not None:
@@ -67,11 +69,38 @@ class Counters:
     def _linked(
         self, clicks: Clicks, first: str, second: str
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Return the clicks of two linked inputs; None if they are not both inputs."""
-        links = [self._value(f"{node}:LINK").removeprefix("INPU") for node in (first, second)]
-        if not all(link.isdigit() and int(link) in clicks for link in links):
+        """Return the events of two linked blocks; None if one of them has none to give."""
+        starts, stops = (self._events(clicks, self._value(f"{n}:LINK")) for n in (first, second))
+        return None if starts is None or stops is None else (starts, stops)
+
+    def _events(self, clicks: Clicks, name: str, depth: int = 0) -> NDArray[np.int64] | None:
+        """Return what comes out of an input, a delay or a combiner."""
+        if depth > DEEPEST or name == "NONE":
             return None
-        return clicks[int(links[0])], clicks[int(links[1])]
+        if name.startswith("INPU"):
+            return clicks.get(int(name.removeprefix("INPU")))
+        if name.startswith("DELA"):
+            source = self._events(clicks, self._value(f"{name}:LINK"), depth + 1)
+            delay_ps = int(self._value(f"{name}:VALU").removesuffix("TB"))
+            return None if source is None else source + delay_ps
+        if not name.startswith("TSCO"):
+            return None
+        links = [self._value(f"{name}:{way}:LINK") for way in ("FIR", "SECO")]
+        first, second = (self._events(clicks, link, depth + 1) for link in links)
+        return None if first is None or second is None else self._together(name, first, second)
+
+    def _together(
+        self, name: str, first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the first events that have a second one in the combiner's window."""
+        early, late = -HALF_WINDOW_PS, HALF_WINDOW_PS
+        if self._value(f"{name}:WIND:ENAB") == "ON":
+            early, late = (
+                int(self._value(f"{name}:WIND:{end}:DELA").removesuffix("TB"))
+                for end in ("BEGI", "END")
+            )
+        low = np.searchsorted(second, first + early, side="left")
+        return first[np.searchsorted(second, first + late, side="right") > low]
 
     def _fill(self, name: str, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> None:
         n_bins = int(self._value(f"{name}:BCOU"))
@@ -83,9 +112,3 @@ class Counters:
         before = self._histograms.get(name)
         fits = before is not None and len(before) == n_bins
         self._histograms[name] = counts + before if fits and before is not None else counts
-
-
-def _coincidences(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
-    low = np.searchsorted(second, first - HALF_WINDOW_PS, side="left")
-    high = np.searchsorted(second, first + HALF_WINDOW_PS, side="right")
-    return int(np.count_nonzero(high > low))

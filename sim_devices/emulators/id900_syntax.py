@@ -81,13 +81,13 @@ _CHOICES: list[tuple[str, Mapping[str, str]]] = [
     (r"(STAR|INPU[1-4]):RESY", _choice("AUTO", "MANUAL")),
     (r"(STAR|INPU[1-4]|TSCO\d+):COUN:MODE", _choice("CYCLE", "ACCUM")),
     (r"TSCO\d+:(OPIN|OPOU)", _choice("AND", "OR", "ONLYFIR", "ONLYSEC", "MUTE")),
-    (r"REC:TRIG:ARM:MODE", _choice("MANUAL", "AUTO")),
+    (r"(REC|GEN[1-8]):TRIG:ARM:MODE", _choice("MANUAL", "AUTO")),
     (r"DEVI:SYNC", _choice("INTERNAL", "EXTERNAL")),
     (r"DEVI:RES", _choice("HIRES", "LOWRES")),
     (r"DEVI:CONF:LOAD", _choice("INIT", "HISTO", "COUNT", "BLANK")),
 ]
 _LINKED = re.compile(
-    r"(DELA[1-8](:INPO)?|TSCO\d+:(FIR|SECO|WIND:BEGI|WIND:END)"
+    r"(DELA[1-8]|TSCO\d+:(FIR|SECO|WIND:BEGI|WIND:END)"
     r"|HIST[1-4]:(REF|STOP|ENAB)|RAW[1-4]:(REF|STOP)|GEN[1-8]:TRIG):LINK"
 )
 # Header, smallest and largest picoseconds.

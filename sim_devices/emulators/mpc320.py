@@ -8,6 +8,7 @@ others; a disabled paddle does not move. Its end-of-move message is a bare heade
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ START_S = 0.05
 UPDATE_S = 0.1
 # Without a sign of life from the host the unit stops its updates after about 50 of them.
 UPDATES_WITHOUT_HOST = 50
-# Switching the paddles on and off faster hangs the real unit until its power is cycled.
+# Switched three times within this time the real unit hangs until its power is cycled.
 FAST_TOGGLE_S = 0.02
 OVER_CURRENT_CODE = 0x8
 
@@ -102,7 +103,7 @@ class Mpc320Emulator(Emulator):
         self._home = 0
         self._updates_left = 0
         self._next_update_s: float | None = None
-        self._toggled_s: float | None = None
+        self._switched_s: deque[float] = deque(maxlen=3)
         self._hangs = False
 
     def connected(self, port: int, client: int) -> bytes:
@@ -227,7 +228,6 @@ class Mpc320Emulator(Emulator):
             paddle.start(paddle.position + step, self._velocity, now_s)
 
     def _enable(self, mask: int, state: int, now_s: float) -> None:
-        toggled_s, self._toggled_s = self._toggled_s, now_s
         was_enabled = any(paddle.enabled for paddle in self._paddles)
         for paddle in self._paddles:
             if state == 1:
@@ -235,8 +235,9 @@ class Mpc320Emulator(Emulator):
             elif paddle.mask & mask:
                 paddle.enabled = False
         is_enabled = any(paddle.enabled for paddle in self._paddles)
-        if toggled_s is not None and was_enabled != is_enabled:
-            self._hangs = 0 <= now_s - toggled_s < FAST_TOGGLE_S
+        if was_enabled != is_enabled:
+            self._switched_s.append(now_s)
+            self._hangs = len(self._switched_s) == 3 and now_s - self._switched_s[0] < FAST_TOGGLE_S
 
     def _status(self, paddle: Paddle) -> bytes:
         moving = paddle.ends_s is not None

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 import zmq
+from numpy.typing import NDArray
 
 from sim_devices.emulators.id900 import Id900Emulator
 from sim_devices.emulators.server import serving
+from sim_devices.emulators.station import RandomStation
 
 PATIENCE_MS = 20_000
 
@@ -17,6 +19,20 @@ PATIENCE_MS = 20_000
 def ask(device: Id900Emulator, request: str, now_s: float = 0.0, port: int = 0) -> str:
     outputs = device.feed(port, 1, request.encode(), now_s)
     return outputs[-1].payload.decode()
+
+
+class Echoes(RandomStation):
+    """Ten times a span inputs 1 to 3 click together, and input 4 after 5 ns."""
+
+    def __init__(self) -> None:
+        super().__init__((0.0,) * 4, 0)
+        self._from_s = 0.0
+
+    def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        starts_ps = round(self._from_s * 1e12) + np.arange(1, 11) * 1_000_000_000
+        self._from_s = until_s
+        times_ps = (starts_ps[:, None] + np.array([0, 0, 0, 5000])).ravel()
+        return times_ps.astype(np.int64), np.tile(np.arange(1, 5, dtype=np.uint8), 10)
 
 
 def test_settings_echo_what_the_device_took() -> None:
@@ -33,6 +49,7 @@ def test_settings_echo_what_the_device_took() -> None:
     [
         ("*IDN?", "ID Quantique,ID900,00000001,1.0.0"),
         ("FLY:HIGH 3", "SCPI_ERR_INVALID_CMD"),
+        ("GENE2:TRIG:ARM:MODE MANU;:GENE2:PLAY;STOP", "MANUAL\nPLAY\nSTOP"),
         ("INPU9:ENAB ON", "SCPI_ERR_INVALID_CMD"),
         ("INPU1:ENAB MAYBE", "SCPI_ERR_PARAM_TYPE"),
         ("INPU1:COUN:INTE 0", "SCPI_ERR_PARAM_TYPE"),
@@ -60,6 +77,34 @@ def test_counters_hold_the_last_full_cycle() -> None:
         device.tick(tick / 100)
 
     assert 4500 < int(ask(device, "INPU1:COUN?", 1.2)) < 5500
+
+
+def test_combiners_and_histograms_hear_delays_and_combiners() -> None:
+    device = Id900Emulator(Echoes())
+    ask(device, "DEVI:CONF:LOAD COUNT;:TSCO13:COUN:MODE ACCUM;:TSCO24:COUN:MODE ACCUM")
+    ask(
+        device,
+        "DELA1:INPORT:LINK INPU1;:DELA1:VALU 5000;:TSCO1:FIR:LINK DELA1;:TSCO1:SECO:LINK INPU4",
+    )
+    assert ask(device, "TSCO1:COUN:MODE ACCUM;:DELA1:LINK?") == "ACCUM\nINPU1"
+    ask(device, "HIST1:REF:LINK TSCO13;:HIST1:STOP:LINK INPU4;:HIST1:BCOU 8;BWID 1000")
+
+    device.tick(1.0)
+
+    assert ask(device, "TSCO13:COUN?;:TSCO24:COUN?;:TSCO1:COUN?", 1.0) == "10\n0\n10"
+    assert ask(device, "HIST1:DATA?", 1.0) == "[0,0,0,0,0,10,0,0]"
+    ask(device, "TSCO24:WIND:ENAB ON;BEGI:DELA 4000;:TSCO24:WIND:END:DELA 6000", 1.0)
+    device.tick(2.0)
+    assert ask(device, "TSCO24:COUN?", 2.0) == "10"
+
+
+def test_links_in_a_ring_carry_nothing() -> None:
+    device = Id900Emulator()
+    ask(device, "TSCO1:FIR:LINK TSCO2;:TSCO1:SECO:LINK INPU1;:TSCO2:FIR:LINK TSCO1")
+
+    device.tick(1.0)
+
+    assert ask(device, "TSCO1:COUN?", 1.0) == "0"
 
 
 def test_an_acquisition_streams_its_stamps_and_ends_with_nothing() -> None:

@@ -177,8 +177,10 @@ def test_over_current_is_reported_with_a_text() -> None:
 
 
 def test_fast_toggling_hangs_it(device: Mpc320Emulator) -> None:
-    talk(device, "10 02 00 01 50 01", 1.0)
+    talk(device, "10 02 07 02 50 01", 1.0)
     talk(device, ENABLE_ALL, 1.005)
+    assert talk(device, INFO, 1.006) != ""
+    talk(device, "10 02 07 02 50 01", 1.01)
 
     assert talk(device, INFO, 2.0) == ""
 

@@ -151,5 +151,6 @@ def test_addresses_are_spread_over_the_ports() -> None:
     assert spread((free,), defaults) == [(0, free), (1, free)]
     assert spread(("tcp://h:50",), defaults) == [(0, "tcp://h:50"), (1, "tcp://h:51")]
     assert spread((free, "pty"), (free,)) == [(0, free), (0, "pty")]
+    assert spread(("pty", free), defaults) == [(0, "pty"), (0, free), (1, free)]
     with pytest.raises(ValueError, match="2 ports"):
         spread((free,) * 3, defaults)
