@@ -119,6 +119,11 @@ class IssuedKeys(Storage):
             lambda execute: self._waiting(execute).expire(self._now())
         )
 
+    async def waiting(self, link: str, master: str) -> tuple[uuid.UUID, ...]:
+        return await self._database.write(
+            lambda execute: self._waiting(execute).names(link, master)
+        )
+
     async def void(
         self, link: str, master: str, key_ids: Sequence[uuid.UUID]
     ) -> frozenset[uuid.UUID]:

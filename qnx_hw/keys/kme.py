@@ -231,6 +231,11 @@ class Kme:
             raise KeyNotFound("one or more keys specified are not found on KME")
         return await self._storage.take(holder, master, names)
 
+    async def waiting(self, peer: str, master: str) -> tuple[uuid.UUID, ...]:
+        """Return the names of the keys that a master at `peer` got and that wait here."""
+        names = [await self._storage.waiting(link, master) for link in self.links(peer)]
+        return tuple(name for each in names for name in each)
+
     async def void(
         self, peer: str, master: str, key_ids: Sequence[uuid.UUID]
     ) -> frozenset[uuid.UUID]:

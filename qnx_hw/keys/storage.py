@@ -39,6 +39,10 @@ class KeyStorage(Protocol):
         """
 
     @abstractmethod
+    async def waiting(self, link: str, master: str) -> tuple[UUID, ...]:
+        """Return the names of the keys of a master's that wait here."""
+
+    @abstractmethod
     async def void(self, link: str, master: str, key_ids: Sequence[UUID]) -> frozenset[UUID]:
         """Delete keys that wait here; which were there."""
 

@@ -126,6 +126,13 @@ class WaitingKeys:
         """Delete all that waits from a link."""
         self._delete("link = ?", link)
 
+    def names(self, link: str, master: str) -> tuple[uuid.UUID, ...]:
+        """Return the names of the keys of a master's that wait."""
+        found = self._execute(
+            "SELECT key_ids FROM waiting WHERE link = ? AND master = ?", link, master
+        ).fetchall()
+        return tuple({uuid.UUID(bytes=name): None for (ids,) in found for name in _cut(ids)})
+
     def count(self, link: str) -> int:
         """Return how many keys of a link wait."""
         statement = "SELECT coalesce(sum(key_count), 0) FROM waiting WHERE link = ?"

@@ -14,11 +14,14 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
+from qnx_hw.keys.delivery.callbacks020 import Callbacks
 from qnx_hw.keys.delivery.front import Front
 from qnx_hw.keys.delivery.http import Response, Service, serving
+from qnx_hw.keys.delivery.peer020 import TlsPeer
 from qnx_hw.keys.delivery.qkd014 import Registry, refuse
-from qnx_hw.keys.delivery.qkd020 import MAX_BODY_BYTES, PeerDelivery, TlsPeer, problem
+from qnx_hw.keys.delivery.qkd020 import PeerDelivery, problem
 from qnx_hw.keys.delivery.rates import Rates
+from qnx_hw.keys.delivery.values020 import MAX_BODY_BYTES
 from qnx_hw.keys.kme import Kme
 from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
@@ -85,10 +88,20 @@ async def receiving_peers(network: NetworkFile, kme: Kme, tell: Teller) -> Async
         return
     own, authority = _towards_peers(network, kme.node)
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
-    service = Service(PeerDelivery(kme).answer, identity.client_name, _refuse_peer, MAX_BODY_BYTES)
+    callbacks = _callbacks(network, kme)
+    delivery = PeerDelivery(kme, callbacks)
+    service = Service(delivery.answer, identity.client_name, _refuse_peer, MAX_BODY_BYTES)
     fresh = kept_fresh(tell, kme.node, (own.certificate, own.key), tls)
-    async with serving(service, *split_address(section.peers), tls) as address, fresh:
-        yield address
+    async with (
+        serving(service, *split_address(section.peers), tls) as address,
+        fresh,
+        asyncio.TaskGroup() as tasks,
+    ):
+        calling = tasks.create_task(callbacks.run())
+        try:
+            yield address
+        finally:
+            calling.cancel()
 
 
 class TlsWire:
@@ -126,6 +139,19 @@ class TlsWire:
                 tasks.create_task(self._kme.attend(self._peer, way, self._link))
         finally:
             way.close()
+
+
+def _callbacks(network: NetworkFile, kme: Kme) -> Callbacks:
+    own, authority = _towards_peers(network, kme.node)
+    addresses = {
+        peer: split_address(section.peers)
+        for peer in kme.peers
+        if (section := network.nodes[peer].kme) is not None and section.peers is not None
+    }
+    return Callbacks(
+        addresses,
+        lambda: identity.client_side(own.certificate, own.key, authority.certificate),
+    )
 
 
 def _towards_peers(network: NetworkFile, node: str) -> tuple[pki.Files, pki.Files]:

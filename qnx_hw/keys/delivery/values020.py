@@ -18,6 +18,14 @@ from qnx_hw.errors import UNREADABLE, RequestRefused
 from qnx_hw.keys.ledger import Count, Order, Run
 from qnx_hw.keys.messages import Reserve
 
+VERSIONS_PATH = b"/kmapi/versions"
+EXT_KEYS = b"/kmapi/v1/ext_keys"
+ACK = b"/kmapi/v1/ext_keys/ack"
+VOID = b"/kmapi/v1/ext_keys/void"
+LEDGERS = b"/kmapi/v1/qnx/ledgers"
+"""Ours: what the standard has no words for."""
+MAX_BODY_BYTES = 8 << 20
+"""`MOST_REQUESTS` of `MOST_KEYS` names each, about 60 bytes a name; also for an answer."""
 ORDERS = "E32473_qnx_orders"
 PROBLEMS = "https://qkd.etsi.org/gs020-interop-kms/"
 VERSIONS = msgspec.json.encode({"versions": ["v1"], "capabilities": ["synchronous_mode"]})
@@ -58,6 +66,8 @@ class ExtKeys(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[ExtKey, ...]
     initiator_sae_id: str
     target_sae_ids: tuple[str, ...]
+    ack_callback_url: str = ""
+    """Where to post the acknowledgement; the answer waits for it where none is named."""
     extension_mandatory: dict[str, Any] = {}
 
 
@@ -83,6 +93,9 @@ class Void(msgspec.Struct, frozen=True, kw_only=True):
     key_ids: tuple[UUID, ...]
     initiator_sae_id: str
     target_sae_ids: tuple[str, ...]
+    ack_callback_url: str = ""
+    all_confirmation: bool = False
+    """Means all keys of the initiator, where none is named."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +129,8 @@ def transfer(reserves: Sequence[Reserve]) -> bytes:
     )
 
 
-def reservations(body: bytes) -> list[Reserve]:
-    """Read a transfer; the opposite of `transfer`."""
+def reservations(body: bytes) -> tuple[list[Reserve], str]:
+    """Read a transfer, the opposite of `transfer`, and where to acknowledge it."""
     try:
         asked = msgspec.json.decode(body, type=ExtKeys)
         if set(asked.extension_mandatory) != {ORDERS}:
@@ -141,4 +154,4 @@ def reservations(body: bytes) -> list[Reserve]:
         )
         found.append(Reserve(orders.link, order))
         at += part.count
-    return found
+    return found, asked.ack_callback_url

@@ -18,7 +18,7 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import ChannelError, KeyNotFound
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
-from qnx_hw.keys.delivery.qkd020 import TlsPeer
+from qnx_hw.keys.delivery.peer020 import TlsPeer
 from qnx_hw.keys.kme import consumer_at
 from qnx_hw.node.key_service import TlsWire, receiving_peers
 
