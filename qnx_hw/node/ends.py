@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qnx_hw.config import NetworkFile
+from qnx_hw.config import KeysSection, NetworkFile
 from qnx_hw.keys import LinkEnd
-from qnx_hw.keys.relay import disjoint
+from qnx_hw.keys.relay import RelaySettings, disjoint
 from qnx_hw.qkd.roles import Role
 
 
@@ -30,6 +30,18 @@ def key_ends(network: NetworkFile, node: str) -> dict[str, tuple[LinkEnd, ...]]:
 def graph_of(network: NetworkFile) -> dict[str, set[str]]:
     """Return who has a link with whom."""
     return {node: set(key_ends(network, node)) for node in network.nodes}
+
+
+def relay_settings(keys: KeysSection) -> RelaySettings:
+    """Return how much relayed key a node keeps ready, from the network file's tables."""
+    relay = keys.relay
+    return RelaySettings(
+        low_bits=relay.low_bits,
+        high_bits=relay.high_bits,
+        batch_bits=relay.batch_bits,
+        paths=relay.paths,
+        keep_bits=keys.reserve_bits,
+    )
 
 
 def relayed_ends(network: NetworkFile, node: str) -> dict[str, LinkEnd]:

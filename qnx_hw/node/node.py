@@ -17,13 +17,13 @@ from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
-from qnx_hw.keys.relay import Relay, RelayedBlocks, RelaySettings
+from qnx_hw.keys.relay import Relay, RelayedBlocks
 from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.cores import Cores
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay, Way
 from qnx_hw.node.edge_keys import KmeSource
-from qnx_hw.node.ends import ends_of, graph_of, key_ends, relayed_ends
+from qnx_hw.node.ends import ends_of, graph_of, key_ends, relay_settings, relayed_ends
 from qnx_hw.node.keeping import Keeper
 from qnx_hw.node.key_service import TlsWire, delivering, has_own_way, receiving_peers
 from qnx_hw.node.key_watch import KeyWatch
@@ -198,15 +198,7 @@ class Node:
         )
 
     def _make_relay(self, network: NetworkFile) -> Relay:
-        section = network.keys.relay
-        settings = RelaySettings(
-            low_bits=section.low_bits,
-            high_bits=section.high_bits,
-            batch_bits=section.batch_bits,
-            paths=section.paths,
-            keep_bits=network.keys.reserve_bits,
-        )
-        blocks = RelayedBlocks(self.store)
+        blocks, settings = RelayedBlocks(self.store), relay_settings(network.keys)
         return Relay(self.kme, blocks, graph_of(network), settings, self._advice, self._level)
 
     def _advice(self, peer: str) -> list[str]:

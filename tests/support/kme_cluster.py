@@ -1,4 +1,8 @@
-"""Two nodes in two processes, with key in common, that may be killed and started again."""
+"""Nodes in a row, each in a process that may be killed and started again.
+
+Two with a link between, or more, with a link from each to the next; then the first and the last
+have their keys relayed by those between.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
-from key_pairs import LINK, MADE
+from key_pairs import MADE
 
 from qnx_hw.config import NetworkFile, load
 from qnx_hw.keys import KeyStore, pki
@@ -27,53 +32,73 @@ NETWORK = """
 [network]
 name = "cluster"
 data_dir = "{folder}"
-[nodes.alice]
-listen = "127.0.0.1:1"
-kme = {{ listen = "127.0.0.1:{p[0]}", peers = "127.0.0.1:{p[1]}" }}
-instruments.tagger = {{ driver = "tdc1", url = "tcp://127.0.0.1:2" }}
-[nodes.bob]
-listen = "127.0.0.1:3"
-kme = {{ listen = "127.0.0.1:{p[2]}", peers = "127.0.0.1:{p[3]}" }}
-instruments.tagger = {{ driver = "tdc1", url = "tcp://127.0.0.1:4" }}
-[links.alice-bob]
-alice = {{ node = "alice", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
-bob = {{ node = "bob", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
+[keys.relay]
+low_bits = 32768
+high_bits = 65536
+batch_bits = 16384
 [saes.sae-alice]
 node = "alice"
 [saes.sae-bob]
 node = "bob"
 """
+NODE = """
+[nodes.{node}]
+listen = "127.0.0.1:{place}"
+kme = {{ listen = "127.0.0.1:{ports[0]}", peers = "127.0.0.1:{ports[1]}" }}
+instruments.tagger = {{ driver = "tdc1", url = "tcp://127.0.0.1:9" }}
+"""
+ONE_LINK = """
+[links.{one}-{other}]
+alice = {{ node = "{one}", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
+bob = {{ node = "{other}", tagger = "tagger", channels = {{ H = 1, V = 2, D = 3, A = 4 }} }}
+"""
 SAES = {"alice": "sae-alice", "bob": "sae-bob"}
 
 
 class Cluster:
-    """Both key managers; `alice` serves `sae-alice`, `bob` serves `sae-bob`.
+    """All nodes; `alice` serves `sae-alice`, `bob` serves `sae-bob`.
 
     `tables` are further tables of the network file; where they give the nodes edges, those run too.
     """
 
-    def __init__(self, folder: Path, blocks: int, block_bytes: int, tables: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        blocks: int,
+        block_bytes: int,
+        *,
+        between: tuple[str, ...] = (),
+        tables: str = "",
+    ) -> None:
+        self.nodes = ("alice", *between, "bob")
+        self.links = {f"{one}-{other}": (one, other) for one, other in pairwise(self.nodes)}
+        ports = iter(_free_ports(2 * len(self.nodes)))
+        text = NETWORK.format(folder=folder)
+        for place, node in enumerate(self.nodes, start=1):
+            text += NODE.format(node=node, place=place, ports=(next(ports), next(ports)))
+        text += "".join(ONE_LINK.format(one=one, other=other) for one, other in self.links.values())
         self.file = folder / "cluster.toml"
-        self.file.write_text(NETWORK.format(folder=folder, p=_free_ports(4)) + tables)
+        self.file.write_text(text + tables)
         self.network: NetworkFile = load(self.file)
         for name in (pki.SAE_AUTHORITY, pki.KME_AUTHORITY):
             pki.make_authority(self.network.certificates, name)
         pki.complete(self.network, self.network.certificates)
         self.processes: dict[str, subprocess.Popen[str]] = {}
-        with self.stores() as (ours, theirs):
-            for block in range(1, blocks + 1):
-                key = secrets.token_bytes(block_bytes)
-                for store in (ours, theirs):
-                    store.ingest(LINK, block, split(block, Secret(key)), MADE)
+        with self.stores() as stores:
+            for link, ends in self.links.items():
+                for block in range(1, blocks + 1):
+                    key = secrets.token_bytes(block_bytes)
+                    for node in ends:
+                        stores[node].ingest(link, block, split(block, Secret(key)), MADE)
 
     @contextmanager
-    def stores(self) -> Iterator[tuple[KeyStore, KeyStore]]:
-        """Open both stores, while no process has them."""
+    def stores(self) -> Iterator[dict[str, KeyStore]]:
+        """Open all stores, while no process has them."""
         with ExitStack() as stack:
-            ours, theirs = (
-                stack.enter_context(KeyStore(self.network.folder_of(node))) for node in SAES
-            )
-            yield ours, theirs
+            yield {
+                node: stack.enter_context(KeyStore(self.network.folder_of(node)))
+                for node in self.nodes
+            }
 
     def start(self, *nodes: str) -> None:
         """Start processes that do not run, and wait until they are in touch with each other."""

@@ -14,9 +14,10 @@ from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.site import Surroundings, open_site
 from qnx_hw.keys import KeyStore, Kme
+from qnx_hw.keys.relay import Relay, RelayedBlocks
 from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.edge_keys import KmeSource
-from qnx_hw.node.ends import key_ends
+from qnx_hw.node.ends import graph_of, key_ends, relay_settings, relayed_ends
 from qnx_hw.node.key_service import TlsWire, delivering, receiving_peers
 
 
@@ -24,13 +25,17 @@ async def serve(file: Path, node: str) -> None:
     """Serve until killed; says `ready` when it listens."""
     network = config.load(file)
     with KeyStore(network.folder_of(node)) as store:
-        kme = Kme(node, store.issued, key_ends(network, node))
+        ends = {**key_ends(network, node), **relayed_ends(network, node)}
+        kme = Kme(node, store.issued, ends)
+        settings = relay_settings(network.keys)
+        relay = Relay(kme, RelayedBlocks(store), graph_of(network), settings)
         async with (
             delivering(network, kme, lambda *_: None),
             receiving_peers(network, kme, lambda *_: None),
             asyncio.TaskGroup() as tasks,
         ):
-            for peer in kme.peers:
+            tasks.create_task(relay.run())
+            for peer in key_ends(network, node):
                 section = network.nodes[peer].kme
                 assert section is not None
                 assert section.peers is not None

@@ -22,14 +22,14 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 
 from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhausted, QnxError
-from qnx_hw.keys.envelope import pad_bytes, seal, unseal, xor
+from qnx_hw.keys.envelope import pad_bytes, seal, unseal
 from qnx_hw.keys.kme import Kme, Relaying
 from qnx_hw.keys.messages import (
     Arrived,
@@ -47,19 +47,17 @@ from qnx_hw.keys.messages import (
     encode,
 )
 from qnx_hw.keys.relay.blocks import RelayedBlocks
-from qnx_hw.keys.relay.paths import Graph, Path, disjoint
+from qnx_hw.keys.relay.destination import PROOF_BYTES, Destination, proof, total
+from qnx_hw.keys.relay.paths import Graph, Path
+from qnx_hw.keys.relay.ways import Preference, Ways
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
 
-PROOF_BYTES = 32
-PROOF_TAG_BYTES = 16
 ANSWER_DEADLINE_S = 4.0
 """For a question over several nodes."""
 LOOK_INTERVAL_S = 0.5
 PAUSE_S = 0.5
-SHUNNED_S = 20.0
-"""How long a hop that failed is avoided, where there is another way."""
 MOST_WAITING = 256
 """Messages to pass on; what comes when so many wait is refused."""
 WORKERS = 8
@@ -67,8 +65,6 @@ MOST_AHEAD = 16
 """Times the usual stock that is made ready at most, whoever advises it."""
 LARGEST_BATCH_BYTES = 65_536
 
-Preference: TypeAlias = Callable[[str], Sequence[str]]
-"""The neighbours by which to send to a destination, best first; may be empty."""
 Level: TypeAlias = Callable[[str], int]
 """How much key to have ready with a peer, by who knows what will be asked for; 0 for no matter."""
 _Onward: TypeAlias = "tuple[Carry, Secret] | Forward | Lost"
@@ -87,15 +83,6 @@ class RelaySettings:
     arrival_deadline_s: float = 8.0
 
 
-@dataclass(slots=True)
-class _Shares:
-    """What came of a block so far."""
-
-    of: int
-    is_simulated: bool = False
-    came: dict[int, Secret] = field(default_factory=dict)
-
-
 class Relay(Relaying):
     """A node's part in relays: as maker, as destination, and as a node between."""
 
@@ -110,18 +97,16 @@ class Relay(Relaying):
     ) -> None:
         self._kme = kme
         self._blocks = blocks
-        self._graph = graph
         self._settings = settings
-        self._prefer = prefer
+        self._ways = Ways(kme, graph, prefer)
+        self._destination = Destination(kme, blocks)
         self._level = level
         self._onward: asyncio.Queue[_Onward] = asyncio.Queue(MOST_WAITING)
         self._questions: dict[int, asyncio.Future[bytes]] = {}
         self._number = secrets.randbits(40)
         self._awaited: dict[tuple[str, int], asyncio.Future[Arrived]] = {}
-        self._shares: dict[str, tuple[int, _Shares]] = {}
         self._filling = {peer: asyncio.Lock() for peer in kme.relayed_peers}
         self._low_part = settings.low_bits / max(1, settings.high_bits)
-        self._shunned: dict[frozenset[str], float] = {}
         kme.relay = self
 
     async def run(self) -> None:
@@ -156,7 +141,7 @@ class Relay(Relaying):
 
     async def ask(self, peer: str, requests: Sequence[Request]) -> Sequence[Reply]:
         """Ask the key manager of a peer beyond; `ChannelError` where no answer comes."""
-        (path,) = self._paths(peer, 1)
+        (path,) = self._ways.paths(peer, 1)
         self._number += 1
         number = self._number
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -175,7 +160,7 @@ class Relay(Relaying):
     async def _fill(self, peer: str) -> None:
         end = self._kme.end(peer)
         n_bytes = PROOF_BYTES + self._settings.batch_bits // 8
-        paths = self._paths(peer, self._settings.paths)
+        paths = self._ways.paths(peer, self._settings.paths)
         block = await self._blocks.begin(end.link, end.side)
         arrival: asyncio.Future[Arrived] = asyncio.get_running_loop().create_future()
         self._awaited[end.link, block] = arrival
@@ -186,7 +171,7 @@ class Relay(Relaying):
         ]
         try:
             arrived = await self._arrival(parcels, shares, arrival)
-            key = _sum(shares)
+            key = total(shares)
             if not hmac.compare_digest(arrived.proof, proof(key, end.link, block)):
                 await self._blocks.begin(end.link, end.side, above=arrived.newest)
                 raise AuthenticationError(f"'{peer}' holds another key than was sent to it")
@@ -197,31 +182,6 @@ class Relay(Relaying):
             del self._awaited[end.link, block]
             for share in shares:
                 share.wipe()
-
-    def _paths(self, peer: str, count: int) -> list[Path]:
-        now = asyncio.get_running_loop().time()
-        self._shunned = {hop: end for hop, end in self._shunned.items() if end > now}
-        node = self._kme.node
-        away = {
-            frozenset((node, each))
-            for each in self._graph[node]
-            if not self._kme.is_connected(each)
-        }
-        for shunned in (away | set(self._shunned), away):
-            paths = self._find(peer, count, shunned)
-            if len(paths) == count:
-                return paths
-        raise ChannelError(f"there are fewer than {count} ways to '{peer}' now")
-
-    def _find(self, peer: str, count: int, shunned: Collection[frozenset[str]]) -> list[Path]:
-        return disjoint(
-            self._graph,
-            self._kme.node,
-            peer,
-            count,
-            shunned=shunned,
-            preferred=self._prefer(peer),
-        )
 
     async def _arrival(
         self,
@@ -328,7 +288,7 @@ class Relay(Relaying):
 
     async def _deliver(self, parcel: Parcel, octets: Secret) -> None:
         if parcel.at + 1 == len(parcel.path):
-            await self._gather(parcel, octets)
+            await self._destination.gather(parcel, octets)
             return
         try:
             await self._send(parcel, octets)
@@ -337,36 +297,6 @@ class Relay(Relaying):
             raise
         finally:
             octets.wipe()
-
-    async def _gather(self, parcel: Parcel, octets: Secret) -> None:
-        """Take a share of a block; the last one completes it."""
-        maker = parcel.path[0]
-        end = self._kme.end(maker)
-        if not end.is_relayed or parcel.pair != end.link or parcel.block % 2 == end.side:
-            raise Conflict(f"'{maker}' makes no such block")
-        block, shares = self._shares.get(parcel.pair, (0, _Shares(0)))
-        if parcel.block < block or parcel.share >= parcel.shares:
-            raise Conflict("a share came too late")
-        if parcel.block > block:
-            shares = _Shares(parcel.shares)
-            self._shares[parcel.pair] = parcel.block, shares
-        if parcel.share in shares.came or parcel.shares != shares.of:
-            raise Conflict("a share came twice")
-        shares.came[parcel.share] = octets
-        shares.is_simulated |= parcel.is_simulated
-        if len(shares.came) == shares.of:
-            await self._complete(maker, end.link, parcel.block, shares)
-
-    async def _complete(self, maker: str, pair: str, block: int, shares: _Shares) -> None:
-        key = _sum(list(shares.came.values()))
-        evidence = proof(key, pair, block)
-        try:
-            usable = Secret(key.reveal()[PROOF_BYTES:])
-            await self._blocks.keep(pair, block, usable, is_simulated=shares.is_simulated)
-        except Conflict:
-            evidence = b""
-        newest = await self._blocks.newest(pair, block % 2)
-        await self._kme.ask(maker, Arrived(pair, block, evidence, shares.is_simulated, newest))
 
     def _arrived(self, arrived: Arrived) -> Reply:
         awaited = self._awaited.get((arrived.link, arrived.block))
@@ -384,7 +314,7 @@ class Relay(Relaying):
         if lost.at > 0:
             await self._ask_neighbour(lost.path[lost.at - 1], lost, at=lost.at - 1)
             return
-        self._shunned[frozenset(lost.stuck)] = asyncio.get_running_loop().time() + SHUNNED_S
+        self._ways.shun(lost.stuck)
         waiting: asyncio.Future[Arrived] | asyncio.Future[bytes] | None
         if lost.pair:
             waiting = self._awaited.get((lost.pair, lost.number))
@@ -434,27 +364,6 @@ class _Beyond(Peer):
 
     async def call(self, requests: Sequence[Request]) -> Sequence[Reply]:
         return await self._relay.ask(self._peer, requests)
-
-
-def proof(key: Secret, pair: str, block: int) -> bytes:
-    """Return what only a holder of the same block can say.
-
-    HMAC-SHA-256 under the block's first 32 bytes, which serve for nothing else, cut to 128 bits:
-    half the entropy of its key, so that it tells nothing about the rest.
-    """
-    octets = key.reveal()
-    about = f"{pair} {block} ".encode()
-    tag = hmac.digest(octets[:PROOF_BYTES], about + octets[PROOF_BYTES:], "sha256")
-    return tag[:PROOF_TAG_BYTES]
-
-
-def _sum(shares: Sequence[Secret]) -> Secret:
-    total = Secret(shares[0].reveal())
-    for share in shares[1:]:
-        if len(share) != len(total):
-            raise Conflict("the shares of a relayed key differ in length")
-        total = xor(total, share)
-    return total
 
 
 def _first(errors: ExceptionGroup[QnxError]) -> QnxError:

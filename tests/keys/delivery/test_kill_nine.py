@@ -8,13 +8,26 @@ from pathlib import Path
 import pytest
 from kill_nine import run
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.system,
+    pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX"),
+]
 
-@pytest.mark.slow
-@pytest.mark.system
-@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+
 def test_kill_9_under_load_repeats_and_loses_nothing(tmp_path: Path) -> None:
     seen = run(tmp_path, rounds=4, seed=20261, say=lambda _: None)
 
     assert seen.wrong == []
     assert seen.kills >= 4
     assert sum(seen.fetched.values()) > 20
+
+
+def test_kill_9_of_the_ends_and_of_the_node_between_repeats_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    seen = run(tmp_path, rounds=3, seed=3, say=lambda _: None, between=("ruth",))
+
+    assert seen.wrong == []
+    assert seen.kills >= 3
+    assert sum(seen.fetched.values()) > 10
