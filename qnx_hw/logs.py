@@ -2,9 +2,14 @@
 
 import logging
 
+# Written for their own authors: Numba, for one, logs each bytecode that it compiles.
+TALKATIVE = ("asyncio", "numba", "uvicorn")
+
 
 def configure(level: int = logging.INFO) -> None:
-    """Write log lines of `level` and above to standard error."""
+    """Write log lines of `level` and above to standard error; other people's from warnings on."""
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
     )
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
