@@ -10,7 +10,7 @@ from qnx_hw.api.access import Right
 from qnx_hw.api.value import Value
 
 Setting = float | int | str | bool
-UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]{0,63}$")]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -68,7 +68,7 @@ class WhatIf(Command, frozen=True, kw_only=True):
 class StartRecording(Command, frozen=True, kw_only=True):
     """What to call a new recording; empty for time and network."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,99})?$")] = ""
+    name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_\-]{0,99})?$")] = ""
 
 
 class StartMaintenance(Command, frozen=True, kw_only=True):

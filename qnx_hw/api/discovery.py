@@ -11,7 +11,7 @@ from qnx_hw.api.schema import Reading
 from qnx_hw.api.value import Value
 
 SearchHost = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?$", max_length=253)
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*(:[0-9]{1,5})?$", max_length=253)
 ]
 
 

@@ -10,7 +10,7 @@ import msgspec
 from qnx_hw.config.section import Address, Name, Section
 from qnx_hw.errors import ConfigError
 
-SaeId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,64}$")]
+SaeId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~:\/?#\[\]@!$&'\(\)*+,;=%\-]{1,64}$")]
 """The URI alphabet, 64 characters at most, as ETSI GS QKD 020 limits it."""
 Bits = Annotated[int, msgspec.Meta(ge=8, le=65_536, multiple_of=8)]
 Stocked = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]

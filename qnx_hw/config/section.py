@@ -6,10 +6,13 @@ from typing import Annotated
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
-OptionalName = Annotated[str, msgspec.Meta(pattern="^([a-z0-9][a-z0-9-]{0,62})?$")]
+# Browsers read these with the flag v, where a hyphen in a class is written with a backslash.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
+OptionalName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9\-]{0,62})?$")]
 """A name, or nothing: a written default reads back."""
-Address = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+Address = Annotated[
+    str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._\-]+):[0-9]{1,5}$")
+]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 

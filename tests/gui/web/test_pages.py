@@ -105,6 +105,36 @@ def test_the_keyboard_alone_reaches_and_does_everything(visit: Open, api: Served
     expect(page.get_by_role("button", name="Stop alice-bob")).to_be_focused()
 
 
+CONTROLS = (
+    "main a[href], main button:not([disabled]), main input:not([disabled]), "
+    "main select:not([disabled]), main summary, main [tabindex='0']"
+)
+WALK = """() => {
+  const at = document.activeElement, style = getComputedStyle(at);
+  const marked = style.outlineStyle !== 'none' || style.boxShadow !== 'none';
+  at.dataset.walked = marked ? 'seen' : 'unseen';
+}"""
+MISSED = """controls => [...document.querySelectorAll(controls)]
+  .filter(each => each.checkVisibility() && each.type !== 'radio' && !each.dataset.walked)
+  .map(each => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("name", [page.name for page in PAGES])
+def test_the_keyboard_reaches_every_control_and_shows_where_it_is(visit: Open, name: str) -> None:
+    wanted = next(each for each in PAGES if each.name == name)
+    page = visit(wanted.path)
+    expect(page.locator("main")).to_contain_text(SHOWN[name])
+    controls = page.locator(CONTROLS).count()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # past the list of pages
+    for _ in range(controls + 5):
+        page.keyboard.press("Tab")
+        page.evaluate(WALK)
+
+    assert page.evaluate(MISSED, CONTROLS) == []
+    assert page.locator("main [data-walked='unseen']").count() == 0
+
+
 def test_no_page_holds_inline_code_or_styles(visit: Open, api: ServedApi) -> None:
     for each in PAGES:
         _, text, headers = api.ask("GET", each.path)
