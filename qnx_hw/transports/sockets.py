@@ -73,7 +73,7 @@ class TcpWire(SocketWire):
         """Connect."""
         try:
             connection = socket.create_connection(self._address, timeout_s)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
             raise NotConnected(f"nothing answers at {self._place}: {error}") from error
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -77,7 +77,7 @@ DOCUMENT: dict[str, Any] = {}
 
 @pytest.mark.foreign
 @pytest.mark.timeout(600)
-def test_schemathesis_finds_no_internal_error(api: ServedApi) -> None:
+def test_schemathesis_finds_no_internal_error(api: ServedApi, tmp_path: Path) -> None:
     program = os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis")
     if program is None:
         pytest.skip("install schemathesis elsewhere and name it in SCHEMATHESIS")
@@ -91,6 +91,7 @@ def test_schemathesis_finds_no_internal_error(api: ServedApi) -> None:
         capture_output=True,
         text=True,
         timeout=500,
+        cwd=tmp_path,  # it leaves a folder of its own
         check=False,
     )
 

@@ -211,6 +211,15 @@ def test_what_was_under_way_when_the_wire_broke_fails_as_lost(priority: Priority
         link.send(b"off\n", timeout_s=LONG_S, priority=priority)
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
+def test_a_host_that_cannot_be_is_said_like_one_that_is_away(host: str) -> None:
+    with (
+        pytest.raises(NotConnected, match="nothing answers"),
+        opened(make_wire(f"tcp://{host}:1")),
+    ):
+        pass
+
+
 def test_nobody_there_is_said_at_once() -> None:
     with TcpDevice(lambda _: b"") as device:
         port = device.port
