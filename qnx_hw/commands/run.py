@@ -80,7 +80,7 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
                 return _is_enough(host.hub.links(), arguments.blocks)
 
             if arguments.record:
-                await host.start_recording()
+                await host.recordings.start_recording()
             await until(stop, arguments.seconds, show)
             await host.rest()
             host.publish()

@@ -12,7 +12,6 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,11 @@ from starlette.types import ASGIApp
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.loops import LoopView
-from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level, LinkView, NodeView
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import ConfigError, Conflict, QnxError
+from qnx_hw.errors import ConfigError, QnxError
 from qnx_hw.node.access import Access
 from qnx_hw.node.api import (
     Api,
@@ -35,7 +33,6 @@ from qnx_hw.node.api import (
     InstrumentCommands,
     LinkCommands,
     LoopCommands,
-    RecordingCommands,
 )
 from qnx_hw.node.archive import Archive
 from qnx_hw.node.bank import Bank
@@ -49,15 +46,13 @@ from qnx_hw.node.history import KINDS_KEPT, History
 from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.network_file import Keeper
 from qnx_hw.node.node import MakeInstruments, Node
-from qnx_hw.node.recorder import Description, Recorder, versions
-from qnx_hw.node.recordings import finished, folder_name
+from qnx_hw.node.recording_desk import RecordingDesk
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
 from qnx_hw.node.station import ADOPT_DEADLINE_S, Station
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import delays_view, link_view
 from qnx_hw.node.window_loop import SetWindow
-from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
 
 if TYPE_CHECKING:
@@ -72,7 +67,7 @@ GOOD_ENDING_S = 0.5
 """How long sessions may take to say good-bye when the process is to end at once."""
 
 
-class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
+class Host(LinkCommands, InstrumentCommands, LoopCommands):
     """Hosts nodes of a network file; all methods belong to the event loop's thread."""
 
     def __init__(
@@ -92,7 +87,6 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         self._names = tuple(names)
         self._instruments = instruments
         self._file = file
-        self._recorder: Recorder | None = None
         self._controller: Controller | None = None
         urls = [each.url for name in names for each in network.nodes[name].instruments.values()]
         self.hub = Hub(
@@ -102,6 +96,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         self._archive: Archive | None = None
         self._event_log: EventLog | None = None
         self.nodes: dict[str, Node] = {}
+        self.recordings = RecordingDesk(network, self.nodes, self.hub, self._tell)
         self.bus = InProcessBus()
         """What joins the parts of this process where the network file names no servers."""
         self._told_s: dict[tuple[str, str], float] = {}
@@ -132,7 +127,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             stack.callback(self._stop_nodes)
             if self._controller is not None:
                 await stack.enter_async_context(self._controller.running())
-            stack.push_async_callback(self._end_recording)
+            stack.push_async_callback(self.recordings.end)
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             publishing = tasks.create_task(self._publish())
             stack.callback(publishing.cancel)
@@ -166,50 +161,6 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
     ) -> LoopView:
         """Change what is given; all of it, or nothing."""
         return self._show_loop(await self._loop(name).choose(algorithm, target))
-
-    @property
-    def recordings_folder(self) -> Path:
-        """Where this network's recordings are kept."""
-        return Path(self._network.network.data_dir) / "recordings"
-
-    async def start_recording(self, name: str = "") -> RecordingView:
-        """Record the tags of all links' taggers here; `Conflict` where a recording runs."""
-        if self._recorder is not None:
-            raise Conflict(f"recording '{self._recorder.view().name}' runs already; end it first")
-        now_s = time.time()
-        name = name or folder_name(self._network.network.name, now_s)
-        about = Description(
-            network_file=self._network.text,
-            nodes=self._names,
-            started_s=now_s,
-            versions=versions(),
-            is_simulated=self.hub.is_simulated,
-        )
-        self._recorder = Recorder(self.recordings_folder / name, about)
-        for node in self.nodes.values():
-            for instrument, feed in node.feeds.items():
-                origin = partial(node.origin, instrument)
-                feed.tap = self._recorder.tap(node.name, instrument, origin)
-        self._tell(Level.INFO, "recording", f"recording to {name}")
-        return self._show_recording(self._recorder.view())
-
-    async def stop_recording(self) -> RecordingView:
-        """End the recording and finish its files; `Conflict` where none runs."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            raise Conflict("no recording runs")
-        for node in self.nodes.values():
-            for feed in node.feeds.values():
-                feed.tap = None
-        worker = Worker("end recording")
-        view = await worker.call(recorder.close)
-        worker.close()
-        self._tell(Level.OK, "recording", f"{view.tags:,} tags recorded to {view.name}")
-        return self._show_recording(view)
-
-    def recordings(self) -> tuple[RecordingView, ...]:
-        """Return the finished recordings, newest first; reads the disk."""
-        return finished(self.recordings_folder)
 
     async def set_window(self, name: str, window_ps: int) -> LinkView:
         """Change a link's coincidence window at both of its ends, or not at all."""
@@ -283,8 +234,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
         for name in self._network.nodes:
             if name not in self.nodes:
                 self.hub.set(self._elsewhere(name))
-        if self._recorder is not None:
-            self.hub.set(self._recorder.view())
+        self.recordings.publish()
         for name in self._network.links:
             if (view := self._link(name)) is not None:
                 self.hub.set(view)
@@ -302,14 +252,6 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
     def _show_loop(self, view: LoopView) -> LoopView:
         self.hub.set(view)
         return view
-
-    def _show_recording(self, view: RecordingView) -> RecordingView:
-        self.hub.set(view)
-        return view
-
-    async def _end_recording(self) -> None:
-        if self._recorder is not None:
-            await self.stop_recording()
 
     def _tell(self, level: Level, source: str, message: str) -> None:
         """Add an event; what both ends of a link say alike within a moment is said once."""
@@ -346,7 +288,7 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands, RecordingCommands):
             links=self,
             instruments=self,
             loops=self,
-            recordings=self,
+            recordings=self.recordings,
             routing=self._controller,
             discovery=Finder(self._owners()),
             network_file=Keeper(self._file, access.database) if self._file else None,
