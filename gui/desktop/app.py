@@ -60,6 +60,7 @@ class Desktop:
             self.node.answers_at.connect(lambda found: self.client.attach(found, token))
             self.node.said.connect(self.window.wait_for)
             self.node.failed.connect(self.window.wait_for)
+            self.node.ended.connect(lambda: self.window.wait_for("The local node is done."))
 
     def start(self) -> None:
         """Show the window, and look for the node or start it."""

@@ -79,6 +79,11 @@ class NodeClient(QObject):
         return self.requests.url
 
     @property
+    def token(self) -> str:
+        """What the node knows us by; empty where it has no users."""
+        return self.requests.token
+
+    @property
     def is_live(self) -> bool:
         """Whether what is shown is of now."""
         return self.connection is Connection.LIVE

@@ -33,7 +33,9 @@ class LocalNode(QObject):
     said = Signal(str)
     """A line of the program, until it answers."""
     failed = Signal(str)
-    """The node ended by itself, or never said where it answers; with its last words."""
+    """The node ended in failure, or never said where it answers; with its last words."""
+    ended = Signal()
+    """The node was done, which only some are one day."""
 
     def __init__(
         self, command: Sequence[str], parent: QObject, *, deadline_ms: int = START_DEADLINE_MS
@@ -96,7 +98,14 @@ class LocalNode(QObject):
             self._deadline.stop()
             for line in self._lines.feed(b"\n"):
                 self._hear(line)
+            if self._is_known and self._is_well():
+                self.ended.emit()
+                return
             self.failed.emit(f"the local node ended: {self._last_words()}")
+
+    def _is_well(self) -> bool:
+        is_normal = self._process.exitStatus() is QProcess.ExitStatus.NormalExit
+        return is_normal and self._process.exitCode() == 0
 
     def _last_words(self) -> str:
         return self._words[-1] if self._words else self._process.errorString()

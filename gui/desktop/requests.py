@@ -66,7 +66,7 @@ class Requests:
         self, url: str, token: str, network: QNetworkAccessManager, refuse: Callable[[str], None]
     ) -> None:
         self.url = url.rstrip("/")
-        self._token = token
+        self.token = token
         self._network = network
         self._refuse = refuse
         self._pending: set[Pending] = set()
@@ -140,8 +140,8 @@ class Requests:
         request = QNetworkRequest(QUrl(self.url + path))
         request.setRawHeader(b"X-QNX-Client", b"desktop")
         request.setTransferTimeout(ANSWER_MS)
-        if self._token:
-            request.setRawHeader(b"Authorization", f"Bearer {self._token}".encode())
+        if self.token:
+            request.setRawHeader(b"Authorization", f"Bearer {self.token}".encode())
         return request
 
     def _await(

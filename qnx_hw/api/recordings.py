@@ -10,6 +10,8 @@ class RecordingView(Value, frozen=True, kw_only=True):
 
     name: str
     """Of its folder."""
+    folder: str = ""
+    """Where that is on the node's machine, in full; for `qnx replay`."""
     is_running: bool
     started_s: float
     """Unix time."""

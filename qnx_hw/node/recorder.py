@@ -85,6 +85,7 @@ class Recorder:
         tracks = self._tracks.values()
         return RecordingView(
             name=self._folder.name,
+            folder=str(self._folder.resolve()),
             is_running=self._thread.is_alive(),
             started_s=self._description.started_s,
             duration_s=time.time() - self._description.started_s,

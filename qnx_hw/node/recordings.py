@@ -76,6 +76,7 @@ class StoredRecording:
         ended_s = about.finished_s
         return RecordingView(
             name=self.folder.name,
+            folder=str(self.folder.resolve()),
             is_running=False,
             started_s=about.started_s,
             duration_s=0.0 if ended_s is None else ended_s - about.started_s,

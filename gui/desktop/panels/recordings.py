@@ -44,7 +44,7 @@ class RecordingsPanel(Panel):
         self.note.setWordWrap(True)
         self.replay = Replay(desk.client, self)
         self.replay.changed.connect(self._offer)
-        self.replay.failed.connect(self.note.setText)
+        self.replay.said.connect(self.note.setText)
         top, bottom = QHBoxLayout(), QHBoxLayout()
         top.addWidget(self.name, 1)
         top.addWidget(self.record_button)
@@ -106,19 +106,25 @@ class RecordingsPanel(Panel):
         if self.replay.is_running:
             self.replay.stop()
             return
+        if (folder := self._folder()) is not None:
+            self.replay.start(folder, self.speed.currentText().removesuffix("×"))
+
+    def _folder(self) -> Path | None:
+        """Return the chosen recording's folder; ask where this machine does not have it."""
         name = self.view.name()
+        known = self._finished.get(name) or self.client.recordings.get(name)
+        if known is not None and known.folder and Path(known.folder).is_dir():
+            return Path(known.folder)
         title = f"Folder of the recording {name}".strip()
-        folder = QFileDialog.getExistingDirectory(self, title, QDir.currentPath())
-        if folder:
-            self.note.setText(f"{Path(folder).name} is prepared…")
-            self.replay.start(Path(folder), self.speed.currentText().removesuffix("×"))
+        found = QFileDialog.getExistingDirectory(self, title, QDir.currentPath())
+        return Path(found) if found else None
 
     def _offer(self) -> None:
         is_running = self.running is not None
         self.record_button.setText("Stop recording" if is_running else "Record")
-        self.record_button.setEnabled(self.client.is_live)
         self.name.setEnabled(not is_running)
         self.replay_button.setText("End the replay" if self.replay.is_running else "Replay…")
+        self.record_button.setEnabled(self.client.is_live and not self.replay.is_running)
 
 
 def _columns() -> tuple[Column[RecordingView], ...]:
