@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 NO_DATA = "–"
+_RATE_UNITS = {"cps", "1/s"}
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -16,6 +17,13 @@ def quantity(value: float | None, unit: str, *, digits: int = 1) -> str:
         if abs(value) >= size:
             return f"{value / size:.{digits}f} {prefix}{unit}"
     return f"{value:.0f} {unit}"
+
+
+def measured(value: float, unit: str) -> str:
+    """Write what an instrument measured in few digits, a rate with a prefix."""
+    if unit in _RATE_UNITS and abs(value) >= 1e3:
+        return quantity(value, "cps")
+    return f"{value:.4g} {unit}".strip()
 
 
 def short(value: float | None) -> str:

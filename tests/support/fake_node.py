@@ -23,6 +23,7 @@ from qnx_hw.api.commands import Setting
 from qnx_hw.api.delays import DelaysView
 from qnx_hw.api.instrument import InstrumentSettings, revision_of
 from qnx_hw.api.loops import ActuatorAxis, LoopState, LoopView
+from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import (
     BlockStage,
     ChannelRate,
@@ -39,6 +40,7 @@ from qnx_hw.api.schema import (
     Series,
     Snapshot,
 )
+from qnx_hw.api.traffic import Forecast
 from qnx_hw.api.value import Estimate
 
 
@@ -197,6 +199,8 @@ class FakeNode:
         self.commands: list[tuple[str, dict[str, str]]] = []
         self.bodies: list[dict[str, Any]] = []
         self.refusal = ""
+        self.recordings: tuple[RecordingView, ...] = ()
+        self.forecasts: tuple[Forecast, ...] = ()
         self.streams = 0
         """How often somebody began to listen."""
         self.now: Callable[[], float] = time.time
@@ -230,6 +234,8 @@ class FakeNode:
                 Route("/api/v1/state", self._state),
                 Route("/api/v1/stream", self._stream),
                 Route("/api/v1/history", self._history),
+                Route("/api/v1/recordings", self._recordings),
+                Route("/api/v1/routing/forecasts", self._forecasts),
                 Route("/api/v1/links/{name}/{verb}", self._command, methods=["POST"]),
                 Route("/api/v1/loops/{name}/{verb}", self._loop, methods=["POST"]),
                 Route("/api/v1/events/{number}/acknowledge", self._acknowledge, methods=["POST"]),
@@ -279,6 +285,12 @@ class FakeNode:
             values=tuple(scale * (1 + 0.03 * math.sin(step / 9)) for step in range(120)),
         )
         return Response(msgspec.json.encode(series), media_type="application/json")
+
+    async def _recordings(self, request: Request) -> Response:
+        return Response(msgspec.json.encode(self.recordings), media_type="application/json")
+
+    async def _forecasts(self, request: Request) -> Response:
+        return Response(msgspec.json.encode(self.forecasts), media_type="application/json")
 
     async def _command(self, request: Request) -> Response:
         path, headers = request.url.path, dict(request.headers)

@@ -9,7 +9,15 @@ from fake_node import sample_instrument, sample_link, sample_snapshot
 from served_api import ServedApi
 
 from qnx_hw.api.loops import ActuatorAxis, LoopState, LoopView
-from qnx_hw.api.schema import Event, Level, LinkPhase, LinkView, NodeView, Snapshot
+from qnx_hw.api.schema import (
+    Event,
+    Level,
+    LinkPhase,
+    LinkView,
+    NodeView,
+    Reading,
+    Snapshot,
+)
 from qnx_hw.api.traffic import (
     HopView,
     KeyPolicy,
@@ -34,6 +42,11 @@ FAMILIES = {
     "detectors": "photon_detector",
     "polarization": "polarization_controller",
 }
+READINGS = {
+    "tagger": ("rate", 8.2e6, "cps"),
+    "detectors": ("temperature", -19.8, "°C"),
+    "polarization": ("paddle 1", 49.6, "deg"),
+}
 # From, to, secret bit/s, QBER, load.
 WAYS = (
     ("alice", "bob", 3420.0, 0.0231, 0.62),
@@ -52,7 +65,8 @@ def sample_network() -> Snapshot:
             name=name, is_online=True, position=(x, y), pool_bits=round(CAPACITY_BITS * part),
             pool_capacity_bits=CAPACITY_BITS,
             instruments=tuple(
-                sample_instrument(name, each, family=family) for each, family in FAMILIES.items()
+                sample_instrument(name, each, family=family, readings=(_reading(each),))
+                for each, family in FAMILIES.items()
             ),
         )
         for name, (x, y, part) in SITES.items()
@@ -133,3 +147,8 @@ def fill_history(
                     view, secret_rate_bps=view.secret_rate_bps * wave, qber=qber, qber_z=qber
                 )
             api.history.sample(view, now_s - seconds + step * seconds / samples)
+
+
+def _reading(instrument: str) -> Reading:
+    name, value, unit = READINGS[instrument]
+    return Reading(name=name, value=value, unit=unit)

@@ -161,7 +161,14 @@ def draw_legend(painter: QPainter, look: Look, area: QRectF) -> None:
     painter.setFont(font)
     painter.setPen(QColor(colours.dim))
     metrics, x, y = QFontMetricsF(font), area.left(), area.center().y()
-    for words in ("load 0 %", None, "100 %    ring = key pool %    label = secret bit/s    ┄ down"):
+    for words in (
+        "load 0 %",
+        None,
+        "100 %",
+        "   ring: key pool %",
+        "   label: secret bit/s",
+        "   ┄ down",
+    ):
         if words is None:
             ramp = QLinearGradient(x, y, x + 70, y)
             for step in range(6):
@@ -169,8 +176,11 @@ def draw_legend(painter: QPainter, look: Look, area: QRectF) -> None:
             painter.fillRect(QRectF(x, y - 2, 70, 4), ramp)
             x += 78
             continue
+        wide = metrics.horizontalAdvance(words)
+        if x + wide > area.right():
+            return
         painter.drawText(QPointF(x, y + 4), words)
-        x += metrics.horizontalAdvance(words) + 8
+        x += wide + 8
 
 
 def draw_details(

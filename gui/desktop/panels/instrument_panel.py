@@ -13,6 +13,7 @@ from gui.desktop.fields import Choice, QuantityField, Switch
 from gui.desktop.panels.panel import Panel
 from gui.desktop.setting_words import CHOICES, Word, read_name, why_unsafe
 from gui.desktop.top_bar import SimulatedBadge
+from gui.desktop.words import measured
 from qnx_hw.api.commands import Configure, Setting
 from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.schema import InstrumentView
@@ -95,7 +96,7 @@ class InstrumentPanel(Panel):
         parts = (f"{view.model} {view.serial}".strip(), view.state, kind, view.error)
         self.state.setText(" · ".join(part for part in parts if part))
         self.readings.setText(
-            "   ".join(f"{r.name} {r.value:,.6g} {r.unit}".strip() for r in view.readings)
+            "   ".join(f"{r.name} {measured(r.value, r.unit)}" for r in view.readings)
         )
         self.show_alarm(view)
         is_due = time.monotonic() - self._asked_s > _RELOAD_S

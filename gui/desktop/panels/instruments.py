@@ -10,10 +10,10 @@ from gui.desktop.desk import Desk
 from gui.desktop.exports import Table
 from gui.desktop.look import mono_font
 from gui.desktop.panels.panel import Panel
+from gui.desktop.words import measured
 from qnx_hw.api.schema import InstrumentView
 
 _GOOD = {"ready", "busy", "streaming"}
-_RATE_UNITS = {"cps", "1/s"}
 _WAITING = {"connecting", "reconnecting"}
 CARDS = {
     "time_tagger": "tagger",
@@ -102,7 +102,7 @@ class InstrumentsPanel(Panel):
         if item.text(0) != instrument.name + mark:
             item.setText(0, instrument.name + mark)
         reading = instrument.readings[0] if instrument.readings else None
-        shown = _short(reading.value, reading.unit) if reading and state in _GOOD else state
+        shown = measured(reading.value, reading.unit) if reading and state in _GOOD else state
         item.setText(1, shown)
         item.setForeground(1, QColor(colours.simulated if instrument.is_simulated else colours.dim))
         kind = "simulated" if instrument.is_simulated else "hardware"
@@ -142,12 +142,3 @@ class InstrumentsPanel(Panel):
             painter.end()
             self._leds[colour] = QIcon(drawn)
         return self._leds[colour]
-
-
-def _short(value: float, unit: str) -> str:
-    """Write a reading in few digits, a rate with an SI prefix."""
-    if unit in _RATE_UNITS:
-        for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-            if abs(value) >= size:
-                return f"{value / size:.1f} {prefix}cps"
-    return f"{value:.4g} {unit}"

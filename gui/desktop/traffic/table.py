@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView
 
 from gui.desktop.exports import Table
 from gui.desktop.traffic.rows import RowsModel
+
+_LEAST_PX = 160
+"""Of the wide column; where there is less room, the table scrolls."""
 
 
 class RowsTable(QTableView):
@@ -36,8 +40,26 @@ class RowsTable(QTableView):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+        self._wide = wide
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.selectionModel().currentRowChanged.connect(lambda *_: self.chosen.emit(self.name()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the width anew."""
+        super().resizeEvent(event)
+        self._share_width()
+
+    def _share_width(self) -> None:
+        header = self.horizontalHeader()
+        others = sum(
+            header.sectionSize(index) for index in range(header.count()) if index != self._wide
+        )
+        is_tight = self.viewport().width() - others < _LEAST_PX
+        mode = QHeaderView.ResizeMode.Fixed if is_tight else QHeaderView.ResizeMode.Stretch
+        if header.sectionResizeMode(self._wide) is not mode:
+            header.setSectionResizeMode(self._wide, mode)
+        if is_tight:
+            header.resizeSection(self._wide, _LEAST_PX)
 
     def name(self) -> str:
         """Return the name of the chosen row's view; empty where none is chosen."""
