@@ -13,19 +13,17 @@ about is an idle machine.
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from desktop_pictures import pictured, wait
-from PySide6.QtCore import QEventLoop, QSocketNotifier, QTimer
+from desktop_input import ahead_of_others, at_most, hands_on
+from desktop_pictures import pictured
 from PySide6.QtWidgets import QApplication
 
 from gui.desktop.event_log import EventLog
@@ -37,9 +35,6 @@ from qnx_hw.api.schema import Event, Level
 from qnx_hw.commands.bench import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 8.0
-_LOAD = [sys.executable, str(Path(__file__).with_name("desktop_load.py"))]
-_DEADLINE_S = 120.0
 _START = """
 import time
 began = time.perf_counter()
@@ -60,17 +55,19 @@ window.close()
 def suite() -> Iterator[Result]:
     """Yield latency, frame cost, start, theme switch and the event log's filter."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    yield at_most("start to usable window", started_s(), "s", 2.5)
+    with ahead_of_others():
+        started = started_s()
+    yield at_most("start to usable window", started, "s", 2.5)
     app = QApplication.instance() or QApplication([])
     assert isinstance(app, QApplication)
     with pictured(app, Theme.DARK) as window:
-        yield from frames(window)
-        yield at_most("theme switch", 1e3 * theme_switch_s(window), "ms", 250.0)
-    yield at_most("filter of 100,000 events", 1e3 * filter_s(app), "ms", 100.0)
-
-
-def at_most(name: str, value: float, unit: str, goal: float) -> Result:
-    return Result(name=name, value=value, unit=unit, goal=goal, met=value <= goal)
+        yield from hands_on(window)
+        with ahead_of_others():
+            switched = theme_switch_s(window)
+        yield at_most("theme switch", 1e3 * switched, "ms", 250.0)
+    with ahead_of_others():
+        filtered = filter_s(app)
+    yield at_most("filter of 100,000 events", 1e3 * filtered, "ms", 100.0)
 
 
 def started_s() -> float:
@@ -81,93 +78,6 @@ def started_s() -> float:
         for _ in range(3)
     ]
     return min(float(run.stdout) for run in runs)
-
-
-def frames(window: MainWindow) -> Iterator[Result]:
-    """Attach to the busy node and measure latency and the cost of frames; then without drawing."""
-    with program("node") as (node, url):
-        window.client.attach(url)
-        wait(lambda: window.client.is_live)
-        with program("tags", str(SECONDS)) as (tags, _):
-            late_s, costs_s, share = watched(window)
-            assert tags.stdout is not None
-            done_hz = float(tags.stdout.readline())
-        window.clock.stop()
-        alone_s, _, _ = watched(window)
-        window.clock.start()
-        assert node.stdin is not None
-        node.stdin.close()
-    name = "input latency, Run at 30 Hz beside 10 Mtag/s"
-    yield at_most(f"{name}, p50", 1e3 * part_of(late_s, 0.5), "ms", 1.0)
-    yield at_most(f"{name}, p99", 1e3 * part_of(late_s, 0.99), "ms", 16.0)
-    yield Result(name="input latency, nothing drawn, p99", value=1e3 * part_of(alone_s, 0.99),
-                 unit="ms")  # fmt: skip
-    yield at_most("processor for a frame, Run, p50", 1e3 * part_of(costs_s, 0.5), "ms", 10.0)
-    yield at_most("processor for a frame, Run, mean", 1e3 * sum(costs_s) / len(costs_s), "ms", 10.0)
-    yield at_most("processor for a frame, Run, p99", 1e3 * part_of(costs_s, 0.99), "ms", 33.0)
-    yield at_most("window's share of a core", 100 * share, "%", 30.0)
-    yield Result(name="frames drawn", value=len(costs_s) / SECONDS, unit="1/s")
-    yield Result(name="tags matched beside it", value=done_hz / 1e6, unit="M/s")
-
-
-def watched(window: MainWindow) -> tuple[list[float], list[float], float]:
-    """Return sorted latencies, sorted costs from frame to frame, and the share of a core."""
-    late_s: list[float] = []
-    marks_s: list[float] = []
-    with ahead_of_others(), program("stamps", str(SECONDS), is_talking=False) as (stamps, _):
-        assert stamps.stdout is not None
-        descriptor = stamps.stdout.fileno()
-
-        def read() -> None:
-            received = os.read(descriptor, 8 * 512)
-            now = time.perf_counter()
-            late_s.extend(now - sent for (sent,) in struct.iter_unpack("d", received))
-
-        notifier = QSocketNotifier(descriptor, QSocketNotifier.Type.Read)
-        notifier.activated.connect(read)
-        window.clock.ticked.connect(lambda: marks_s.append(time.thread_time()))
-        began, spent = time.perf_counter(), time.thread_time()
-        loop = QEventLoop()
-        QTimer.singleShot(round(1e3 * SECONDS), loop.quit)
-        loop.exec()
-        share = (time.thread_time() - spent) / (time.perf_counter() - began)
-        notifier.setEnabled(False)
-        window.clock.ticked.disconnect()
-    costs_s = sorted(after - before for before, after in pairwise(marks_s))
-    return sorted(late_s), costs_s, share
-
-
-@contextmanager
-def program(*what: str, is_talking: bool = True) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Run one of the programs beside the desktop; give its first line where it says one."""
-    pipe = subprocess.PIPE
-    run = subprocess.Popen([*_LOAD, *what], stdin=pipe, stdout=pipe, bufsize=0)
-    try:
-        assert run.stdout is not None
-        yield run, run.stdout.readline().decode().strip() if is_talking else ""
-        run.wait(_DEADLINE_S)
-    finally:
-        run.kill()
-        run.wait()
-
-
-@contextmanager
-def ahead_of_others() -> Iterator[None]:
-    """Run this thread, and programs it starts, ahead of others where the system allows it."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except (AttributeError, OSError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-def part_of(values: list[float], part: float) -> float:
-    """Return the value below which a part of sorted values lies."""
-    return values[int(part * (len(values) - 1))]
 
 
 def theme_switch_s(window: MainWindow) -> float:

@@ -1,8 +1,9 @@
-"""Programs beside the desktop while it is measured: a node, a worker on tags, and a clock.
+"""Programs beside the desktop while it is measured: nodes, a worker on tags, and a clock.
 
 `python benchmarks/desktop_load.py node` prints the address of a node of invented numbers, which
-changes its link thirty times a second. `… tags SECONDS` matches ten million tags a second, as a
-busy node does, and prints how many it did. `… stamps SECONDS` writes the time every 5 ms.
+changes its link thirty times a second; `… flood` is one that changes it as fast as it can. Both
+end with standard input. `… tags SECONDS` matches ten million tags a second, as a busy node does,
+and prints how many it did. `… stamps SECONDS` writes the time every 5 ms.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ VIEWS_HZ = 30.0
 _STAMP_S, _BATCH_S = 0.005, 0.02
 
 
-def run_node() -> None:
-    """Serve until standard input ends."""
+def run_node(pause_s: float) -> None:
+    """Serve until standard input ends, and change the link with such pauses."""
     import msgspec
     from desktop_pictures import scene
     from fake_node import FakeNode, serve
@@ -31,7 +32,7 @@ def run_node() -> None:
 
     def change() -> None:
         step = 0
-        while not is_over.wait(1 / VIEWS_HZ):
+        while not is_over.wait(pause_s):
             step += 1
             rates = tuple(
                 msgspec.structs.replace(rate, rate_cps=rate.rate_cps + 300 * ((step + n) % 7))
@@ -86,6 +87,8 @@ def write_stamps(seconds: float) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "node":
-        run_node()
+        run_node(1 / VIEWS_HZ)
+    elif sys.argv[1] == "flood":
+        run_node(0.0)
     else:
         {"tags": run_tags, "stamps": write_stamps}[sys.argv[1]](float(sys.argv[2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -25,8 +26,18 @@ LOST_S = 10.0
 """Silence after which the connection is given up and made anew: a peer may have gone unheard."""
 _RECONNECT_MS = (200, 500, 1000, 2000, 3000)
 _LOOK_MS = 100
+_PIECE_BYTES = 64 * 1024
+"""Some milliseconds of work at most."""
+_REST_MS = 4
+"""Between two pieces, because the network's events come before those of timers and pipes."""
+_MOST_BUFFERED_BYTES = 1024 * 1024
+"""Beyond this the node has to wait, which keeps only its newest for us."""
 
 _View = TypeVar("_View", bound=View)
+
+
+class _Named(msgspec.Struct):
+    name: str
 
 
 class Connection(StrEnum):
@@ -69,6 +80,9 @@ class NodeClient(QObject):
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
         self._retry.timeout.connect(self._open)
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._read)
         self._watch = QTimer(self)
         self._watch.setInterval(_LOOK_MS)
         self._watch.timeout.connect(self._check_age)
@@ -141,6 +155,7 @@ class NodeClient(QObject):
         """Let go of the node."""
         self._watch.stop()
         self._retry.stop()
+        self._more.stop()
         self._drop_stream()
         self.requests.cancel_all()
 
@@ -165,41 +180,54 @@ class NodeClient(QObject):
         self._decoder = SseDecoder()
         stream = self.requests.open_stream("/api/v1/stream")
         self._stream = stream
-        stream.readyRead.connect(self._read)
+        stream.setReadBufferSize(_MOST_BUFFERED_BYTES)
+        stream.readyRead.connect(self._arrived)
         stream.finished.connect(self._finished)
 
     def _drop_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.readyRead.disconnect(self._read)
+            stream.readyRead.disconnect(self._arrived)
             stream.finished.disconnect(self._finished)
             stream.abort()
             stream.deleteLater()
 
+    def _arrived(self) -> None:
+        if not self._more.isActive():
+            self._read()
+
     def _read(self) -> None:
+        """Take what came, a piece at a time: input and frames have their turn in between."""
         stream = self._stream
         if stream is None or not self.requests.is_good(stream):
             return
         self._heard_s = time.monotonic()
         try:
-            for event in self._decoder.feed(bytes(stream.readAll().data())):
-                self._take(event)
+            self.take(self._decoder.feed(bytes(stream.read(_PIECE_BYTES).data())))
         except (ValueError, *UNREADABLE) as error:
             self.refused.emit(f"{self.url} sent something this desktop does not know: {error}")
             self._finished()
-
-    def _take(self, event: ServerEvent) -> None:
-        if event.kind == "snapshot":
-            self._take_all(msgspec.json.decode(event.data, type=Snapshot))
-        elif event.kind in VIEWS:
-            view = msgspec.json.decode(event.data, type=VIEWS[event.kind])
-            self._stores[type(view)][view.name] = view
-        elif event.kind == "event":
-            self.events.add(msgspec.json.decode(event.data, type=Event))
-        else:
-            self._set_connection(Connection.LIVE if self.snapshot else Connection.CONNECTING)
             return
-        self.revision += 1
+        if stream.bytesAvailable():
+            self._more.start(_REST_MS)
+
+    def take(self, events: Iterable[ServerEvent]) -> None:
+        """Take events of the stream; of several views of one thing only the newest is read."""
+        newest: dict[tuple[str, str], ServerEvent] = {}
+        for event in events:
+            if event.kind in VIEWS:
+                name = msgspec.json.decode(event.data, type=_Named).name
+                newest[event.kind, name] = event
+            elif event.kind == "snapshot":
+                newest.clear()
+                self._take_all(msgspec.json.decode(event.data, type=Snapshot))
+            elif event.kind == "event":
+                self.events.add(msgspec.json.decode(event.data, type=Event))
+                self.revision += 1
+        for (kind, name), event in newest.items():
+            view = msgspec.json.decode(event.data, type=VIEWS[kind])
+            self._stores[VIEWS[kind]][name] = view
+            self.revision += 1
         self._set_connection(Connection.LIVE if self.snapshot else Connection.CONNECTING)
 
     def _take_all(self, snapshot: Snapshot) -> None:
@@ -210,6 +238,7 @@ class NodeClient(QObject):
             store.update({each.name: each for each in getattr(snapshot, f"{kind}s")})
         self.events.merge(snapshot.events)
         self._failures = 0
+        self.revision += 1
 
     def _finished(self) -> None:
         if self._stream is not None and (why := self.requests.why_refused(self._stream)):

@@ -56,7 +56,7 @@ class TopBar(QWidget):
         self.bell = QToolButton()
         desk.look.changed.connect(self.recolour)
         desk.link_changed.connect(self._select)
-        self._client.refused.connect(self._refused)
+        self._client.refused.connect(self._done)
         self.recolour()
 
     @property
@@ -148,10 +148,12 @@ class TopBar(QWidget):
         link = self._client.links.get(self.link_name)
         if link is not None and button.isEnabled():
             self._pending = link.phase
-            self._client.requests.post(("links", link.name, verb), LinkView)
+            path = ("links", link.name, verb)
+            self._client.requests.post(path, LinkView, then=lambda _: self._done())
             self.refresh()
 
-    def _refused(self) -> None:
+    def _done(self) -> None:
+        """Wait no longer: the node has answered, or refused."""
         self._answered()
         self.refresh()
 

@@ -52,7 +52,8 @@ def record(folder: Path) -> RecordingView:
 def test_a_recording_is_shown_again_on_the_same_screens(
     lab: Lab, qtbot: QtBot, tmp_path: Path
 ) -> None:
-    lab.api.call(lambda: lab.api.hub.set(record(tmp_path / "monday")))
+    recorded = record(tmp_path / "monday")
+    lab.api.call(lambda: lab.api.hub.set(recorded))
     panels = [make(lab.desk) for make in (RecordingsPanel, RatesPanel, HistogramPanel)]
     recordings, rates, histogram = panels
     for panel in panels:
