@@ -1,128 +1,127 @@
-"""Measure tunnels over loopback: ours, stunnel, and no tunnel at all, in turns in one run.
+"""Measure tunnels over loopback and between two hosts: ours, stunnel, wireguard-go, none at all.
 
-Each tunnel is two processes. Processor time is of both together. `python benchmarks/edge.py` or
-`qnx bench edge`. Our keys come from a seed that both processes know: what is measured is the data
-plane, key delivery has its own suite.
+All are measured in turns in one run, and medians compared. Processor time is of both ends together.
+A last part changes the key every 16 MiB under load and looks for pauses.
+`python benchmarks/edge.py` or `qnx bench edge`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
-from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.commands.bench import Result
-from qnx_hw.config import load
-from qnx_hw.edge.keysource import KeySource, SharedKey, SharedPad, Stock
-from qnx_hw.edge.site import Surroundings, open_site
-from qnx_hw.errors import KeyExhausted
-from qnx_hw.keys.vault import open_vault
-from qnx_hw.secret import Secret
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
+
+from edge_tunnels import (
+    FAR,
+    NEAR,
+    Loopback,
+    Place,
+    Tunnel,
+    TwoHosts,
+    ours,
+    stunnel,
+    users,
+    wireguard,
+)
+from hosts import hosts, missing
 
 ROUNDS = 3
 BULK_BYTES = 256 << 20
 PINGS = 2000
 PING_BYTES = 64
-START_DEADLINE_S = 30.0
-
-
-class SeedKeys(KeySource):
-    """Keys that both processes compute from a seed; for measuring only."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-
-    async def fresh(self, peer: str) -> SharedKey:
-        key_id = str(uuid.uuid4())
-        return SharedKey(key_id, self._of(key_id))
-
-    async def fetch(self, peer: str, key_id: str) -> Secret:
-        return self._of(key_id)
-
-    async def take_pad(self, peer: str, n_bytes: int) -> SharedPad:
-        raise KeyExhausted("not measured")
-
-    async def pad_at(self, peer: str, address: int, n_bytes: int) -> Secret:
-        raise KeyExhausted("not measured")
-
-    def stock(self, peer: str) -> Stock:
-        return Stock(0, 0)
-
-    def _of(self, key_id: str) -> Secret:
-        return Secret(hashlib.sha256(self._seed + key_id.encode()).digest())
-
-
-class Tunnel:
-    """A running tunnel: where users connect, and its processes."""
-
-    def __init__(self, name: str, port: int, processes: list[subprocess.Popen[bytes]]) -> None:
-        self.name = name
-        self.port = port
-        self._processes = processes
-
-    def cpu_s(self) -> float:
-        """Return the processor time that its processes used so far."""
-        ticks = 0
-        for process in self._processes:
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+PIECE_BYTES = 1 << 20
+REKEY_BYTES = 16 << 20
+REKEYED_ROUNDS = 5
+PAUSE_LIMIT_MS = 20.0
 
 
 def suite() -> Iterator[Result]:
-    """Measure all tunnels in turns and compare medians."""
+    """Measure at both places."""
+    yield from _measured(Loopback())
+    if reason := missing():
+        yield Result(name="two hosts", value=0.0, unit="", peer=f"not measured: {reason}")
+        return
+    with hosts((NEAR, FAR), {(NEAR, FAR): None}) as net:
+        yield from _measured(TwoHosts(net))
+
+
+def _measured(place: Place) -> Iterator[Result]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sink, echo = stack.enter_context(_users())
-        bulk = [Tunnel("direct", sink, []), stack.enter_context(_ours(folder, "bulk", sink))]
-        ping = [Tunnel("direct", echo, []), stack.enter_context(_ours(folder, "ping", echo))]
-        if shutil.which("stunnel"):
-            bulk.append(stack.enter_context(_stunnel(folder, "bulk", sink)))
-            ping.append(stack.enter_context(_stunnel(folder, "ping", echo)))
+        sink, echo = stack.enter_context(users(place))
+        tunnels = [tuple(Tunnel("direct", place.address(FAR), port) for port in (sink, echo))]
+        make = {"qnx": ours, "stunnel": stunnel}
+        if shutil.which("stunnel") is None:
+            del make["stunnel"]
+        for name, begin in make.items():
+            made = [
+                stack.enter_context(begin(place, folder / f"{name}-{port}", port))
+                for port in (sink, echo)
+            ]
+            tunnels.append(tuple(made))
         rates: dict[str, list[float]] = {}
         costs: dict[str, list[float]] = {}
         trips: dict[str, list[float]] = {}
+        if isinstance(place, TwoHosts) and shutil.which("wireguard-go") and shutil.which("wg"):
+            both = stack.enter_context(wireguard(place, sink))
+            tunnels.append((both, Tunnel(both.name, both.address, echo)))
         for _ in range(ROUNDS):
-            for tunnel in bulk:
-                rate, cost = _send(tunnel)
-                rates.setdefault(tunnel.name, []).append(rate)
-                costs.setdefault(tunnel.name, []).append(cost)
-            for tunnel in ping:
-                trips.setdefault(tunnel.name, []).append(_round_trip(tunnel))
-        yield from _compared("throughput", "GB/s", rates, goal=1.2, more_is_better=True)
-        yield from _compared("processor time", "s/GB", costs, goal=0.8, more_is_better=False)
-        yield from _compared("round trip of 64 B", "us", trips, goal=1.0, more_is_better=False)
+            for bulk, ping in tunnels:
+                with place.inside(NEAR):
+                    rate, cost = _send(bulk)
+                    trip = _round_trip(ping)
+                rates.setdefault(bulk.name, []).append(rate)
+                costs.setdefault(bulk.name, []).append(cost)
+                trips.setdefault(bulk.name, []).append(trip)
+        where = place.name
+        yield from _compared(f"throughput, {where}", "GB/s", rates, goal=1.2, is_more_better=True)
+        yield from _compared(
+            f"processor time, {where}", "s/GB", costs, goal=0.8, is_more_better=False
+        )
+        yield from _compared(
+            f"round trip of 64 B, {where}", "us", trips, goal=1.0, is_more_better=False
+        )
+        yield from _rekeyed(place, folder)
 
 
 def _compared(
-    what: str, unit: str, values: dict[str, list[float]], *, goal: float, more_is_better: bool
+    what: str, unit: str, values: dict[str, list[float]], *, goal: float, is_more_better: bool
 ) -> Iterator[Result]:
     medians = {name: statistics.median(each) for name, each in values.items()}
-    ours, peer = medians["qnx"], medians.get("stunnel")
+    mine, peer = medians["qnx"], medians.get("stunnel")
     yield Result(name=f"{what}, no tunnel", value=medians["direct"], unit=unit)
+    if "wireguard-go" in medians:
+        yield Result(
+            name=f"{what}, beside packets",
+            value=mine,
+            unit=unit,
+            peer="wireguard-go",
+            peer_value=medians["wireguard-go"],
+            ratio=mine / medians["wireguard-go"],
+        )
     if peer is None:
-        yield Result(name=f"{what}, tunnel", value=ours, unit=unit, peer="stunnel is not installed")
+        yield Result(name=f"{what}, tunnel", value=mine, unit=unit, peer="stunnel is not installed")
         return
-    ratio = ours / peer
+    ratio = mine / peer
     yield Result(
         name=f"{what}, tunnel",
-        value=ours,
+        value=mine,
         unit=unit,
         goal=goal * peer,
-        met=ratio >= goal if more_is_better else ratio <= goal,
+        met=ratio >= goal if is_more_better else ratio <= goal,
         peer="stunnel",
         peer_value=peer,
         ratio=ratio,
@@ -130,9 +129,10 @@ def _compared(
 
 
 def _send(tunnel: Tunnel) -> tuple[float, float]:
-    piece = bytes(1 << 20)
+    """Return GB/s, and processor seconds per GB."""
+    piece = bytes(PIECE_BYTES)
     before_s = tunnel.cpu_s()
-    with socket.create_connection(("127.0.0.1", tunnel.port)) as user:
+    with socket.create_connection((tunnel.address, tunnel.port)) as user:
         start_s = time.perf_counter()
         for _ in range(BULK_BYTES // len(piece)):
             user.sendall(piece)
@@ -145,7 +145,7 @@ def _send(tunnel: Tunnel) -> tuple[float, float]:
 
 def _round_trip(tunnel: Tunnel) -> float:
     trips = []
-    with socket.create_connection(("127.0.0.1", tunnel.port)) as user:
+    with socket.create_connection((tunnel.address, tunnel.port)) as user:
         user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(PINGS):
             start_s = time.perf_counter()
@@ -157,143 +157,73 @@ def _round_trip(tunnel: Tunnel) -> float:
     return 1e6 * statistics.median(trips)
 
 
-@contextmanager
-def _users() -> Iterator[tuple[int, int]]:
-    """Run a user that swallows and answers one byte at the end, and one that echoes."""
-    code = (
-        "import socket, sys, threading\n"
-        "def serve(listener, echo):\n"
-        "    while True:\n"
-        "        user, _ = listener.accept()\n"
-        "        user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n"
-        "        threading.Thread(target=work, args=(user, echo), daemon=True).start()\n"
-        "def work(user, echo):\n"
-        "    buffer = bytearray(1 << 20)\n"
-        "    while size := user.recv_into(buffer):\n"
-        "        if echo: user.sendall(memoryview(buffer)[:size])\n"
-        "    if not echo: user.sendall(b'.')\n"
-        "    user.close()\n"
-        "listeners = [socket.create_server(('127.0.0.1', 0)) for _ in range(2)]\n"
-        "print(*(each.getsockname()[1] for each in listeners), flush=True)\n"
-        "threading.Thread(target=serve, args=(listeners[0], False), daemon=True).start()\n"
-        "serve(listeners[1], True)\n"
+def _rekeyed(place: Place, folder: Path) -> Iterator[Result]:
+    """Change keys under load: no byte may be lost, and no pause may come of it.
+
+    A busy machine makes pauses too, so those without a change of key stand beside.
+    """
+    gaps: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        with place.inside(FAR):
+            listener = stack.enter_context(socket.create_server(("0.0.0.0", 0)))
+        port = listener.getsockname()[1]
+        tunnels = {
+            name: stack.enter_context(ours(place, folder / name, port, settings=settings))
+            for name, settings in (("one key", ""), ("many", f"rekey_bytes = {REKEY_BYTES}\n"))
+        }
+        for _ in range(REKEYED_ROUNDS):
+            for name, tunnel in tunnels.items():
+                gaps.setdefault(name, []).append(_longest_gap_ms(place, tunnel, listener))
+    usual, rekeyed = (statistics.median(each) for each in gaps.values())
+    yield Result(
+        name=f"longest pause, {BULK_BYTES // REKEY_BYTES} changes of key, {place.name}",
+        value=rekeyed,
+        unit="ms",
+        goal=PAUSE_LIMIT_MS,
+        met=rekeyed <= PAUSE_LIMIT_MS,
+        peer="one key",
+        peer_value=usual,
+        ratio=rekeyed / usual,
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        sink, echo = process.stdout.readline().split()
-        yield int(sink), int(echo)
-    finally:
-        _end([process])
 
 
-@contextmanager
-def _ours(folder: Path, name: str, target: int) -> Iterator[Tunnel]:
-    ports = [_free_port() for _ in range(3)]
-    place = folder / f"qnx-{name}"
-    place.mkdir()
-    file = place / "net.toml"
-    file.write_text(
-        f'[network]\nname = "bench"\ndata_dir = "{place}"\n'
-        f'[nodes.alice]\nlisten = "127.0.0.1:1"\n'
-        f'[nodes.alice.edge]\nlisten = "127.0.0.1:{ports[0]}"\nhops = {{ bob = {{}} }}\n'
-        f'[nodes.bob]\nlisten = "127.0.0.1:1"\n'
-        f'[nodes.bob.edge]\nlisten = "127.0.0.1:{ports[1]}"\nhops = {{ alice = {{}} }}\n'
-        f'[tunnels.t]\nsource = "alice"\ndestination = "bob"\n'
-        f'listen = "127.0.0.1:{ports[2]}"\ntarget = "127.0.0.1:{target}"\n'
-    )
-    processes = [
-        subprocess.Popen([sys.executable, __file__, "node", str(file), node])
-        for node in ("bob", "alice")
-    ]
-    try:
-        for port in ports:
-            _wait(port)
-        yield Tunnel("qnx", ports[2], processes)
-    finally:
-        _end(processes)
+def _longest_gap_ms(place: Place, tunnel: Tunnel, listener: socket.socket) -> float:
+    """Send through a tunnel to ourselves; return the longest time without a byte that came."""
+    with place.inside(NEAR):
+        user = socket.create_connection((tunnel.address, tunnel.port))
+    piece = bytes(PIECE_BYTES)
+
+    def send() -> None:
+        for _ in range(BULK_BYTES // len(piece)):
+            user.sendall(piece)
+        user.shutdown(socket.SHUT_WR)
+
+    sending = threading.Thread(target=send)
+    with user:
+        sending.start()
+        with _first_that_speaks(listener) as taken:
+            times, got, buffer = [], 1, bytearray(PIECE_BYTES)
+            while size := taken.recv_into(buffer):
+                got += size
+                times.append(time.perf_counter())
+        sending.join()
+    if got != BULK_BYTES:
+        raise SystemExit(f"{BULK_BYTES - got} bytes were lost")
+    return 1e3 * max(after - before for before, after in pairwise(times))
 
 
-@contextmanager
-def _stunnel(folder: Path, name: str, target: int) -> Iterator[Tunnel]:
-    middle, front = _free_port(), _free_port()
-    place = folder / f"stunnel-{name}"
-    place.mkdir()
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", place / "key.pem", "-out", place / "cert.pem", "-days", "2",
-         "-subj", "/CN=bench"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    common = (
-        "foreground = yes\npid =\ndebug = 3\nsocket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n"
-    )
-    tls = "sslVersion = TLSv1.3\nciphersuites = TLS_AES_256_GCM_SHA384\n"
-    (place / "server.conf").write_text(
-        f"{common}[s]\naccept = 127.0.0.1:{middle}\nconnect = 127.0.0.1:{target}\n{tls}"
-        f"cert = {place}/cert.pem\nkey = {place}/key.pem\n"
-    )
-    (place / "client.conf").write_text(
-        f"{common}[c]\nclient = yes\naccept = 127.0.0.1:{front}\nconnect = 127.0.0.1:{middle}\n"
-        f"{tls}CAfile = {place}/cert.pem\nverifyPeer = yes\n"
-    )
-    processes = [
-        subprocess.Popen(["stunnel", str(place / f"{end}.conf")], stderr=subprocess.DEVNULL)
-        for end in ("server", "client")
-    ]
-    try:
-        _wait(middle)
-        _wait(front)
-        yield Tunnel("stunnel", front, processes)
-    finally:
-        _end(processes)
-
-
-async def _run_node(file: Path, node: str) -> None:
-    network = load(file)
-    folder = network.folder_of(node)
-    around = Surroundings(
-        source=SeedKeys(b"benchmark"),
-        bus=InProcessBus(),
-        folder=folder,
-        sealer=open_vault(folder / "edge.key", may_create=True),
-        tell=lambda level, source, message: None,
-    )
-    async with open_site(network, node, around):
-        await asyncio.Event().wait()
-
-
-def _wait(port: int) -> None:
-    end_s = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < end_s:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            threading.Event().wait(0.05)
-        else:
-            return
-    raise SystemExit(f"nothing listens at port {port}")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.kill()
-        process.wait()
+def _first_that_speaks(listener: socket.socket) -> socket.socket:
+    """Accept; who only looked whether the tunnel stands said nothing."""
+    while True:
+        taken, _ = listener.accept()
+        if taken.recv(1):
+            return taken
+        taken.close()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["node"]:
-        asyncio.run(_run_node(Path(sys.argv[2]), sys.argv[3]))
-    else:
-        for result in suite():
-            print(
-                f"{result.name:40}{result.value:10.3f} {result.unit:6}", result.peer or "", end=" "
-            )
-            print(
-                "" if result.ratio is None else f"{result.peer_value:.3f}  ratio {result.ratio:.2f}"
-            )
+    for result in suite():
+        beside = (
+            "" if result.ratio is None else f"{result.peer_value:.3f}  ratio {result.ratio:.2f}"
+        )
+        print(f"{result.name:45}{result.value:10.3f} {result.unit:6}{result.peer or '':14}{beside}")

@@ -70,6 +70,8 @@ class TunnelView(Value, frozen=True, kw_only=True):
     frames: int = 0
     failures: int = 0
     """Frames refused: forged, replayed, truncated, out of order."""
+    retransmits: int = 0
+    """TCP segments that this end sent again."""
     epoch: int = 0
     """How often the key was renewed."""
     key_draw_bps: float = 0.0
@@ -93,6 +95,8 @@ class HopView(Value, frozen=True, kw_only=True):
     delay_s: float | None = None
     loss: float | None = None
     queue_bytes: int = 0
+    retransmits: int = 0
+    """TCP segments sent again by the sessions and relays that run."""
 
 
 class Route(Value, frozen=True, kw_only=True):

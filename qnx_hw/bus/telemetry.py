@@ -15,6 +15,8 @@ class HopSample(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float | None = None
     loss: float | None = None
     queue_bytes: int = 0
+    retransmits: int = 0
+    """TCP segments sent again by the sessions and relays that run."""
 
 
 class PoolSample(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,8 @@ class Counters:
     failures: int = 0
     """Records refused: forged, replayed, truncated, out of order."""
     circuits: int = 1
+    retransmits: int = 0
+    """TCP segments sent again, over all circuits, as of the newest tick."""
     rtt_s: float | None = None
 
 
@@ -66,6 +68,7 @@ class Conversation:
         self._receive_lock = threading.Lock()
         self._controls: deque[tuple[RecordType, bytes]] = deque()
         self._unacknowledged_in = 0
+        self._count_bytes = min(COUNT_BYTES, keys.sending.rekey_bytes // 8)
         self._uncounted = 0
         """Sealed bytes that the tunnel's key does not know of yet."""
         self._end_number: int | None = None
@@ -132,7 +135,7 @@ class Conversation:
         if kind is RecordType.END:
             self._end_number = sending.number - 1
         self._uncounted += len(plain)
-        if self._uncounted >= COUNT_BYTES:
+        if self._uncounted >= self._count_bytes:
             self.keys.sending.count(self._uncounted)
             self._uncounted = 0
         self.counters.records += sending.number - first

@@ -139,6 +139,7 @@ class Edge:
                 traffic.rekey_s,
                 traffic.rekey_bytes,
             )
+            keys.on_due = lambda: self._renew_soon(keys)
             bucket = Bucket(traffic.rate_limit_bps) if traffic.rate_limit_bps else None
             self.lines[place] = Line(traffic, peer, keys, is_opener, Limit(bucket))
         return self.lines[place]
@@ -364,6 +365,14 @@ class Edge:
                 sums[name] += session.counters.bytes_in
         return sums
 
+    def retransmits(self, target: str) -> int:
+        """Return how many TCP segments were sent again to a neighbour by what runs now."""
+        return self._transit.retransmits(target) + sum(
+            session.counters.retransmits
+            for session in self._sessions.values()
+            if neighbour(self.node, session.path) == target
+        )
+
     def queued_bytes(self, target: str) -> int:
         """Return what this node sent towards a neighbour and the other ends did not confirm yet."""
         return sum(
@@ -397,6 +406,11 @@ class Edge:
 
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(lambda: self.start(fetch()))
+
+    def _renew_soon(self, keys: TunnelKeys) -> None:
+        """Fetch the next key before the next tick; any thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(lambda: self.start(keys.renew()))
 
     async def _tick(self) -> None:
         number = 0

@@ -49,6 +49,8 @@ class TunnelKeys:
     rekey_s: float
     rekey_bytes: int
     now: Callable[[], float] = time.monotonic
+    on_due: Callable[[], None] = lambda: None
+    """Called, from any thread, when so much was sent that the next key is due: once a key."""
     newest: Epoch | None = None
     sent_bytes: int = 0
     """Under the newest key, over all connections."""
@@ -58,6 +60,7 @@ class TunnelKeys:
     shortage: str = ""
     """Why there is no new key; empty while all is well."""
     _quantum: Epoch | None = None
+    _is_called: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     async def renew(self) -> None:
@@ -83,6 +86,10 @@ class TunnelKeys:
         """Count what was sent under the newest key; any thread."""
         with self._changed:
             self.sent_bytes += n_bytes
+            is_due = self.sent_bytes >= RENEW_AT * self.rekey_bytes and not self._is_called
+            self._is_called = self._is_called or is_due
+        if is_due:
+            self.on_due()
 
     def reject(self, epoch: int) -> None:
         """The peer does not have this key: take another one soon."""
@@ -151,4 +158,5 @@ class TunnelKeys:
             if epoch.key_id:
                 self._quantum = epoch
             self.sent_bytes = 0
+            self._is_called = False
             self._changed.notify_all()

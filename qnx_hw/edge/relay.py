@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from qnx_hw.edge.carrier import wake
 from qnx_hw.edge.records import MAX_PLAIN_BYTES
+from qnx_hw.edge.tcp import retransmits
 
 CHUNK_BYTES = 256 << 10
 
@@ -32,6 +33,11 @@ class Relay:
         self._on_over = on_over
         self._left = 2
         self._lock = threading.Lock()
+
+    def retransmits(self) -> tuple[int, int]:
+        """Return how many TCP segments were sent again, towards the two neighbours."""
+        before, after = map(retransmits, self._sides)
+        return before, after
 
     def start(self) -> None:
         """Begin, in two threads."""

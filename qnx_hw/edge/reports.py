@@ -87,6 +87,7 @@ class Reporter:
                 delay_s=hop.delay_s,
                 loss=hop.loss,
                 queue_bytes=hop.queue_bytes,
+                retransmits=hop.retransmits,
             )
             for hop in hops
         )
@@ -118,6 +119,7 @@ class Reporter:
             delay_s=hop.delay_s if hop.is_up else None,
             loss=(hop.lost - lost) / asked if asked else None,
             queue_bytes=self._edge.queued_bytes(name),
+            retransmits=self._edge.retransmits(name),
         )
 
     def _pools(self) -> tuple[PoolSample, ...]:
@@ -199,6 +201,7 @@ class Reporter:
             rate_bps=8 * (since.bytes_in + since.bytes_out) / span_s,
             frames=totals.records,
             failures=totals.failures,
+            retransmits=totals.retransmits,
             epoch=line.keys.newest.number if line.keys.newest is not None else 0,
             key_draw_bps=drawn / span_s,
             queue_bytes=line.waiting_bytes

@@ -21,6 +21,7 @@ from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.limits import Limit
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader
 from qnx_hw.edge.spool import Spool
+from qnx_hw.edge.tcp import retransmits
 
 RESUME_S = 60.0
 """How long an end waits for a new circuit."""
@@ -80,6 +81,8 @@ class Session:
         self.reason = ""
         """Why it ended early."""
         self.user: socket.socket | None = None
+        self._seen_retransmits = 1, 0
+        """Of which circuit, how many are counted."""
         self._make_pump = make_pump
         self._pump: Pump | None = None
         self._on_lost = on_lost
@@ -190,8 +193,18 @@ class Session:
         With one-time pads it waits for the event loop, so then it belongs into another thread.
         """
         self.talk.ping()
+        self._count_retransmits()
         if not self.is_delivering and time.monotonic() - self.talk.heard_s > SILENCE_S:
             self.lose()
+
+    def _count_retransmits(self) -> None:
+        circuit, generation = self.carrier.peek()
+        if circuit is None:
+            return
+        seen = self._seen_retransmits[1] if self._seen_retransmits[0] == generation else 0
+        total = retransmits(circuit)
+        self.counters.retransmits += max(0, total - seen)
+        self._seen_retransmits = generation, total
 
     def _flush(self) -> None:
         if self._pump is not None:

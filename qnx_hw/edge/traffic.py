@@ -60,6 +60,7 @@ class Totals:
     records: int = 0
     failures: int = 0
     arrived_bytes: int = 0
+    retransmits: int = 0
 
     def add(self, session: Session) -> None:
         """Add what a session did."""
@@ -68,6 +69,7 @@ class Totals:
         self.bytes_out += counters.bytes_out
         self.records += counters.records
         self.failures += counters.failures
+        self.retransmits += counters.retransmits
         self.arrived_bytes += max(0, counters.bytes_in - session.unacknowledged_bytes)
 
 
@@ -105,6 +107,7 @@ class Line:
             self.ended.records,
             self.ended.failures,
             self.ended.arrived_bytes,
+            self.ended.retransmits,
         )
         for session in tuple(self.sessions):
             sums.add(session)

@@ -76,6 +76,15 @@ class Transit:
                 if name in sums:
                     sums[name] += relay.sent_bytes[to]
 
+    def retransmits(self, target: str) -> int:
+        """Return how many TCP segments were sent again to a neighbour by relays that run."""
+        return sum(
+            count
+            for relay in self._relays
+            for name, count in zip(relay.hops, relay.retransmits(), strict=True)
+            if name == target
+        )
+
     def _over(self, relay: Relay) -> None:
         """Note that a relay ended; any thread."""
         with suppress(RuntimeError):  # the loop is closed: the process ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 
 from starlette.requests import Request
@@ -43,6 +44,12 @@ def _families(hub: Hub) -> Iterator[tuple[str, str, str, list[Sample]]]:
         "gauge",
         "Whether the node runs in this process.",
         [({"node": node.name}, float(node.is_online)) for node in nodes],
+    )
+    yield (
+        "process_cpu_seconds_total",
+        "counter",
+        "Processor time of all nodes of this process.",
+        [({}, time.process_time())],
     )
     yield from _links(hub.latest(LinkView))
     yield from _pools(hub.latest(PoolView))
@@ -91,6 +98,7 @@ def _hops(hops: tuple[HopView, ...]) -> Iterator[tuple[str, str, str, list[Sampl
         ("hop_delay_seconds", "One way.", [hop.delay_s for hop in hops]),
         ("hop_loss_ratio", "Probes without an echo.", [hop.loss for hop in hops]),
         ("hop_queue_bytes", "Sent and not yet confirmed.", [hop.queue_bytes for hop in hops]),
+        ("hop_retransmits", "TCP segments sent again.", [hop.retransmits for hop in hops]),
     ):
         yield name, "gauge", about, _known(labels, values)
 
@@ -110,6 +118,12 @@ def _tunnels(tunnels: tuple[TunnelView, ...]) -> Iterator[tuple[str, str, str, l
             "counter",
             "Records refused.",
             [each.failures for each in tunnels],
+        ),
+        (
+            "tunnel_retransmits_total",
+            "counter",
+            "TCP segments sent again.",
+            [each.retransmits for each in tunnels],
         ),
         ("tunnel_saved_bytes", "gauge", "By local steps.", [each.saved_bytes for each in tunnels]),
         ("tunnel_connections", "gauge", "Open now.", [each.connections for each in tunnels]),
@@ -142,6 +156,8 @@ def _known(labels: Sequence[dict[str, str]], values: Sequence[float | None]) -> 
 
 
 def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
 
 

@@ -8,7 +8,7 @@ from qnx_hw.api.traffic import HopView, KeyPolicy, TunnelState, TunnelView
 from qnx_hw.node.metrics import text
 from qnx_hw.node.state import Hub
 
-LINE = re.compile(r'qnx_[a-z_]+\{([a-z]+="([^"\\\n]|\\.)*",?)+\} -?[0-9.e+-]+')
+LINE = re.compile(r'qnx_[a-z_]+(\{([a-z]+="([^"\\\n]|\\.)*",?)+\})? -?[0-9.e+-]+')
 
 
 def tunnel(name: str = "web", state: TunnelState = TunnelState.UP) -> TunnelView:

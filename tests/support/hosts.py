@@ -40,10 +40,10 @@ class Shape:
 
 @dataclass(slots=True)
 class Wire:
-    """Two hosts and what is between them."""
+    """Two hosts and what is between them; without a shape, a virtual cable of the kernel's."""
 
     ends: tuple[str, str]
-    shape: Shape
+    shape: Shape | None
 
 
 def missing() -> str:
@@ -108,7 +108,7 @@ class Hosts:
     def shape(self, one: str, other: str, shape: Shape) -> None:
         """Change a wire; it holds when this returns."""
         number, wire = self._wire(one, other)
-        if shape.rate_bps != wire.shape.rate_bps:
+        if wire.shape is None or shape.rate_bps != wire.shape.rate_bps:
             for end, host in enumerate(wire.ends):
                 _rate(host, _device(number, end), shape.rate_bps)
         wire.shape = shape
@@ -121,6 +121,7 @@ class Hosts:
     def mend(self, one: str, other: str) -> None:
         """Let a cut wire be what it was."""
         number, wire = self._wire(one, other)
+        assert wire.shape is not None
         self._tell(number, wire.shape)
 
     def _wire(self, one: str, other: str) -> tuple[int, Wire]:
@@ -134,7 +135,9 @@ class Hosts:
         assert carrier is not None
         assert carrier.stdin is not None
         assert carrier.stdout is not None
-        carrier.stdin.write(f"{number} {shape.delay_s} {shape.loss}\n".encode())
+        shaped = [wire for wire in self.wires if wire.shape is not None]
+        at = shaped.index(self.wires[number])
+        carrier.stdin.write(f"{at} {shape.delay_s} {shape.loss}\n".encode())
         carrier.stdin.flush()
         assert carrier.stdout.readline() == b"\n"
 
@@ -152,26 +155,33 @@ class Hosts:
             _in(CORE, "ip", "link", "set", port, "master", "common", "up")
             _in(host, "ip", "addr", "add", f"{self.address(host)}/24", "dev", "common")
             _in(host, "ip", "link", "set", "common", "up")
-        devices = [_device(number, end) for number in range(len(self.wires)) for end in (0, 1)]
-        self._carrier = subprocess.Popen(
-            [sys.executable, str(WIRES), str(MTU), *devices],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._carrier.stdout is not None
-        assert self._carrier.stdout.readline() == b"\n", "the wires could not be made"
+        devices = [
+            _device(number, end)
+            for number, wire in enumerate(self.wires)
+            for end in (0, 1)
+            if wire.shape is not None
+        ]
+        if devices:
+            self._carrier = _carrier(devices)
         for number, wire in enumerate(self.wires):
             self._lay(number, wire)
 
     def _lay(self, number: int, wire: Wire) -> None:
+        ours, theirs = (_device(number, end) for end in (0, 1))
+        if wire.shape is None:
+            _ip("link", "add", ours, "type", "veth", "peer", "name", theirs)
         for end, host in enumerate(wire.ends):
             device = _device(number, end)
             _ip("link", "set", device, "netns", _space(host))
             towards = wire.ends[1 - end]
             _in(host, "ip", "addr", "add", f"{self.address(host, towards)}/30", "dev", device)
-            _in(host, "ip", "link", "set", device, "mtu", str(MTU), "up")
-            _rate(host, device, wire.shape.rate_bps)
-        self._tell(number, wire.shape)
+            if wire.shape is None:
+                _in(host, "ip", "link", "set", device, "up")
+            else:
+                _in(host, "ip", "link", "set", device, "mtu", str(MTU), "up")
+                _rate(host, device, wire.shape.rate_bps)
+        if wire.shape is not None:
+            self._tell(number, wire.shape)
 
     def _remove(self) -> None:
         for process in self._started:
@@ -185,14 +195,28 @@ class Hosts:
 
 
 @contextmanager
-def hosts(names: Sequence[str], wires: Mapping[tuple[str, str], Shape]) -> Iterator[Hosts]:
-    """Build hosts and the wires between them; all of it is gone afterwards."""
+def hosts(names: Sequence[str], wires: Mapping[tuple[str, str], Shape | None]) -> Iterator[Hosts]:
+    """Build hosts and the wires between them, virtual cables where None is given.
+
+    All of it is gone afterwards.
+    """
     made = Hosts(names, wires)
     try:
         made._build()
         yield made
     finally:
         made._remove()
+
+
+def _carrier(devices: Sequence[str]) -> subprocess.Popen[bytes]:
+    carrier = subprocess.Popen(
+        [sys.executable, str(WIRES), str(MTU), *devices],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert carrier.stdout is not None
+    assert carrier.stdout.readline() == b"\n", "the wires could not be made"
+    return carrier
 
 
 def _enter(space: int) -> None:
