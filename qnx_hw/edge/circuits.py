@@ -12,7 +12,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from typing import TypeVar
 
@@ -151,7 +151,7 @@ async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
         raise ChannelError(f"{address[0]} is no address: {error}") from error
     family, kind, protocol, _, place = found[0]
     circuit = socket.socket(family, kind, protocol)
-    try:
+    with closed_on_failure(circuit):
         circuit.setblocking(False)
         circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -162,9 +162,15 @@ async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
                 f"nobody at {address[0]}:{address[1]}: {error or 'deadline'}"
             ) from error
         yield circuit
-    except BaseException:
-        circuit.close()
-        raise
+
+
+@contextmanager
+def closed_on_failure(circuit: socket.socket) -> Iterator[None]:
+    """Close a socket where the body fails or is cancelled: nobody else knows it yet."""
+    with ExitStack() as stack:
+        stack.callback(circuit.close)
+        yield
+        stack.pop_all()
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -135,8 +135,8 @@ class CrowdPump(Pump):
         while True:
             await self._due.wait()
             self._due.clear()
-            with suppress(KeyExhausted):  # the sender finds out as well, and knows what to do
-                await self._put(None, EMPTY)
+            with suppress(KeyExhausted):  # the sender finds out as well, and waits
+                await self._put_now(None, EMPTY)
 
     async def _send(self) -> None:
         loop, session = asyncio.get_running_loop(), self._session
@@ -165,6 +165,22 @@ class CrowdPump(Pump):
         session.waits_for_key_since_s = None
 
     async def _put(self, kind: RecordType | None, plain: memoryview) -> None:
+        """Send a piece, and what waits before it; waits where a key is at its hard limit."""
+        session = self._session
+        while True:
+            try:
+                await self._put_now(kind, plain)
+                break
+            except KeyExhausted:
+                session.waits_for_key_since_s = session.waits_for_key_since_s or time.monotonic()
+                if session.stop.is_set():
+                    raise
+            await asyncio.sleep(LOOK_S)
+        session.waits_for_key_since_s = None
+        if kind is not None and self._carrier.peek()[0] is None:
+            await self._current()
+
+    async def _put_now(self, kind: RecordType | None, plain: memoryview) -> None:
         async with self._order:
             while True:
                 with self._talk.lock:
@@ -176,8 +192,6 @@ class CrowdPump(Pump):
                 with self._talk.lock:
                     record = self._talk.seal(kind, plain)
                 await self._transmit(record)
-        if kind is not None and self._carrier.peek()[0] is None:
-            await self._current()
 
     async def _transmit(self, record: memoryview) -> None:
         circuit, generation = self._carrier.peek()

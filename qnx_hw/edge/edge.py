@@ -28,6 +28,7 @@ from qnx_hw.edge.circuits import (
     Opened,
     Purpose,
     accepting,
+    closed_on_failure,
     listen,
 )
 from qnx_hw.edge.crowd import Crowd, CrowdPump
@@ -179,11 +180,8 @@ class Edge:
         circuit, answer = await self._dialler.dial(
             self._request(line, Purpose.SESSION, opening.octets)
         )
-        try:
+        with closed_on_failure(circuit):
             keys = await opening.complete(answer.greeting, self._desk)
-        except BaseException:
-            circuit.close()
-            raise
         session = self._session(circuit, keys, line, opening.hello.session)
         session.path = answer.path
         line.message = ""

@@ -15,6 +15,7 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -176,15 +177,14 @@ class PostOffice:
         offer = Offer(name=name, file=file, size=size, sha256=b"")
         parcel = self._coming.new(offer, self._edge.node, destination)
         content, digest, left, number = self._coming.content(parcel), hashlib.sha256(), size, 0
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._coming.forget, name)
             while left:
                 chunk = await reader.readexactly(min(CHUNK_BYTES, left))
                 digest.update(chunk)
                 await asyncio.to_thread(content.write, number, chunk)
                 left, number = left - len(chunk), number + 1
-        except BaseException:
-            self._coming.forget(name)
-            raise
+            stack.pop_all()
         parcel = msgspec.structs.replace(parcel, sha256=digest.digest())
         write_private(self._coming._place(name) / META, msgspec.json.encode(parcel))
         self._coming.move(name, self.outbox)

@@ -119,17 +119,16 @@ class Site:
         self.edge.hold(user, self._carry(user, traffic))
 
     async def _carry(self, user: socket.socket, traffic: Traffic) -> None:
-        try:
-            session = await self.edge.open(traffic)
-        except BaseException as error:
-            _reset(user)
-            if not isinstance(error, QnxError):
-                raise
-            log.info("%s: a connection of '%s' failed: %s", self.node, traffic.name, error)
-            return
-        finally:
-            self.edge.held.discard(user)
-        user.setblocking(True)
+        with ExitStack() as stack:
+            stack.callback(_reset, user)
+            stack.callback(self.edge.held.discard, user)
+            try:
+                session = await self.edge.open(traffic)
+            except QnxError as error:
+                log.info("%s: a connection of '%s' failed: %s", self.node, traffic.name, error)
+                return
+            stack.pop_all()
+        self.edge.held.discard(user)
         session.start(user, is_opener=True)
 
     async def _to_target(self, traffic: Traffic) -> socket.socket:

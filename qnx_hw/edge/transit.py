@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from qnx_hw.edge.circuits import Open, Opened
+from qnx_hw.edge.circuits import Open, Opened, closed_on_failure
 from qnx_hw.edge.crowd import Crowd
 from qnx_hw.edge.dialling import Dialler, Vicinity
 from qnx_hw.edge.relay import Relay
@@ -47,11 +47,8 @@ class Transit:
             deadline_ms=max(1, request.deadline_ms - MARGIN_MS),
         )
         after, answer = await self._dialler.dial(onward)
-        try:
+        with closed_on_failure(after):
             await reply(circuit, request, msgspec.structs.replace(answer, tag=b""))
-        except BaseException:  # also where this task is cancelled: nobody else knows the socket
-            after.close()
-            raise
         position = answer.path.index(self._node) if self._node in answer.path else 0
         following = answer.path[position + 1] if position + 1 < len(answer.path) else ""
         hops = request.path[-1], following
