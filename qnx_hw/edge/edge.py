@@ -43,6 +43,7 @@ from qnx_hw.edge.reception import Reception
 from qnx_hw.edge.resuming import is_signed, read_resume, signed, verified
 from qnx_hw.edge.session import RESUME_S, Pump, Session
 from qnx_hw.edge.spool import SpoolRoom
+from qnx_hw.edge.tally import Tally
 from qnx_hw.edge.traffic import Line, Traffic
 from qnx_hw.edge.transit import Transit
 from qnx_hw.errors import KeyExhausted, QnxError
@@ -90,6 +91,7 @@ class Edge:
         self._plan_limits = PlanLimits(around.forwarder)
         self._desk = Desk(source, self._ask_key)
         self._sessions: dict[bytes, Session] = {}
+        self.tally = Tally(node, self.hops, self._sessions, self._transit)
         self._openings: dict[Session, tuple[bytes, Line]] = {}
         self._attempts: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
@@ -347,45 +349,16 @@ class Edge:
         for line in self.lines.values():
             if session in line.sessions:
                 line.last_path = session.path
-                self._count(session.path, session.counters.bytes_in)
+                self.tally.ended(session)
                 line.end(session)
-
-    def _count(self, path: tuple[str, ...], n_bytes: int) -> None:
-        if (hop := self.hops.get(neighbour(self.node, path))) is not None:
-            hop.sent_bytes += n_bytes
-
-    def hop_bytes(self) -> dict[str, int]:
-        """Return what was sent to each neighbour so far."""
-        sums = {name: hop.sent_bytes for name, hop in self.hops.items()}
-        self._transit.add_bytes(sums)
-        for session in self._sessions.values():
-            if (name := neighbour(self.node, session.path)) in sums:
-                sums[name] += session.counters.bytes_in
-        return sums
-
-    def retransmits(self, target: str) -> int:
-        """Return how many TCP segments were sent again to a neighbour by what runs now."""
-        return self._transit.retransmits(target) + sum(
-            session.counters.retransmits
-            for session in self._sessions.values()
-            if neighbour(self.node, session.path) == target
-        )
-
-    def queued_bytes(self, target: str) -> int:
-        """Return what this node sent towards a neighbour and the other ends did not confirm yet."""
-        return sum(
-            session.unacknowledged_bytes
-            for session in self._sessions.values()
-            if neighbour(self.node, session.path) == target
-        )
 
     def _hop_changed(self, hop: Hop) -> None:
         if hop.is_up:
             self.tell(Level.OK, self.node, f"the way to '{hop.target}' is up")
             return
         self.tell(Level.WARNING, self.node, f"the way to '{hop.target}' is down: {hop.reason}")
-        for session in tuple(self._sessions.values()):
-            if session.started and neighbour(self.node, session.path) == hop.target:
+        for session in self.tally.towards(hop.target):
+            if session.started:
                 session.lose()
         self._transit.cut(hop.target)
 
@@ -433,10 +406,3 @@ class Edge:
         self._transit.cut()
         for task in tuple(self._running):
             task.cancel()
-
-
-def neighbour(node: str, path: tuple[str, ...]) -> str:
-    """Return the node next to an end of a path; empty where there is none."""
-    if len(path) < 2:
-        return ""
-    return path[1] if path[0] == node else path[-2]

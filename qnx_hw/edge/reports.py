@@ -105,7 +105,7 @@ class Reporter:
         self._last_s, self._last_cpu_s = now_s, cpu_s
 
     def _hop(self, name: str, span_s: float) -> HopSample:
-        hop, sent = self._edge.hops[name], self._edge.hop_bytes()[name]
+        hop, sent = self._edge.hops[name], self._edge.tally.sent_bytes(name)
         load = max(0, sent - self._last_hops.get(name, sent))
         self._last_hops[name] = sent
         probes, lost = self._last_probes.get(name, (0, 0))
@@ -118,8 +118,8 @@ class Reporter:
             load_bps=8 * load / span_s,
             delay_s=hop.delay_s if hop.is_up else None,
             loss=(hop.lost - lost) / asked if asked else None,
-            queue_bytes=self._edge.queued_bytes(name),
-            retransmits=self._edge.retransmits(name),
+            queue_bytes=self._edge.tally.queued_bytes(name),
+            retransmits=self._edge.tally.retransmits(name),
         )
 
     def _pools(self) -> tuple[PoolSample, ...]:
