@@ -53,11 +53,12 @@ SUPPORT = {
     ),
     "cc1": Support("Qubitekk CC1", SERIAL, "its users' command set, firmware 2.2"),
     "dd100": Support("OZ Optics DD-100", SERIAL, "OZ Optics, DD-100-MC commands"),
-    "dg645": Support("SRS DG645", SCPI, "SRS, DG645 User Manual"),
+    "dg645": Support("SRS DG645", SCPI, "SRS, DG645 User Manual", ("srsinst",)),
     "ell14": Support(
         "Thorlabs ELL14, ELL16, ELL18, ELL21",
         SERIAL,
         "Thorlabs, ELLx modules protocol manual, Issue 10",
+        ("tl-elliptec",),
     ),
     "epc400": Support("OZ Optics EPC-400", SERIAL, "OZ Optics, EPC-400 command list", ("QMI",)),
     "fpga-tagger": Support("tagger boards on FPGAs", SERIAL, "[our protocol](fpga-boards.md)"),
@@ -72,12 +73,14 @@ SUPPORT = {
         "Thorlabs KDC101 with PRM1-Z8, K10CR1",
         SERIAL,
         "Thorlabs, Host-Controller Communications Protocol, Issue 28",
+        ("QMI", "pyKDC101"),
     ),
     "lcc25": Support("Thorlabs LCC25", SERIAL, "Thorlabs, LCC25 User Guide"),
     "mpc320": Support(
         "Thorlabs MPC320, MPC220",
         SERIAL,
         "Thorlabs, Host-Controller Communications Protocol, Issue 28",
+        ("QMI",),
     ),
     "osw": Support("Thorlabs OSW switches", SERIAL, "Thorlabs, OSW Series Operating Manual"),
     "pax1000": Support("Thorlabs PAX1000", SCPI, "Thorlabs, PAX1000 commands"),
@@ -85,7 +88,7 @@ SUPPORT = {
         "Thorlabs PM100D, PM100USB, PM101",
         SCPI,
         "Thorlabs, PM100D Operation Manual",
-        ("pymeasure",),
+        ("pymeasure", "QMI"),
     ),
     "polatis": Support("Polatis (HUBER+SUHNER) matrix switches", SCPI, "Polatis, SCPI User Guide"),
     "s15spd": Support(
@@ -106,7 +109,10 @@ SUPPORT = {
         "S-Fifteen TDC1", SERIAL, "S-Fifteen, TDC1 command list and scripts", ("S15lib",)
     ),
     "websq": Support(
-        "Single Quantum WebSQ (EOS, Atlas)", ("TCP",), "Single Quantum, WebSQ driver (the maker's)"
+        "Single Quantum WebSQ (EOS, Atlas)",
+        ("TCP",),
+        "Single Quantum, WebSQ driver (the maker's)",
+        ("qcodes",),
     ),
 }
 
@@ -160,6 +166,11 @@ Made by `python -m drivers.support`; a test holds it to the code.
 - **silver**: as bronze, and drivers by other people run against our emulator
   (`pytest tests/foreign --foreign`): two independent readings of the document agree on the bytes.
 - **gold**: `qnx check` passed on a real instrument as well, on the date given.
+
+The drivers of other people are S15lib and srsinst (by the makers of their instruments), the maker's
+WebSQ code in qcodes' collection, QMI, pymeasure, tl-elliptec and pyKDC101. Each runs in an
+environment of its own, which the tests make with pip below the temporary folder
+(`qnx-foreign-NAME`) and keep for the next run; nothing of ours imports them.
 
 Every serial wire can also be a serial server (`tcp://`) or a VISA resource (`visa://ASRL...`),
 every TCP wire a VISA socket (`visa://TCPIP0::...::SOCKET`), see
