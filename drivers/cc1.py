@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from drivers.knobs import Setting
-from drivers.operation import setting_back
+from drivers.operation import all_or_none
 from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
     Cancelled,
-    InstrumentError,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -125,14 +124,8 @@ class Cc1(TimeTagger):
             _KNOBS[key].encode(key, value)
         with self._line.operation.within(timeout_s):
             held = {key: self._read(key, timeout_s) for key in settings}
-            try:
-                for key, value in settings.items():
-                    self._set(key, value, timeout_s)
-            except InstrumentError:
-                with setting_back():
-                    for key, value in held.items():
-                        self._set(key, value, None)
-                raise
+            with all_or_none(lambda: self._set_all(held, None)):
+                self._set_all(settings, timeout_s)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -190,6 +183,10 @@ class Cc1(TimeTagger):
         if not reply.isdecimal():
             raise ProtocolError(f"'{self.name}' counted {reply!r}", reply.encode())
         return int(reply)
+
+    def _set_all(self, settings: Mapping[str, Setting], timeout_s: float | None) -> None:
+        for key, value in settings.items():
+            self._set(key, value, timeout_s)
 
     def _set(self, key: str, value: Setting, timeout_s: float | None) -> Setting:
         command = _KNOBS[key].encode(key, value)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from threading import Event
 
 from drivers.knobs import Setting
-from drivers.operation import setting_back
+from drivers.operation import all_or_none
 from drivers.text_line import TextLine
 from qnx_hw.errors import (
     ConfigError,
-    InstrumentError,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -114,14 +113,8 @@ class Id120(PhotonDetector):
         wanted = {key: self._checked(key, value) for key, value in settings.items()}
         with self._line.operation.within(timeout_s):
             held = {key: self._held(key, timeout_s) for key in wanted}
-            try:
-                for key, value in wanted.items():
-                    self._set(key, value, timeout_s)
-            except InstrumentError:
-                with setting_back():
-                    for key, value in held.items():
-                        self._set(key, value, None)
-                raise
+            with all_or_none(lambda: self._set_all(held, None)):
+                self._set_all(wanted, timeout_s)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -197,6 +190,10 @@ class Id120(PhotonDetector):
         if reply.upper() not in _RUNS:
             raise ProtocolError(f"REG:STATE is reported as {reply!r}", reply.encode())
         return _RUNS[reply.upper()]
+
+    def _set_all(self, settings: Mapping[str, Setting], timeout_s: float | None) -> None:
+        for key, value in settings.items():
+            self._set(key, value, timeout_s)
 
     def _set(self, key: str, value: Setting, timeout_s: float | None) -> None:
         if key != COOLER:

@@ -24,7 +24,7 @@ from drivers.id900_service import DataLinkService
 from drivers.id900_settings import CHANNELS, THRESHOLD_RANGE_V
 from drivers.id900_stream import Id900Stream, Inboxes
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation, setting_back
+from drivers.operation import Operation, all_or_none
 from qnx_hw.errors import (
     Busy,
     Cancelled,
@@ -135,15 +135,10 @@ class Id900(TimeTagger):
         ]
         with self._idle(timeout_s):
             undone: list[str] = []
-            try:
+            with all_or_none(lambda: [self._line.ask(command) for command in undone]):
                 for header, argument in commands:
                     undone.insert(0, f"{header} {self._line.ask(f'{header}?')}")
                     self._line.put(header, argument)
-            except InstrumentError:
-                with setting_back():
-                    for command in undone:
-                        self._line.ask(command)
-                raise
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:

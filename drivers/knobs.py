@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from drivers.operation import setting_back
+from drivers.operation import all_or_none
 from drivers.text_line import TextLine, number
-from qnx_hw.errors import InstrumentError, ProtocolError, RangeError, Unsupported
+from qnx_hw.errors import ProtocolError, RangeError, Unsupported
 
 Setting = float | int | str | bool
 
@@ -97,14 +97,13 @@ def apply(
     held = {key: ask(knob.query()) for key, knob in knobs.items()}
     for key, argument in held.items():
         knobs[key].decode(argument)  # what makes no sense must not be set back
-    try:
-        for key, argument in wanted.items():
+
+    def set_all(arguments: Mapping[str, str]) -> None:
+        for key, argument in arguments.items():
             tell(knobs[key].setter(argument))
-    except InstrumentError:
-        with setting_back():
-            for key, argument in held.items():
-                tell(knobs[key].setter(argument))
-        raise
+
+    with all_or_none(lambda: set_all(held)):
+        set_all(wanted)
     return read(knobs, ask)
 
 

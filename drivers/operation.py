@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from qnx_hw.errors import Busy
+from qnx_hw.errors import Busy, InstrumentError
 from qnx_hw.transports import left_s, overtime, together
 
 # Nothing that an instrument does in one go takes longer: homing, an automatic bias.
@@ -36,6 +36,12 @@ class Operation:
                 self._lock.release()
 
 
-def setting_back() -> AbstractContextManager[None]:
-    """Have `SET_BACK_S` more than the deadline, for what a failed call had changed already."""
-    return overtime(SET_BACK_S)
+@contextmanager
+def all_or_none(set_back: Callable[[], object]) -> Iterator[None]:
+    """Set back what the block had changed where it fails half-way, within `SET_BACK_S` more."""
+    try:
+        yield
+    except InstrumentError:
+        with overtime(SET_BACK_S):
+            set_back()
+        raise

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation
+from drivers.operation import Operation, all_or_none
 from qnx_hw.errors import (
     Busy,
     Cancelled,
@@ -126,10 +126,12 @@ class Epc400(PolarizationController):
         self, settings: Mapping[str, Setting], *, timeout_s: float | None = None
     ) -> Mapping[str, Setting]:
         """Apply settings as `settings` names them; all are checked before one is sent."""
-        commands = [self._command(key, value) for key, value in settings.items()]
+        for key, value in settings.items():
+            self._command(key, value)
         with self._operation.within(timeout_s):
-            for command in commands:
-                self._ask(command, timeout_s)
+            before = self.settings(timeout_s=timeout_s)
+            with all_or_none(lambda: self._send_all(before)):
+                self._send_all(settings)
             held = self.settings(timeout_s=timeout_s)
         for key, value in settings.items():
             if held[key] != (round(float(value)) if key in _FREQUENCIES else value):
@@ -204,6 +206,10 @@ class Epc400(PolarizationController):
         if any(held[axis - 1] != mv for axis, mv in targets.items()):
             raise InstrumentRefused(f"'{self.name}' holds {held} mV, not {targets}")
         return tuple(mv * MILLI for mv in held)
+
+    def _send_all(self, settings: Mapping[str, Setting]) -> None:
+        for key, value in settings.items():
+            self._ask(self._command(key, value), None)
 
     def _command(self, key: str, value: Setting) -> str:
         """Return what sets one setting, or refuse it."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
-from drivers.operation import Operation
+from drivers.operation import Operation, all_or_none
 from qnx_hw.errors import (
     Cancelled,
     ConfigError,
@@ -126,8 +126,9 @@ class SFifteenSpd(PhotonDetector):
                 raise RangeError(f"'{self.name}': {key} is {low:g} to {high:g}, not {number:g}")
             wanted[command] = number if command == "settemp" else round(number)
         with self._operation.within(timeout_s):
-            for command, number in wanted.items():
-                self._set(command, number, timeout_s)
+            before = {command: self._read(command, timeout_s) for command in wanted}
+            with all_or_none(lambda: self._set_all(before)):
+                self._set_all(wanted)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -217,6 +218,10 @@ class SFifteenSpd(PhotonDetector):
                 f"the chip of '{self.name}' is at {chip_c:g} °C with its loop off:"
                 " switch temperature_loop on before the bias is raised"
             )
+
+    def _set_all(self, wanted: Mapping[str, float]) -> None:
+        for command, number in wanted.items():
+            self._set(command, number, None)
 
     def _set(self, command: str, value: float, timeout_s: float | None) -> float:
         self._tell(f"{command} {value:g}")

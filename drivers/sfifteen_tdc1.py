@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
-from drivers.operation import Operation
+from drivers.operation import Operation, all_or_none
 from drivers.tdc1_stream import Tdc1Stream
 from drivers.tdc1_words import UNIT_PS
 from qnx_hw.errors import (
@@ -145,11 +145,13 @@ class Tdc1(TimeTagger):
             self._check_threshold(threshold_v)
         with self._idle(timeout_s):
             if threshold_v is None and "edge" in settings:
-                threshold_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
-            if threshold_v is not None:
-                self.set_threshold_v(1, threshold_v, edge, timeout_s=timeout_s)
-            if reference is not None:
-                self.set_reference(reference, timeout_s=timeout_s)
+                threshold_v = self._level_v(timeout_s)
+            before_v, before = self._level_v(timeout_s), self._edge
+            with all_or_none(lambda: self.set_threshold_v(1, before_v, before)):
+                if threshold_v is not None:
+                    self.set_threshold_v(1, threshold_v, edge)
+                if reference is not None:
+                    self.set_reference(reference)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -169,7 +171,7 @@ class Tdc1(TimeTagger):
         self._check_threshold(threshold_v)
         with self._idle(timeout_s):
             self._tell(f"{_EDGE_COMMANDS[edge]} {threshold_v:g}")
-            held_v = float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
+            held_v = self._level_v(timeout_s)
             if not math.isclose(held_v, threshold_v, abs_tol=LEVEL_TOLERANCE_V):
                 raise InstrumentRefused(
                     f"'{self.name}' holds a threshold of {held_v:g} V, not {threshold_v:g} V"
@@ -256,6 +258,9 @@ class Tdc1(TimeTagger):
             command.encode("ascii") + b"\r\n", matcher, timeout_s=timeout_s or REPLY_TIMEOUT_S
         )
         return reply.decode("latin-1").strip()
+
+    def _level_v(self, timeout_s: float | None) -> float:
+        return float(self._ask("LEVEL?", _is_level, timeout_s).split()[0])
 
     def _set_and_check(self, name: str, value: str, timeout_s: float | None) -> None:
         self._tell(f"{name} {value}")

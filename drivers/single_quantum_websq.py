@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from drivers.knobs import Setting
-from drivers.operation import Operation
+from drivers.operation import Operation, all_or_none
 from drivers.websq_labels import Json
 from drivers.websq_link import REPLY_TIMEOUT_S, WebSqLink, command, message
 from qnx_hw.errors import (
@@ -114,17 +114,8 @@ class WebSq(PhotonDetector):
             held = dict(self.settings(timeout_s=timeout_s))
             for key, value in settings.items():
                 self._check_setting(key, value, held)
-            if "period_s" in settings:
-                self._set_period(float(settings["period_s"]))
-            channels = range(1, self._n_detectors + 1)
-            merged = held | dict(settings)
-            if any(key.startswith("bias_") for key in settings):
-                self._set_biases([float(merged[f"bias_{c}_A"]) / MICRO for c in channels])
-            if any(key.startswith("threshold_") for key in settings):
-                levels_mv = [float(merged[f"threshold_{c}_v"]) / MILLI for c in channels]
-                self._set_triggers(levels_mv)
-            if "enabled" in settings:
-                self.enable(bool(settings["enabled"]), timeout_s=timeout_s)
+            with all_or_none(lambda: self._apply(held, held)):
+                self._apply(settings, held)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -210,6 +201,19 @@ class WebSq(PhotonDetector):
             biases_ua = self._numbers("BiasCurrentAutoIV")
             self._set_biases(biases_ua)
             return tuple(bias_ua * MICRO for bias_ua in biases_ua)
+
+    def _apply(self, settings: Mapping[str, Setting], held: Mapping[str, Setting]) -> None:
+        """Set what is named; what is not named of a row stays as it is held."""
+        if "period_s" in settings:
+            self._set_period(float(settings["period_s"]))
+        channels = range(1, self._n_detectors + 1)
+        merged = dict(held) | dict(settings)
+        if any(key.startswith("bias_") for key in settings):
+            self._set_biases([float(merged[f"bias_{c}_A"]) / MICRO for c in channels])
+        if any(key.startswith("threshold_") for key in settings):
+            self._set_triggers([float(merged[f"threshold_{c}_v"]) / MILLI for c in channels])
+        if "enabled" in settings:
+            self.enable(bool(settings["enabled"]))
 
     def _set_period(self, period_s: float) -> None:
         period_ms = round(period_s / MILLI)

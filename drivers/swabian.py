@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation, setting_back
+from drivers.operation import Operation, all_or_none
 from drivers.package_calls import PackageCalls
 from drivers.swabian_inputs import THRESHOLD_RANGE_V, Inputs
 from drivers.swabian_package import Package, Tagger, TagSource, makers_package
@@ -173,12 +173,8 @@ class Swabian(TimeTagger):
             before = self.settings()
             for key, value in settings.items():
                 self._inputs.check(key, value, before)
-            try:
+            with all_or_none(lambda: self._apply(before)):
                 self._apply(settings)
-            except InstrumentError:
-                with setting_back():
-                    self._apply(before)
-                raise
             return self.settings()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from drivers.elliptec import Code, Module, Reply
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting, number_within
 from drivers.motion import Motion, Watch
+from drivers.operation import all_or_none
 from qnx_hw.errors import (
     Busy,
     ConfigError,
@@ -132,9 +133,9 @@ class Ell14(PolarizationController):
                 raise Unsupported(f"'{self.name}' has no setting {key}")
             wanted[places[key]] = round(number_within(self.name, key, value, low, high))
         with self._motion.within(timeout_s):
-            for axis, percent in wanted.items():
-                reply = self._ask(axis, "sv", ("GS",), timeout_s, percent, 2)
-                self._check(axis, elliptec.status(reply))
+            before = {axis: int(self.settings()[_speed(axis)]) for axis in wanted}
+            with all_or_none(lambda: self._set_speeds(before)):
+                self._set_speeds(wanted)
             held = self.settings(timeout_s=timeout_s)
         if any(held[_speed(axis)] != percent for axis, percent in wanted.items()):
             raise InstrumentRefused(f"'{self.name}' holds {dict(held)}")
@@ -192,6 +193,11 @@ class Ell14(PolarizationController):
     @property
     def _axes(self) -> range:
         return range(1, self._n_axes + 1)
+
+    def _set_speeds(self, percents: Mapping[int, int]) -> None:
+        for axis, percent in percents.items():
+            reply = self._ask(axis, "sv", ("GS",), None, percent, 2)
+            self._check(axis, elliptec.status(reply))
 
     def _identify(self, address: str, timeout_s: float) -> Module:
         axis = self._addresses.index(address) + 1

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation
+from drivers.operation import Operation, all_or_none
 from qnx_hw.errors import (
     InstrumentRefused,
     ProtocolError,
@@ -97,8 +97,9 @@ class Lcc25(PolarizationController):
         commands = [self._command(key, value) for key, value in settings.items()]
         with self._operation.within(timeout_s):
             self._is_driven = False
-            for name, value, tolerance in commands:
-                self._set(name, value, tolerance, timeout_s)
+            before = [self._command(key, held) for key, held in self.settings().items()]
+            with all_or_none(lambda: self._set_all(before)):
+                self._set_all(commands)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -167,6 +168,10 @@ class Lcc25(PolarizationController):
         if key == "frequency_hz":
             return "freq", f"{number:g}", 0.5
         return "volt2", f"{number:.3f}", TOLERANCE_V
+
+    def _set_all(self, commands: list[tuple[str, str, float]]) -> None:
+        for name, value, tolerance in commands:
+            self._set(name, value, tolerance, None)
 
     def _set(self, name: str, value: str, tolerance: float, timeout_s: float | None) -> float:
         self._ask(f"{name}={value}", timeout_s)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from answering import TcpDevice
 
-from drivers.operation import Operation, setting_back
+from drivers.operation import Operation, all_or_none
 from drivers.text_line import TextLine
 from qnx_hw.errors import Busy, InstrumentTimeout
 from qnx_hw.transports import Direction
@@ -42,13 +42,18 @@ def test_after_the_deadline_nothing_is_asked_but_what_sets_back() -> None:
 
     with TcpDevice(lambda received: b"0\n" if received == b"BACK?\n" else b"") as device:
         line = TextLine(f"tcp://127.0.0.1:{device.port}", "unit", recorder=record)
+        said: list[str] = []
+
+        def back() -> str:
+            return line.ask("BACK?", LONG_S)
+
         with line.opening(timeout_s=LONG_S), line.operation.within(0.05):
             for question in ("FIRST?", "SECOND?", "THIRD?"):
                 with pytest.raises(InstrumentTimeout):
                     line.ask(question, LONG_S)
-            with setting_back():
-                answer = line.ask("BACK?", LONG_S)
+            with pytest.raises(InstrumentTimeout), all_or_none(lambda: said.append(back())):
+                line.ask("FOURTH?", LONG_S)
         line.close()
 
-    assert answer == "0"
+    assert said == ["0"]
     assert sent == [b"FIRST?\n", b"BACK?\n"]
