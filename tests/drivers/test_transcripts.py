@@ -30,6 +30,13 @@ CALLS: dict[str, tuple[Callable[[Any], object], object]] = {
     "ell14": (lambda plate: plate.move(1, 45.0, timeout_s=LONG_S), 45.0),
     "epc400": (lambda squeezers: squeezers.move(1, 1.5), 1.5),
     "id120": (lambda detector: detector.set_threshold_v(1, 0.5), 0.5),
+    "kdc101": (
+        lambda plate: (
+            round(float(plate.configure({"speed_deg_per_s": 10.0})["speed_deg_per_s"]), 3),
+            round(plate.move(1, 45.0, timeout_s=LONG_S), 3),
+        ),
+        (10.0, 45.0),
+    ),
     "lcc25": (lambda retarder: retarder.move(1, 2.5), 2.5),
     "mpc320": (
         lambda paddles: (
@@ -41,7 +48,13 @@ CALLS: dict[str, tuple[Callable[[Any], object], object]] = {
     "osw": (lambda switch: switch.connections(), {1: 1}),
     "pm100": (lambda meter: meter.configure({"wavelength_nm": 1310.0})["wavelength_nm"], 1310.0),
     "polatis": (lambda switch: switch.apply({1: 2, 2: 1}), {1: 2, 2: 1}),
-    "s15spd": (lambda detector: detector.configure({"temperature_c": -25.0})["temperature_c"], -25),
+    "s15spd": (
+        lambda detector: (
+            detector.configure({"temperature_c": -25.0})["temperature_c"],
+            detector.count_rates(),
+        ),
+        (-25, (1224.0,)),
+    ),
     "tdc1": (lambda tagger: tagger.set_threshold_v(1, -0.3, Edge.FALLING), -0.3),
 }
 
