@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import entry_points
 
+from qnx_hw.errors import InstrumentError
 from qnx_hw.instruments.discovery import Discovery, known
 from qnx_hw.instruments.families import Instrument
 
@@ -126,11 +127,16 @@ def table() -> str:
     )
     lines = [_row(family, name, SUPPORT[name]) for family, name in rows]
     found = [_found(name, ways) for name, ways in sorted(known().items()) if name in SUPPORT]
-    return PAGE + "\n".join([*lines, FOUND, *found]) + "\n"
+    return PAGE + "\n".join([*lines, FOUND, *found, ERRORS, *_errors()]) + "\n"
 
 
 def _family(driver: type[Instrument]) -> str:
     return driver.family.value.replace("_", " ")
+
+
+def _errors() -> list[str]:
+    kinds: list[type[InstrumentError]] = [InstrumentError, *InstrumentError.__subclasses__()]
+    return [f"| `{kind.__name__}` | {(kind.__doc__ or '').strip()} |" for kind in kinds]
 
 
 def _found(name: str, ways: Discovery) -> str:
@@ -186,6 +192,15 @@ what it reads, so that two of a kind are told apart.
 FOUND = """
 | driver | found by | tells itself |
 |---|---|---|"""
+
+ERRORS = """
+## What a call may raise
+
+All are in `qnx_hw.errors`; a driver raises nothing else. A deadline (`timeout_s`) holds for the
+whole call, see [decision 7](../decisions/0007-finding-and-checking-instruments.md).
+
+| error | when |
+|---|---|"""
 
 if __name__ == "__main__":
     sys.stdout.write(table())
