@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from qnx_hw.errors import Busy, Cancelled, InstrumentError, InstrumentTimeout, NotConnected
+from qnx_hw.transports.doubt import LONGEST_DRAIN_S, Doubt
 from qnx_hw.transports.framing import Framer
 from qnx_hw.transports.request import (
     ByteStream,
@@ -42,10 +43,6 @@ from qnx_hw.transports.wire import Wire
 
 DEFAULT_TIMEOUT_S = 2.0
 STREAM_LIMIT_BYTES = 1 << 26
-# A device that never falls silent (status messages each 100 ms) must not block its link.
-LONGEST_DRAIN_S = 1.0
-FENCE_TIMEOUT_S = 1.0
-FENCE_NUMBER = -1
 # How soon a caller with a cancel event looks at it; an Event cannot wake two kinds of waiter.
 CANCEL_CHECK_S = 0.02
 GRACE_S = 5.0  # what a caller grants the I/O thread beyond the deadline
@@ -87,12 +84,7 @@ class Link:
         self._active: Request | None = None
         self._leaving: list[Request] = []
         self._outgoing = bytearray()
-        self._quiet_at_s: float | None = None
-        self._is_fence_due = False
-        self._fences_open = 0
-        self._drain_ends_s = 0.0
-        self._draining: list[Future[bytes]] = []
-        self._received_at_s = 0.0
+        self._doubt = Doubt(traits, framer, self.counters)
         self._alive_at_s = 0.0
         self._waker: socket.socket
         self._woken: socket.socket
@@ -276,12 +268,9 @@ class Link:
             due.append(self._active.deadline_s)
         with self._lock:
             due += [request.deadline_s for request in self._queue]
-        if self._quiet_at_s is not None:
-            due.append(min(self._quiet_at_s, self._drain_ends_s))
+        due += self._doubt.due_s()
         if self._traits.keep_alive is not None:
             due.append(self._alive_at_s)
-        if self._traits.stale_s is not None and self._received_at_s:
-            due.append(self._received_at_s + self._traits.stale_s)
         return max(min(due) - now_s, 0.0) if due else None
 
     def _expire(self, now_s: float) -> None:
@@ -298,35 +287,20 @@ class Link:
                 heapq.heapify(self._queue)
         for request in late:
             self._time_out(request)
-        if self._quiet_at_s is not None and now_s >= min(self._quiet_at_s, self._drain_ends_s):
-            self._quiet_at_s = None
-            self.counters.discarded_bytes += self._framer.reset()
-            for future in self._draining:
-                resolve(future, b"")
-            self._draining.clear()
-        stale_s = self._traits.stale_s
-        if stale_s is not None and self._received_at_s and now_s >= self._received_at_s + stale_s:
-            self._received_at_s = 0.0
-            self.counters.discarded_bytes += self._framer.reset()
+        self._doubt.settle(now_s)
 
     def _start_wanted_drain(self, now_s: float) -> None:
         with self._lock:
             wanted, self._drain_wanted = self._drain_wanted, None
             is_fenced, self._is_fence_wanted = self._is_fence_wanted, False
-        self._is_fence_due |= is_fenced
         if wanted is not None:
-            self._draining.append(wanted)
-            self._suspect(now_s)
+            self._doubt.waiting.append(wanted)
+            self._doubt.raise_(now_s, fenced=is_fenced)
 
     def _give_up_active(self, now_s: float) -> None:
         """Stop waiting for a reply; it may come yet."""
         self._active = None
-        self._is_fence_due = self._traits.fence is not None
-        self._suspect(now_s)
-
-    def _suspect(self, now_s: float) -> None:
-        self._quiet_at_s = now_s + self._traits.quiet_s
-        self._drain_ends_s = now_s + LONGEST_DRAIN_S
+        self._doubt.raise_(now_s, fenced=True)
 
     def _time_out(self, request: Request) -> None:
         self.counters.timeouts += 1
@@ -350,11 +324,11 @@ class Link:
         if keep_alive is not None and now_s >= self._alive_at_s:
             self._alive_at_s = now_s + keep_alive.period_s
             self._put_out(keep_alive.payload)
-        while self._active is None and self._quiet_at_s is None:
+        while self._active is None and not self._doubt.is_raised:
             with self._lock:
                 if not self._queue:
                     return
-                request = self._fence_request(now_s) or heapq.heappop(self._queue)
+                request = self._doubt.fence(now_s) or heapq.heappop(self._queue)
             if request.is_abandoned():
                 continue
             self.counters.requests += 1
@@ -364,15 +338,6 @@ class Link:
             else:
                 self._active = request
                 self._put_out(request.payload)
-
-    def _fence_request(self, now_s: float) -> Request | None:
-        fence = self._traits.fence
-        if fence is None or not self._is_fence_due:
-            return None
-        self._is_fence_due = False
-        self._fences_open += 1
-        deadline_s = now_s + FENCE_TIMEOUT_S
-        return Request(Priority.COMMAND, FENCE_NUMBER, fence.payload, fence.matcher, deadline_s)
 
     def _put_out(self, payload: bytes) -> None:
         if self._recorder is not None:
@@ -397,9 +362,7 @@ class Link:
             self.counters.stream_bytes += len(received)
             self.counters.lost_stream_bytes += stream.put(received)
             return
-        now_s = self._received_at_s = time.monotonic()
-        if self._quiet_at_s is not None:
-            self._quiet_at_s = now_s + self._traits.quiet_s
+        self._doubt.received(time.monotonic())
         for message in self._framer.feed(received):
             self._give(message)
 
@@ -408,18 +371,11 @@ class Link:
         if request is not None and request.matcher is not None and request.matcher(message):
             self._active = None
             resolve(request.future, message)
-            if request.number == FENCE_NUMBER:
-                self._end_fences()
+            self._doubt.answered(request, time.monotonic())
             return
         self.counters.unsolicited += 1
         if self._unsolicited is not None:
             self._unsolicited(message)
-
-    def _end_fences(self) -> None:
-        """Let the answers to fences that were given up come, too, where one was answered now."""
-        if self._fences_open > 1:
-            self._suspect(time.monotonic())
-        self._fences_open = 0
 
     def _end(self, error: InstrumentError) -> None:
         with self._lock:
@@ -429,7 +385,7 @@ class Link:
             stream, drain = self._stream, self._drain_wanted
         if self._active is not None:
             waiting.append(self._active)
-        drains = [*self._draining, *([drain] if drain else [])]
+        drains = [*self._doubt.waiting, *([drain] if drain else [])]
         lost = NotConnected(f"'{self.name}' was lost: {error}")
         for future in [*(request.future for request in waiting), *drains]:
             fail(future, lost)
