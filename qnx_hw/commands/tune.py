@@ -54,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from qnx_hw.api.client import NodeClient
 
     if arguments.apply and arguments.what != "window":
-        raise ConfigError("only a window can be applied; no instrument here sets the pump")
+        raise ConfigError(
+            "only a window can be applied; a loop sets the pump, see [links.LINK.pump]"
+        )
     client = NodeClient(arguments.url, token=arguments.token)
     links = {link.name: link for link in client.state().links}
     if arguments.link not in links:

@@ -14,7 +14,7 @@ from qnx_hw.api.value import Estimate
 from qnx_hw.cli import main
 from qnx_hw.commands.tune import _window
 from qnx_hw.control.decision_log import DecisionLog
-from qnx_hw.control.polarization import make
+from qnx_hw.control.polarization import ALGORITHMS, make
 from qnx_hw.control.polarization.rehearsal import Rehearsal
 from qnx_hw.errors import QnxError
 
@@ -28,6 +28,19 @@ def test_a_rehearsal_aligns_a_fibre(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(steps) == 10
     assert steps[-1]["true_excess"] < 0.01 < steps[0]["true_excess"]
     assert "tracking" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_rehearses(algorithm: str, tmp_path: Path) -> None:
+    out = tmp_path / "steps.json"
+    words = ["--algorithm", algorithm, "--actuator", "plates", "--settings", "5"]
+
+    assert main(["align", "rehearse", *words, "--json", str(out)]) == 0
+
+    steps = json.loads(out.read_text())
+    assert [step["setting"] for step in steps] == [1, 2, 3, 4, 5]
+    assert len({tuple(step["values"]) for step in steps}) > 1
+    assert all(0 <= value <= 360 for step in steps for value in step["values"])
 
 
 def test_a_log_is_replayed_to_the_same_moves(

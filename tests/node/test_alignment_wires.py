@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from qnx_hw.api.loops import LoopState, LoopView
+from qnx_hw.cli import main
 from qnx_hw.config import InstrumentSection
 from qnx_hw.config.alignment import AlignmentSection
 from qnx_hw.control import decision_log
@@ -116,3 +118,14 @@ def test_a_random_fibre_is_aligned_over_the_wire(name: str, tmp_path: Path) -> N
     assert view.state is LoopState.TRACKING
     rows = list(decision_log.read(tmp_path))
     assert all(len(row.values) == len(view.axes) for row in rows)
+    if name == "paddles":
+        _assert_replayed(rows, tmp_path)
+
+
+def _assert_replayed(rows: list[decision_log.Logged], folder: Path) -> None:
+    """What the loop wrote down while it ran leads `qnx align replay` to the same decisions."""
+    out = folder / "steps.json"
+    assert main(["align", "replay", str(folder), "--actuator", "paddles", "--json", str(out)]) == 0
+    steps = json.loads(out.read_text())
+    assert [step["state"] for step in steps] == [row.decision.state.value for row in rows]
+    assert not any("another move" in step["reason"] for step in steps[:3])

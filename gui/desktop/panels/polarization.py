@@ -1,4 +1,4 @@
-"""The polarization feedback: what it does, how well, and where its axes stand."""
+"""The closed loops, polarization first: what they do, how well, and where their axes stand."""
 
 from __future__ import annotations
 
@@ -86,14 +86,15 @@ class PolarizationPanel(Panel):
 
     def refresh(self) -> None:
         """Draw the loop as the node reports it."""
-        found = [loop for loop in self.client.loops.values() if loop.kind == "polarization"]
+        loops = self.client.loops.values()
+        found = sorted(loops, key=lambda each: (each.kind != "polarization", each.name))
         ours = [x.name for x in found if x.link == self.link_name]
         names = tuple(ours or [loop.name for loop in found])
         chosen = self.loops.currentText()
         self.loops.show_choices(names, chosen if chosen in names else next(iter(names), ""))
         loop = self.loop
         if loop is None:
-            self.state.setText("no polarization loop here")
+            self.state.setText("no closed loop here")
             self.axes.show_axes(())
             self._enable(loop)
             return
@@ -139,6 +140,9 @@ class PolarizationPanel(Panel):
         for control in (self.hold_button, self.relock_button, self.algorithm, self.target):
             control.setEnabled(can)
             control.setToolTip("" if can else f"Not now: {why}")
+        if loop is not None and loop.target is None:
+            self.target.setEnabled(False)
+            self.target.setToolTip("This loop has no target")
 
     def _hold_or_resume(self) -> None:
         loop = self.loop
@@ -241,7 +245,9 @@ class AxesView(QWidget):
                 taken = painter.fontMetrics().horizontalAdvance(actual + "  ")
                 painter.setPen(QColor(colours.faint))
                 asked = left.adjusted(0, 0, -taken, 0)
-                painter.drawText(asked, Qt.AlignmentFlag.AlignRight, f"→ {axis.requested:.1f}")
+                painter.drawText(
+                    asked, Qt.AlignmentFlag.AlignRight, f"→ {_number(axis.requested, axis)}"
+                )
             self._draw_line(painter, axis, top + 23.0)
         painter.end()
 
@@ -267,4 +273,9 @@ class AxesView(QWidget):
 
 
 def _written(value: float | None, axis: ActuatorAxis) -> str:
-    return "–" if value is None else f"{value:.1f} {axis.unit}"
+    return "–" if value is None else f"{_number(value, axis)} {axis.unit}"
+
+
+def _number(value: float, axis: ActuatorAxis) -> str:
+    """Return one decimal, or three digits where the whole range is small, as in ampere."""
+    return f"{value:.1f}" if max(abs(axis.low), abs(axis.high)) >= 1 else f"{value:.3g}"

@@ -39,9 +39,8 @@ HORIZON_SHARE = 0.3
 LONGEST_HORIZON = 12.0
 """What an excursion tells is of use until the drift has made it old; in settings at most."""
 LOCKED_EXCESS = 0.005
-WORTH_GOING, WORTH_GOING_AGAIN, KNOWN = 0.6, 0.8, 0.95
-"""How likely within `LOCKED_EXCESS` a setting must be to be tried, to be tried right after another
-one was, and to end a search."""
+WORTH_GOING, KNOWN = 0.6, 0.95
+"""How likely within `LOCKED_EXCESS` a setting must be to be tried, and to end a search."""
 SURPRISE = 25.0
 """Of four correlations; chance exceeds it once in 20 000 settings."""
 DOUBT = 18.0
@@ -120,7 +119,7 @@ class ModelBased(Aligner):
         there = standing(self._actuator, ahead, goal)
         hope = probability * probability_within(there, LOCKED_EXCESS)
         is_known = hope > KNOWN
-        looks = hope < (WORTH_GOING_AGAIN if self._went else WORTH_GOING)
+        looks = hope < WORTH_GOING or (self._went and not is_known)
         if looks:
             goal = most_telling(self._actuator, candidates, goal, measurement.coincidences)
         self._went = not looks

@@ -96,9 +96,11 @@ class Searching(Aligner):
         )
 
 
-def coordinate(actuator: Actuator, start: Real, rng: np.random.Generator) -> Search:
+def coordinate(
+    actuator: Actuator, start: Real, rng: np.random.Generator, *, first: float = 0.12
+) -> Search:
     """Try a step up and down on one axis after another; halve the step after a fruitless round."""
-    here, step = start, 0.12
+    here, step = start, first
     best = yield here
     while True:
         improved = False
@@ -111,7 +113,7 @@ def coordinate(actuator: Actuator, start: Real, rng: np.random.Generator) -> Sea
                     here, best, improved = tried, rate, True
                     break
         if not improved:
-            step = step / 2 if step > 0.004 else 0.12
+            step = step / 2 if step > 0.004 else first
             best = yield here
 
 
@@ -138,33 +140,44 @@ def line_search(actuator: Actuator, start: Real, rng: np.random.Generator) -> Se
         yield here
 
 
-def spsa(actuator: Actuator, start: Real, rng: np.random.Generator) -> Search:
+def spsa(
+    actuator: Actuator, start: Real, rng: np.random.Generator, *, gain: float = 0.12
+) -> Search:
     """Simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 332 (1992), eq. 2.2)."""
     here, number = start, 0
     while True:
         number += 1
-        gain, size = 0.12 / (number + 5) ** 0.3, 0.06 / number**0.101
+        step, size = gain / (number + 5) ** 0.3, 0.06 / number**0.101
         side = rng.choice([-1.0, 1.0], size=len(here))
         above = yield _all_inside(actuator, here + size * side)
         below = yield _all_inside(actuator, here - size * side)
-        here = _all_inside(actuator, here - gain * (above - below) / (2 * size) * side)
+        here = _all_inside(actuator, here - step * (above - below) / (2 * size) * side)
 
 
-def spgd(actuator: Actuator, start: Real, rng: np.random.Generator) -> Search:
+def spgd(
+    actuator: Actuator,
+    start: Real,
+    rng: np.random.Generator,
+    *,
+    gain: float = 12.0,
+    size: float = 0.03,
+) -> Search:
     """Parallel gradient descent with a constant gain (Vorontsov et al., Opt. Lett. 22, 907)."""
     here = start
     while True:
-        side = 0.03 * rng.choice([-1.0, 1.0], size=len(here))
+        side = size * rng.choice([-1.0, 1.0], size=len(here))
         above = yield _all_inside(actuator, here + side)
         below = yield _all_inside(actuator, here - side)
-        here = _all_inside(actuator, here - 12.0 * (above - below) * side)
+        here = _all_inside(actuator, here - gain * (above - below) * side)
 
 
-def nelder_mead(actuator: Actuator, start: Real, rng: np.random.Generator) -> Search:
+def nelder_mead(
+    actuator: Actuator, start: Real, rng: np.random.Generator, *, first: float = 0.15
+) -> Search:
     """The simplex of Nelder and Mead, Comput. J. 7, 308 (1965); begun anew where it has shrunk."""
     size = len(start)
     while True:
-        points = [start, *(_all_inside(actuator, start + 0.15 * row) for row in np.eye(size))]
+        points = [start, *(_all_inside(actuator, start + first * row) for row in np.eye(size))]
         rates = []
         for point in points:
             rates.append((yield point))

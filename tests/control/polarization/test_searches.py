@@ -30,6 +30,27 @@ def test_every_algorithm_brings_the_error_rate_down(name: str) -> None:
     assert np.median(ends) < (0.01 if name == "model" else 0.06)
 
 
+@pytest.mark.slow
+def test_the_gaussian_process_chooses_by_what_it_learnt() -> None:
+    made = actuator("paddles")
+    scattered: list[float] = []
+    chosen: list[float] = []
+    for seed in (1, 2):
+        fibre = Rehearsal(made, np.random.default_rng(seed))
+        policy = make("gaussian-process", made, target=0.02)
+        for number in range(40):
+            decision = policy.observe(fibre.measure(20_000))
+            if decision.move_to is None:
+                break
+            fibre.move(decision.move_to)
+            # Where it starts and twelve settings by chance come first.
+            (scattered if number < 13 else chosen).append(fibre.excess)
+
+    assert len(chosen) > 10
+    assert np.median(chosen) < 0.8 * np.median(scattered)
+    assert min(chosen) < min(0.12, *scattered)
+
+
 def test_a_search_rests_at_its_target() -> None:
     policy = make("coordinate", actuator("plates"), target=0.03)
 

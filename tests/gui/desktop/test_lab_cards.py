@@ -14,7 +14,7 @@ from PySide6.QtCore import QPoint, Qt
 
 from gui.desktop.peak_fit import FWHM_PER_SIGMA, fit_peak
 from gui.desktop.setting_words import read_name, why_unsafe
-from qnx_hw.api.loops import LoopState
+from qnx_hw.api.loops import ActuatorAxis, LoopState
 from qnx_hw.api.schema import ChannelRate, Event, Histogram, Level
 from qnx_hw.api.value import Estimate
 
@@ -305,6 +305,21 @@ def test_a_fault_of_the_loop_is_told_in_its_words(desktop: Desktop, qtbot: QtBot
     desktop.node.push("loop", sample_loop(state=LoopState.FAULT, message="paddle 2 is stuck"))
 
     qtbot.waitUntil(lambda: card.state.text() == "fault · paddle 2 is stuck", timeout=WAIT_MS)
+
+
+def test_other_loops_are_steered_from_the_same_card(desktop: Desktop, qtbot: QtBot) -> None:
+    card = desktop.window.panel("polarization")
+    axis = ActuatorAxis(name="detector 1", unit="A", low=0.0, high=4e-5, actual=1.86e-5)
+    name = "alice-bob bob bias"
+    bias = sample_loop(name=name, kind="bias", target=None, axes=(axis,), unit="")
+
+    desktop.node.push("loop", bias)
+    qtbot.waitUntil(lambda: card.loops.findText(name) > 0, timeout=WAIT_MS)
+    card.loops.setCurrentText(name)
+
+    qtbot.waitUntil(lambda: "at 1.86e-05 A" in card.axes.toolTip(), timeout=WAIT_MS)
+    assert not card.target.isEnabled()
+    assert card.hold_button.isEnabled()
 
 
 # -- instruments
