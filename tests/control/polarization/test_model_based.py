@@ -10,6 +10,9 @@ from qnx_hw.api.loops import LoopState
 from qnx_hw.control.polarization import Measurement, ModelBased
 from qnx_hw.control.polarization.rehearsal import Rehearsal
 from qnx_hw.control.polarization.rotations import turn
+from sim_devices.physics.channel import Channel
+from sim_devices.physics.description import Fibre
+from sim_devices.physics.polarization import mueller
 
 
 def _acquire(kind: str, seed: int, settings: int) -> tuple[Rehearsal, ModelBased]:
@@ -60,6 +63,34 @@ def test_a_drifting_fibre_is_followed() -> None:
         rates += _follow(fibre, policy, 1)
 
     assert np.mean(rates[10:]) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "fibre"),
+    [
+        # A setting takes 5 s: a ramp of 0.01 rad and a walk of 0.02 rad for each, and a knock.
+        ("ramp", Fibre(ramp_rad_per_s=0.002)),
+        ("walk", Fibre(drift_rad_per_sqrt_s=0.0052)),
+        ("knock", Fibre(knock_at_s=100.0, knock_rad=np.pi / 2)),
+    ],
+)
+def test_the_excess_stays_bounded_while_the_bench_moves_its_fibre(words: str, fibre: Fibre) -> None:
+    made = actuator("paddles")
+    stage = Rehearsal(made, np.random.default_rng(2))
+    policy = ModelBased(made)
+    channel = Channel(fibre, np.random.default_rng(3))
+    laid = stage.fibre
+    rates = []
+    for _ in range(50):
+        stage.fibre = mueller(channel.jones)[1:, 1:] @ laid
+        rates += _follow(stage, policy, 1, 2000)
+        channel.advance(5.0)
+
+    assert np.trace(mueller(channel.jones)[1:, 1:]) < 2.995, "the fibre has moved"
+    # A knock costs the settings of one search; nothing else may cost more than 0.5 %.
+    assert np.mean(sorted(rates[8:])[: -6 if words == "knock" else None]) < 0.005
+    assert rates[-1] < 0.02
 
 
 def test_a_jump_of_the_fibre_is_found_and_undone() -> None:
