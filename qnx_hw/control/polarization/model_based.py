@@ -39,7 +39,7 @@ HORIZON_SHARE = 0.3
 LONGEST_HORIZON = 12.0
 """What an excursion tells is of use until the drift has made it old; in settings at most."""
 LOCKED_EXCESS = 0.005
-WORTH_GOING, KNOWN = 0.6, 0.95
+WORTH_GOING, KNOWN = 0.4, 0.95
 """How likely within `LOCKED_EXCESS` a setting must be to be tried, and to end a search."""
 SURPRISE = 25.0
 """Of four correlations; chance exceeds it once in 20 000 settings."""
