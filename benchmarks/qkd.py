@@ -226,7 +226,7 @@ def amplification_results() -> Iterator[Result]:
 
 
 def largest_amplification() -> Iterator[Result]:
-    """Measure Toeplitz hashing of a string that only the Fourier transform takes, and memory."""
+    """Measure Toeplitz hashing of a string that is the longest that anybody hashes, and memory."""
     command = [sys.executable, "-c", AMPLIFY, str(LARGEST)]
     said = subprocess.run(command, check=True, capture_output=True, text=True)
     speed, memory_gb = map(float, said.stdout.split())
