@@ -47,6 +47,9 @@ _LANES = 8
 """Liftings are multiples of it: whole vectors."""
 _REVEAL = 0.015
 """Bits that one more message brings, over the Shannon limit."""
+_STARTS = ((0.015, 1.16), (0.022, 1.08), (0.04, 1.07), (0.095, 1.08), (1.0, 1.07))
+"""Where to begin, in Shannon limits, up to each error rate: what leaks least in two messages or
+so at 1e5 bits (measured)."""
 _MOST_MESSAGES = 40
 _MOST_ROUNDS = 200
 _CERTAIN = np.float32(25.0)
@@ -106,9 +109,7 @@ class _Layout:
 
 def _efficiency(qber: float) -> float:
     """Choose where to begin: a little below what mostly works, for one more message is cheap."""
-    if qber < 0.015:
-        return 1.16
-    return 1.11 if qber < 0.022 else 1.07
+    return next(factor for limit, factor in _STARTS if qber < limit)
 
 
 def _fit(n: int, lifting: int, wanted: float, least: int) -> tuple[Code, int]:
