@@ -84,12 +84,15 @@ class Cluster:
             pki.make_authority(self.network.certificates, name)
         pki.complete(self.network, self.network.certificates)
         self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.key: list[bytes] = []
+        """Of all blocks."""
         with self.stores() as stores:
             for link, ends in self.links.items():
                 for block in range(1, blocks + 1):
-                    key = secrets.token_bytes(block_bytes)
+                    self.key.append(secrets.token_bytes(block_bytes))
                     for node in ends:
-                        stores[node].ingest(link, block, split(block, Secret(key)), MADE)
+                        parts = split(block, Secret(self.key[-1]))
+                        stores[node].ingest(link, block, parts, MADE)
 
     @contextmanager
     def stores(self) -> Iterator[dict[str, KeyStore]]:

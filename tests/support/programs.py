@@ -31,6 +31,7 @@ class Listener:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.lines: list[str] = []
         self._process = process
+        self._is_over = False
         self._more = threading.Condition()
         self._thread = threading.Thread(target=self._hear)
         self._thread.start()
@@ -38,12 +39,10 @@ class Listener:
     def line_with(self, words: str, timeout_s: float = 300.0) -> str:
         """Return the first line with these words."""
         with self._more:
-            self._more.wait_for(
-                lambda: self._found(words) or not self._thread.is_alive(), timeout_s
-            )
+            self._more.wait_for(lambda: self._found(words) or self._is_over, timeout_s)
             if found := self._found(words):
                 return found[0]
-        pytest.fail(f"ended without '{words}':\n{''.join(self.lines[-50:])}")
+        pytest.fail(f"said no '{words}':\n{''.join(self.lines[-50:])}")
 
     def finish(self) -> str:
         """End the program as systemd does, and return all that it ever said."""
@@ -62,6 +61,9 @@ class Listener:
             with self._more:
                 self.lines.append(line)
                 self._more.notify_all()
+        with self._more:
+            self._is_over = True
+            self._more.notify_all()
 
 
 def finish(process: subprocess.Popen[str]) -> str:
