@@ -119,20 +119,22 @@ MISSED = """controls => [...document.querySelectorAll(controls)]
   .map(each => each.outerHTML.slice(0, 120))"""
 
 
-@pytest.mark.parametrize("name", [page.name for page in PAGES])
-def test_the_keyboard_reaches_every_control_and_shows_where_it_is(visit: Open, name: str) -> None:
-    wanted = next(each for each in PAGES if each.name == name)
-    page = visit(wanted.path)
-    expect(page.locator("main")).to_contain_text(SHOWN[name])
-    controls = page.locator(CONTROLS).count()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # past the list of pages
-    for _ in range(controls + 5):
+def test_the_keyboard_reaches_every_control_and_shows_where_it_is(
+    visit: Open, api: ServedApi
+) -> None:
+    page = visit("/")
+    for each in PAGES:
+        page.goto(api.url + each.path)
+        expect(page.locator("main")).to_contain_text(SHOWN[each.name])
+        controls = page.locator(CONTROLS).count()
         page.keyboard.press("Tab")
-        page.evaluate(WALK)
+        page.keyboard.press("Enter")  # past the list of pages
+        for _ in range(controls + 5):
+            page.keyboard.press("Tab")
+            page.evaluate(WALK)
 
-    assert page.evaluate(MISSED, CONTROLS) == []
-    assert page.locator("main [data-walked='unseen']").count() == 0
+        assert page.evaluate(MISSED, CONTROLS) == [], each.name
+        assert page.locator("main [data-walked='unseen']").count() == 0, each.name
 
 
 def test_no_page_holds_inline_code_or_styles(visit: Open, api: ServedApi) -> None:
