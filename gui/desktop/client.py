@@ -162,6 +162,7 @@ class NodeClient(QObject):
     def attach(self, url: str, token: str = "") -> None:
         """Leave this node and show another one."""
         self.stop()
+        self.requests.close()
         self.requests = Requests(url, token, self._network, self.refused.emit)
         self.snapshot, self.events = None, EventLog()
         for store in self._stores.values():

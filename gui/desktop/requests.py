@@ -69,6 +69,9 @@ class Requests:
         self.token = token
         self._network = network
         self._refuse = refuse
+        # A manager has one thread for all its connections: a stream that floods it would keep
+        # commands waiting.
+        self._streams = QNetworkAccessManager(network)
         self._pending: set[Pending] = set()
 
     def get(
@@ -118,7 +121,12 @@ class Requests:
         request = self._request(path)
         request.setTransferTimeout(0)
         request.setRawHeader(b"Accept", b"text/event-stream")
-        return self._network.get(request)
+        return self._streams.get(request)
+
+    def close(self) -> None:
+        """Let go of everything; this is not used again."""
+        self.cancel_all()
+        self._streams.deleteLater()
 
     def is_good(self, reply: QNetworkReply) -> bool:
         """Whether the node took the request."""
