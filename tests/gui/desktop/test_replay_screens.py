@@ -28,7 +28,7 @@ LEFT = Qt.MouseButton.LeftButton
 WAIT_MS = 20_000
 REPLAY_MS = 240_000
 """A program of its own loads its kernels first, and the machine may be busy."""
-SECONDS = 8.0
+SECONDS = 5.0
 
 
 def record(folder: Path) -> RecordingView:
