@@ -20,7 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from routing_dote import HISTORY, Dote
+from routing_hierarchy import hierarchy_results, plane
 from routing_keys import key_results
+from routing_live import live_results
 
 from qnx_hw.commands.bench import Result
 from qnx_hw.commands.routes import load
@@ -35,6 +38,7 @@ MOST_STEPS = int(os.environ.get("QNX_STEPS", "300"))
 # Mean and p99 to reach, by what a file's name begins with.
 GOALS = {"abilene": (1.02, 1.11), "geant": (1.08, 1.45), "facebook": (1.17, 1.60)}
 CPU_GOAL_MS, CUT_GOAL_S = 100.0, 1.0
+CAPACITIES = (2.5e3, 1e4, 4e4)
 _Rule = Callable[[Floats, int], Floats]
 """From the past demands `(T, P)` and the step to splits over the candidate paths."""
 
@@ -46,7 +50,9 @@ def suite() -> Iterator[Result]:
         yield from _scores(name, topology, matrices, steps)
         yield _cut(name, topology, matrices)
     yield from _scale()
+    yield from hierarchy_results()
     yield from key_results(None, loads=(0.9, 0.75))
+    yield from live_results()
 
 
 def _record(told: str) -> tuple[str, Topology, Floats, range]:
@@ -70,26 +76,11 @@ def _record(told: str) -> tuple[str, Topology, Floats, range]:
 
 def _synthetic(steps: int = 600) -> tuple[Topology, Floats]:
     rng = np.random.default_rng(4)
-    topology = _made_up(14, seed=4)
+    topology = plane(14, np.random.default_rng(4), CAPACITIES)
     mass = rng.lognormal(0, 0.8, topology.node_count)
     day = 1 + 0.6 * np.sin(2 * np.pi * np.arange(steps) / 96)
     noise = np.exp(np.cumsum(rng.normal(0, 0.08, (steps, 14, 14)), axis=0) * 0.3)
     return topology, np.outer(mass, mass) * 300 * day[:, None, None] * noise
-
-
-def _made_up(count: int, seed: int) -> Topology:
-    """A plane network: a tree of near nodes, and each node's two nearest."""
-    rng = np.random.default_rng(seed)
-    places = rng.random((count, 2))
-    apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
-    ends = {(min(range(node), key=lambda k, n=node: apart[n, k]), node) for node in range(1, count)}
-    for node in range(count):
-        ends |= {(min(node, int(far)), max(node, int(far))) for far in np.argsort(apart[node])[1:3]}
-    joined = np.array(sorted(ends))
-    both = np.concatenate((joined, joined[:, ::-1]))
-    capacities = np.tile(rng.choice([2.5e3, 1e4, 4e4], len(joined)), 2)
-    names = tuple(f"n{node}" for node in range(count))
-    return Topology(names, both[:, 0], both[:, 1], capacities, np.ones(len(both)))
 
 
 def _scores(name: str, topology: Topology, matrices: Floats, steps: range) -> Iterator[Result]:
@@ -167,6 +158,9 @@ def _rules(
     }
     if fit is not None:
         rules["LP on ridge forecast"] = (paths, forecast)
+    if len(training) > 2 * HISTORY and paths.has_path.all():
+        network = Dote.trained(paths, training)
+        rules["DOTE-style network"] = (paths, lambda past, step: network.splits(past))
     return rules
 
 
@@ -263,7 +257,7 @@ def _cut(name: str, topology: Topology, matrices: Floats) -> Result:
 
 def _scale(sizes: tuple[int, ...] = (50, 100, 200)) -> Iterator[Result]:
     for count in sizes:
-        topology = _made_up(count, seed=1)
+        topology = plane(count, np.random.default_rng(1), CAPACITIES)
         rng = np.random.default_rng(2)
         mass = rng.lognormal(0, 1, count)
         matrices = np.outer(mass, mass) * 10 * rng.lognormal(0, 0.3, (66, count, count))

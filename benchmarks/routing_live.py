@@ -62,7 +62,7 @@ def demand_at(second: int, noise: Floats) -> dict[tuple[str, str], float]:
         if near != far
     }
     if second >= HOT_AT:
-        demand[HOT] += 110.0
+        demand[HOT] += 85.0
     return demand
 
 
