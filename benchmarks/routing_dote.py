@@ -9,6 +9,7 @@ that are nearly the fullest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,7 @@ class Dote:
         rng = np.random.default_rng(seed)
         sizes = (HISTORY * demands.shape[1], WIDTH, WIDTH, len(paths))
         weights: list[_Single] = []
-        for many, few in zip(sizes, sizes[1:], strict=False):
+        for many, few in pairwise(sizes):
             drawn = rng.normal(0, np.sqrt(2 / many), (many, few))
             weights += [drawn.astype(np.float32), np.zeros(few, dtype=np.float32)]
         weights[-2] *= 0.01
@@ -48,13 +49,8 @@ class Dote:
             for batch in np.array_split(steps, max(1, len(steps) // BATCH)):
                 rounds += 1
                 gradients = network._gradients(_past(demands, batch), demands[batch])
-                for weight, gradient, (mean, square) in zip(
-                    weights, gradients, moments, strict=True
-                ):
-                    mean += 0.1 * (gradient - mean)
-                    square += 0.001 * (gradient**2 - square)
-                    unbiased = mean / (1 - 0.9**rounds)
-                    weight -= RATE * unbiased / (np.sqrt(square / (1 - 0.999**rounds)) + 1e-8)
+                for place, gradient in enumerate(gradients):
+                    _follow(weights[place], gradient, *moments[place], rounds)
         return network
 
     def splits(self, past: Floats) -> Floats:
@@ -98,6 +94,16 @@ class Dote:
             gradients = [below.T @ back, back.sum(axis=0), *gradients]
             back = (back @ self.weights[place].T) * (below > 0)
         return gradients
+
+
+def _follow(
+    weight: _Single, gradient: _Single, mean: _Single, square: _Single, rounds: int
+) -> None:
+    """Take one step of Adam (Kingma and Ba 2015, algorithm 1), in place."""
+    mean += 0.1 * (gradient - mean)
+    square += 0.001 * (gradient**2 - square)
+    unbiased = mean / (1 - 0.9**rounds)
+    weight -= RATE * unbiased / (np.sqrt(square / (1 - 0.999**rounds)) + 1e-8)
 
 
 def _past(demands: Floats, steps: npt.NDArray[np.int64]) -> Floats:
