@@ -123,8 +123,10 @@ class WebSqEmulator(Emulator):
         if command in _LISTS:
             return self._set_list(*_LISTS[command], value)
         if command == "DetectorEnable":
-            self._station.set_enabled(bool(value))
-            return self._change("DetectorEnable", bool(value))
+            if not isinstance(value, bool):
+                return [_message("DetectorEnableError", "expected true or false")]
+            self._station.set_enabled(value)
+            return self._change("DetectorEnable", value)
         if command == "AutoCaliBiasCurrents":
             self._auto_bias_ends_s = now_s + AUTO_BIAS_S
             return self._change("StartAutoIV", True)

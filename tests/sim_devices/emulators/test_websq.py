@@ -114,6 +114,12 @@ def test_periods_below_ten_milliseconds_are_refused() -> None:
     assert list(refused) == ["InptMeasurementPeriodError"]
 
 
+def test_detectors_are_switched_by_true_and_false_alone() -> None:
+    refused = labels(send(WebSqEmulator(), command("DetectorEnable", "off")))
+
+    assert list(refused) == ["DetectorEnableError"]
+
+
 def test_detectors_without_bias_count_nothing() -> None:
     device = WebSqEmulator(options={"unix_start_s": 0.0})
     send(device, command("DetectorEnable", False))
