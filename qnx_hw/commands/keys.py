@@ -1,4 +1,4 @@
-"""`qnx keys`: the secret two nodes share at first, and keys as an application gets them."""
+"""`qnx keys`: what two nodes begin with, and keys as an application gets them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qnx_hw import config
+from qnx_hw.commands import introduce
 
 if TYPE_CHECKING:
     from qnx_hw.keys.delivery.client import Client
@@ -18,21 +19,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n"
         "  qnx keys init examples/demo.toml\n"
+        "  qnx keys trust examples/demo.toml --node alice alice-bob.public.pem\n"
         "  qnx keys status examples/demo.toml --as sae-alice --with sae-bob\n"
         "  qnx keys get examples/demo.toml --as sae-alice --with sae-bob --out alice.json\n"
         "  qnx keys dec examples/demo.toml --as sae-bob --with sae-alice KEY_ID --out bob.json"
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    init = actions.add_parser(
-        "init",
-        help="make the initial secret of every link that has none",
-        description="Make the initial secret of every link that has none. It is written for both "
-        "nodes of a link; where a node runs on another machine, carry its file there and delete "
-        "it here. The node moves it into its key store at the next start.",
-    )
-    init.add_argument("file", type=Path, metavar="FILE", help="network file")
-    init.add_argument("--link", metavar="NAME", help="only this link")
-    init.add_argument("--force", action="store_true", help="replace secrets that exist")
+    introduce.configure(actions)
     status = actions.add_parser("status", help="ask a key manager what it has for two SAEs")
     get = actions.add_parser("get", help="get new keys as the master SAE")
     dec = actions.add_parser("dec", help="get keys by their names as the slave SAE")
@@ -57,8 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked."""
     network = config.load(arguments.file)
-    if arguments.action == "init":
-        return _init(network, arguments)
+    if arguments.action in ("init", "trust"):
+        (introduce.init if arguments.action == "init" else introduce.trust)(network, arguments)
+        return 0
     return _fetch(network, arguments)
 
 
@@ -78,25 +72,6 @@ def client_of(network: config.NetworkFile, own: str) -> Client:
     tls = identity.client_side(files.certificate, files.key, authority)
     host, _, port = kme.listen.rpartition(":")
     return Client(host.strip("[]"), int(port), tls)
-
-
-def _init(network: config.NetworkFile, arguments: argparse.Namespace) -> int:
-    """Make the secrets and say where they lie."""
-    from qnx_hw.errors import ConfigError
-    from qnx_hw.keys import initial
-
-    if arguments.link is not None and arguments.link not in network.links:
-        raise ConfigError(f"{arguments.file} has no link '{arguments.link}'")
-    for name, link in network.links.items():
-        if arguments.link not in (None, name):
-            continue
-        folders = (network.folder_of(link.alice.node), network.folder_of(link.bob.node))
-        if initial.prepare(name, folders, force=arguments.force):
-            places = " and ".join(str(initial.path_of(folder, name)) for folder in folders)
-            print(f"{name}: made a new initial secret in {places}")
-        else:
-            print(f"{name}: both nodes hold the same initial secret already")
-    return 0
 
 
 def _fetch(network: config.NetworkFile, arguments: argparse.Namespace) -> int:

@@ -147,6 +147,8 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     """Whether missing clicks of two detectors at once are an alarm."""
     test_fraction: Probability = 0.1
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
+    first_session: Literal["secret", "ml-dsa"] = "secret"
+    """What the first session is authenticated with: a carried secret, or signatures."""
     count_leak: Literal["both", "alice"] = "both"
     """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""
 

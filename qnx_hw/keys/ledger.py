@@ -82,6 +82,16 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class First:
+    """What a link's authentication starts from, beside its pads."""
+
+    identity: str
+    """A public name by which the parties see that they hold the same."""
+    kept: Secret
+    """Hash keys, then the channel key."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Memory:
     """What a link's next session must know of the earlier ones."""
 

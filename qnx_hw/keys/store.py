@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from qnx_hw.keys.ledger import (
     BLOCK_SHIFT,
     KEYS,
     TAGS,
+    First,
     Memory,
     Pending,
     Portion,
@@ -80,7 +81,7 @@ class KeyStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ingest(
+    def ingest(  # noqa: PLR0913 -- what a block is and brings, each by name
         self,
         link: str,
         block: int,
@@ -89,10 +90,12 @@ class KeyStore:
         *,
         released: Secret | None = None,
         is_relayed: bool = False,
+        first: First | None = None,
     ) -> bool:
         """Add a block, split into ledgers, all or nothing; False where it was added before.
 
-        The same commit forgets the block where it was pending, and keeps the token `released`.
+        The same commit forgets the block where it was pending, keeps the token `released`, and
+        takes what a link's `first` key brings in place of an initial secret.
         Block numbers count from 1 and only grow: 0 is the initial secret. Relayed ones grow for
         each end by itself, which has the even or the odd ones.
         """
@@ -116,6 +119,8 @@ class KeyStore:
                 *(link, block, bits, key_bits, int(provenance.is_simulated), provenance.made_s),
                 *(provenance.protocol, provenance.qber, provenance.epsilon),
             )
+            if first is not None:
+                self._begin(execute, link, first, TAGS)
             for purpose, secret in parts.items():
                 self._ledger(execute, link, purpose).insert(address_of(block), secret, block)
             execute(FORGET_PENDING, link, block)
@@ -242,17 +247,9 @@ class KeyStore:
         `kept` holds the hash keys and the channel key. The ledgers of `parts` start over at
         block 0: their bytes must never have been used.
         """
-        context = f"initial {link} {identity}"
         with self._database.transaction() as execute:
-            execute(
-                "INSERT INTO initial VALUES (?, ?, ?) ON CONFLICT (link) DO UPDATE"
-                " SET identity = excluded.identity, sealed = excluded.sealed",
-                *(link, identity, self._vault.seal(kept, context)),
-            )
+            self._begin(execute, link, First(identity, kept), parts)
             for purpose, secret in parts.items():
-                execute("DELETE FROM chunk WHERE link = ? AND purpose = ?", link, purpose)
-                execute("DELETE FROM cursor WHERE link = ? AND purpose = ?", link, purpose)
-                self._keys.shred(execute, link, [0])
                 self._ledger(execute, link, purpose).insert(address_of(0), secret, 0)
 
     def initial_identity(self, link: str) -> str:
@@ -284,6 +281,21 @@ class KeyStore:
                     digest.update(purpose.encode() + secret.reveal())
                     secret.wipe()
         return {block: digest.digest() for block, digest in sorted(found.items())}
+
+    def _begin(
+        self, execute: Execute, link: str, first: First, purposes: Iterable[Purpose]
+    ) -> None:
+        """Keep what authentication starts from, and empty the ledgers it starts over with."""
+        sealed = self._vault.seal(first.kept, f"initial {link} {first.identity}")
+        execute(
+            "INSERT INTO initial VALUES (?, ?, ?) ON CONFLICT (link) DO UPDATE"
+            " SET identity = excluded.identity, sealed = excluded.sealed",
+            *(link, first.identity, sealed),
+        )
+        for purpose in purposes:
+            execute("DELETE FROM chunk WHERE link = ? AND purpose = ?", link, purpose)
+            execute("DELETE FROM cursor WHERE link = ? AND purpose = ?", link, purpose)
+            self._keys.shred(execute, link, [0])
 
     def _kept(self, link: str) -> Secret:
         with self._database.reading() as execute:

@@ -14,9 +14,10 @@ import msgspec
 from qnx_hw.config import LinkSection, SecuritySection, StationSection
 from qnx_hw.errors import AuthenticationError, ConfigError, KeyExhausted
 from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance, Purpose
-from qnx_hw.keys.ledger import Place
+from qnx_hw.keys.ledger import First, Place
+from qnx_hw.keys.signing import SigningKeys
 from qnx_hw.keys.split import split
-from qnx_hw.node.pads import LEDGERS, LedgerPads
+from qnx_hw.node.pads import FULL_BYTES, LEDGERS, LedgerPads
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
 from qnx_hw.qkd.parameters import (
     PendingBlock,
@@ -29,6 +30,7 @@ from qnx_hw.qkd.parameters import (
 )
 from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.sealer import LateSealer, Sealer
 from qnx_hw.qkd.session import (
     BlockStarted,
     KeyDropped,
@@ -39,6 +41,8 @@ from qnx_hw.qkd.session import (
 )
 from qnx_hw.qkd.session import Provenance as SessionProvenance
 from qnx_hw.qkd.session.hands import Hands
+from qnx_hw.qkd.signatures import KEPT_BYTES, SignatureSealer
+from qnx_hw.secret import Secret
 
 RESERVE_BITS = 4 * 8 * PAD_BYTES
 """Of each direction: a hash, the tags of the two blocks that can be under way, and one to spare."""
@@ -46,6 +50,8 @@ RESERVE_BITS = 4 * 8 * PAD_BYTES
 Kept = BlockStarted | KeyPending | KeyReady | KeyDropped
 
 SEAL_BYTES = 32
+NO_MARKS = b"\0"
+"""What an end says that has no pads yet."""
 
 
 class Keeper:
@@ -61,7 +67,9 @@ class Keeper:
         is_simulated: bool,
         now: Callable[[], float] = time.time,
         hands: Hands | None = None,
+        signing: SigningKeys | None = None,
     ) -> None:
+        """`signing` is there where the link's first session is signed, or just was."""
         self._store = store
         self._name = name
         self._link = link
@@ -69,6 +77,13 @@ class Keeper:
         self._is_simulated = is_simulated
         self._now = now
         self._hands = hands
+        self._signing = signing
+
+    @property
+    def _has_first_key(self) -> bool:
+        """Whether there is something to make tags from."""
+        signing = self._signing
+        return signing is None or self._store.initial_identity(self._name) == signing.identity
 
     def adopt(self, link: LinkSection) -> None:
         """Build the sessions from now on from another table."""
@@ -79,6 +94,8 @@ class Keeper:
 
         The seal needs no nonce: what was used once stays used, so an old one says nothing false.
         """
+        if not self._has_first_key:
+            return NO_MARKS
         told = {str(each): self._store.high_water(self._name, each) for each in TAGS}
         text = msgspec.json.encode(told)
         return self._seal(self._role, text) + text
@@ -88,6 +105,8 @@ class Keeper:
 
         `AuthenticationError` where they are not the peer's.
         """
+        if not self._has_first_key or (self._signing is not None and theirs == NO_MARKS):
+            return False  # one end at least has no pads yet
         seal, text = theirs[:SEAL_BYTES], theirs[SEAL_BYTES:]
         if not hmac.compare_digest(seal, self._seal(self._role.peer, text)):
             raise AuthenticationError(
@@ -104,7 +123,7 @@ class Keeper:
         `KeyExhausted` where fewer bits for authentication are left than the reserve: a session that
         begins must be able to end its blocks in good order.
         """
-        for purpose in TAGS:
+        for purpose in TAGS if self._has_first_key else ():
             if self._store.stock_bits(self._name, purpose) < RESERVE_BITS:
                 raise KeyExhausted(
                     f"link '{self._name}' has used up its authentication key and stops; carry a "
@@ -113,17 +132,32 @@ class Keeper:
         return Session(
             self._role,
             session_parameters(self._name, self._link),
-            Authenticator(
-                self._role,
-                self._name,
-                self._store.hash_keys(self._name),
-                LedgerPads(self._store, self._name, self._role),
-            ),
+            LateSealer(self._sealer),
             SystemRandomness(),
             station=station_inputs(getattr(self._link, self._role.value)),
             resumption=self.resumption(),
             round_trip_s=round_trip_s,
             hands=self._hands,
+        )
+
+    def _sealer(self) -> Sealer:
+        """Return tags where there is key for them, by what is stored now: never by what is said.
+
+        A pending first key can be released by the peer's greeting, before the first seal.
+        """
+        if self._signing is None or self._has_first_key:
+            return Authenticator(
+                self._role,
+                self._name,
+                self._store.hash_keys(self._name),
+                LedgerPads(self._store, self._name, self._role),
+            )
+        return SignatureSealer(
+            self._role,
+            self._name,
+            self._signing.own,
+            self._signing.peer,
+            lacking=(FULL_BYTES, FULL_BYTES),
         )
 
     def resumption(self) -> Resumption:
@@ -155,13 +189,27 @@ class Keeper:
             case KeyDropped():
                 self._store.drop_pending(self._name, output.block)
             case KeyReady():
-                self._store.ingest(
-                    self._name,
-                    output.block,
-                    split(output.block, output.key, output.aside),
-                    self._origin(output),
-                    released=output.released.token if output.released else None,
-                )
+                self._ingest(output)
+
+    def _ingest(self, ready: KeyReady) -> None:
+        first, key = None, ready.key
+        has_first_key = self._has_first_key
+        if self._signing is not None and not has_first_key:
+            octets = key.reveal()
+            first = First(self._signing.identity, Secret(octets[:KEPT_BYTES]))
+            key = Secret(octets[KEPT_BYTES:])
+        self._store.ingest(
+            self._name,
+            ready.block,
+            split(ready.block, key, ready.aside),
+            self._origin(ready),
+            released=ready.released.token if ready.released else None,
+            first=first,
+        )
+        if self._signing is not None and has_first_key:
+            # The peer proved with a tag that it has the first key too.
+            self._signing.destroy()
+            self._signing = None
 
     def pool_bits(self) -> int:
         """Return how many key bits wait, those for tags not counted."""

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -46,8 +46,15 @@ class KeyWire:
     """Keeps one key manager in touch with the peer at the other end of a link."""
 
     def __init__(
-        self, kme: Kme, peer: str, role: Role, way: Way, channel_key: Secret, link: str = ""
+        self,
+        kme: Kme,
+        peer: str,
+        role: Role,
+        way: Way,
+        channel_key: Callable[[], Secret],
+        link: str = "",
     ) -> None:
+        """`channel_key` raises `KeyExhausted` while the link has none."""
         self._kme = kme
         self._peer = peer
         self._role = role
@@ -67,7 +74,7 @@ class KeyWire:
             await asyncio.sleep(PAUSE_S)
 
     async def _converse(self, channel: Channel) -> None:
-        line = await SealedLine.open(channel, self._role, self._channel_key)
+        line = await SealedLine.open(channel, self._role, self._channel_key())
         way = WirePeer(line)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(channel.keep_alive())

@@ -8,6 +8,8 @@ import os
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 from qnx_hw.api.schema import InstrumentView, NodeView
@@ -18,6 +20,7 @@ from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
 from qnx_hw.keys.relay import Relay, RelayedBlocks
+from qnx_hw.keys.signing import SigningKeys, keys_for
 from qnx_hw.keys.vault import open_vault
 from qnx_hw.node.bank import Bank, Mounted
 from qnx_hw.node.cores import Cores
@@ -75,7 +78,7 @@ class MakeInstruments(Protocol):
 class Node:
     """A site as this process hosts it; `open` makes one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a node stands on, each by name
         self,
         network: NetworkFile,
         name: str,
@@ -83,9 +86,12 @@ class Node:
         tell: Teller,
         instruments: MakeInstruments = Bank,
         set_window: SetWindow = window_of_both,
+        *,
+        signing: Mapping[str, SigningKeys | None] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.store = store
+        self._signing = signing
         self.stations: dict[str, Station] = {}
         self._section = network.nodes[name]
         self.feeds: dict[str, TagFeed] = {}
@@ -128,13 +134,16 @@ class Node:
         """
         folder = network.folder_of(name)
         with KeyStore(folder) as store:
+            signing = {}
             for link, _ in ends_of(network, name):
-                if not initial.adopt(store, folder, link):
+                if network.links[link].security.first_session == "ml-dsa":
+                    signing[link] = keys_for(store, folder, link)
+                elif not initial.adopt(store, folder, link):
                     raise ConfigError(
                         f"node '{name}' shares no initial secret for link '{link}' yet; "
                         f"make one with `qnx keys init FILE`"
                     )
-            node = cls(network, name, store, tell, instruments, set_window)
+            node = cls(network, name, store, tell, instruments, set_window, signing=signing)
             async with (
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
@@ -254,7 +263,13 @@ class Node:
         url = self._section.instruments[ours.tagger or ours.transmitter].url
         is_simulated = network.is_simulated(url)
         keeper = Keeper(
-            self.store, link, section, role, is_simulated=is_simulated, hands=self._cores
+            self.store,
+            link,
+            section,
+            role,
+            is_simulated=is_simulated,
+            hands=self._cores,
+            signing=self._signing.get(link),
         )
         self.stations[link] = Station(
             Place(link, role, section),
@@ -271,13 +286,13 @@ class Node:
         if has_own_way(network, self.name, peer) and section and section.peers:
             return TlsWire(network, self.kme, peer, section.peers, link)
         way = self._way(network, link, role, link + SUFFIX)
-        return KeyWire(self.kme, peer, role, way, self.store.channel_key(link), link)
+        return KeyWire(self.kme, peer, role, way, partial(self.store.channel_key, link), link)
 
     def _way(self, network: NetworkFile, link: str, role: Role, name: str) -> Way:
         """Return the way to a link's peer for the conversation called `name`."""
-        greeting = Greeting(
-            link=name, node=self.name, secret_identity=self.store.initial_identity(link)
-        )
+        signing = self._signing.get(link)
+        identity = signing.identity if signing else self.store.initial_identity(link)
+        greeting = Greeting(link=name, node=self.name, secret_identity=identity)
         if role is Role.ALICE:
             peer = network.links[link].bob.node
             return DialedWay(network.nodes[peer].listen, greeting)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from qnx_hw.errors import AuthenticationError, Conflict, KeyExhausted
 from qnx_hw.qkd.refill import Aside, set_aside
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.sealer import Sealer, sealed_text
 from qnx_hw.secret import Secret
 
 PAD_BYTES = 16
@@ -38,8 +39,7 @@ SECRET_BITS_PER_BLOCK = 2 * 8 * PAD_BYTES
 HANDSHAKE = 0
 """In place of a block's number: the greetings of a session."""
 
-_DIRECTIONS = {Role.ALICE: b"\x01", Role.BOB: b"\x02"}
-_CONTEXT = b"qnx-auth-2"
+_CONTEXT = b"qnx-auth-3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class PadSource(Protocol):
         """Return how many bytes the two ledgers lack to be full."""
 
 
-class Authenticator:
+class Authenticator(Sealer):
     """Tags what one party of a link said and heard, and checks the peer's tags."""
 
     def __init__(self, role: Role, link: str, hash_keys: Secret, pads: PadSource) -> None:
@@ -140,8 +140,12 @@ class Authenticator:
                 f"link '{self._link}': the peer did not seal block {block} as it was heard here"
             ) from None
 
+    def _text(
+        self, author: Role, block: int, where: bytes, parts: Iterable[bytes]
+    ) -> Iterable[bytes]:
+        return sealed_text(_CONTEXT, author, block, self._link, (where, *parts))
+
     def set_aside(self, key_bytes: int) -> Aside:
-        """Return how much of a new key is to be set aside for later tags."""
         return set_aside(self._pads.lacking(), key_bytes)
 
     def _renewed(self, author: Role, address: int, fresh: Secret) -> _Hash:
@@ -152,15 +156,6 @@ class Authenticator:
         key = Secret(bytes(first ^ other for first, other in both))
         fresh.wipe()
         return _Hash(address, key)
-
-    def _text(
-        self, author: Role, block: int, where: bytes, parts: Iterable[bytes]
-    ) -> Iterable[bytes]:
-        yield _CONTEXT + _DIRECTIONS[author]
-        yield block.to_bytes(8, "big") + where
-        for part in (self._link.encode(), *parts):
-            yield len(part).to_bytes(8, "big")
-            yield part
 
 
 @dataclass(slots=True)

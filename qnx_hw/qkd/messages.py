@@ -173,9 +173,10 @@ class Amplify(BlockMessage, frozen=True, tag="amplify"):
 
 
 class Seal(BlockMessage, frozen=True, tag="seal"):
-    """Both: the authentication tag of everything said in this block so far."""
+    """Both: the authentication tag of everything said in this block so far; a signature in the
+    first session of a link that began without a secret."""
 
-    seal: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    seal: Annotated[bytes, msgspec.Meta(min_length=32, max_length=4627)]
 
 
 class Release(BlockMessage, frozen=True, tag="release"):

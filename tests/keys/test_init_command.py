@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qnx_hw.cli import main
-from qnx_hw.keys import KeyStore, initial
+from qnx_hw.keys import KeyStore, initial, signing
 
 NETWORK = """
 [network]
@@ -68,3 +68,55 @@ def test_nodes_that_do_not_match_are_refused_unless_forced(
 def test_an_unknown_link_is_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "init", str(file), "--link", "nowhere"]) == 1
     assert "no link 'nowhere'" in capsys.readouterr().err
+
+
+SIGNED = '\nsecurity.first_session = "ml-dsa"\n'
+
+
+def test_signing_keys_for_both_and_once_only(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file.read_text() + SIGNED)
+    assert main(["keys", "init", str(file)]) == 0
+    first = signing.identity(tmp_path / "alice", "alice-bob")
+    assert first == signing.identity(tmp_path / "bob", "alice-bob") != ""
+    for node in ("alice", "bob"):
+        assert signing.own_path(tmp_path / node, "alice-bob").stat().st_mode & 0o777 == 0o600
+
+    assert main(["keys", "init", str(file)]) == 0
+    assert "already" in capsys.readouterr().out
+    assert signing.identity(tmp_path / "alice", "alice-bob") == first
+    assert main(["keys", "init", "--force", str(file)]) == 0
+    assert signing.identity(tmp_path / "alice", "alice-bob") != first
+
+
+def test_each_machine_makes_its_own_and_only_public_keys_travel(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file.read_text() + SIGNED)
+    shown = {}
+    for node in ("alice", "bob"):
+        assert main(["keys", "init", str(file), "--node", node]) == 0
+        shown[node] = capsys.readouterr().out.strip().rpartition("fingerprint is ")[2]
+    for node, peer in (("alice", "bob"), ("bob", "alice")):
+        public = signing.public_path(tmp_path / peer, "alice-bob")
+        assert main(["keys", "trust", str(file), str(public), "--node", node]) == 0
+        assert shown[peer] in capsys.readouterr().out
+
+    ours, theirs = (signing.identity(tmp_path / node, "alice-bob") for node in ("alice", "bob"))
+    assert ours == theirs != ""
+    assert main(["keys", "init", str(file), "--node", "alice"]) == 1
+    assert "--force" in capsys.readouterr().err
+
+
+def test_what_is_no_public_key_is_refused(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(file.read_text() + SIGNED)
+    assert main(["keys", "trust", str(file), str(file), "--node", "alice"]) == 1
+    assert "not an ML-DSA-87 public key" in capsys.readouterr().err
+
+
+def test_a_secret_is_not_made_for_one_node(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keys", "init", str(file), "--node", "alice"]) == 1
+    assert "both nodes at once" in capsys.readouterr().err

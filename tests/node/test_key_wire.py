@@ -36,10 +36,11 @@ async def wired(folder: Path, alices_key: Secret) -> AsyncIterator[tuple[Kme, Km
         opened = OpenedWay(greeting("bob"))
         async with listening("127.0.0.1:0") as listener, asyncio.TaskGroup() as tasks:
             dialed = DialedWay(listener.address, greeting("alice"))
+            ours_end = KeyWire(alice, "bob", Role.ALICE, dialed, lambda: alices_key)
             running = [
                 tasks.create_task(Doorman("bob", {NAME: opened}).serve(listener)),
-                tasks.create_task(KeyWire(alice, "bob", Role.ALICE, dialed, alices_key).run()),
-                tasks.create_task(KeyWire(bob, "alice", Role.BOB, opened, KEY).run()),
+                tasks.create_task(ours_end.run()),
+                tasks.create_task(KeyWire(bob, "alice", Role.BOB, opened, lambda: KEY).run()),
             ]
             try:
                 yield alice, bob, listener.address

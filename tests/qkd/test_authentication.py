@@ -94,8 +94,8 @@ def test_a_seal_is_a_padded_polynomial_of_everything_bound() -> None:
     seal = alice.seal(7, PARTS)
 
     where = (0).to_bytes(8, "big") + (16).to_bytes(8, "big")
-    text = b"qnx-auth-2\x01" + (7).to_bytes(8, "big") + where
-    for part in (b"alice-bob", *PARTS):
+    text = b"qnx-auth-3\x01" + (7).to_bytes(8, "big")
+    for part in (b"alice-bob", where, *PARTS):
         text += len(part).to_bytes(8, "big") + part
     r = bytes(first ^ fresh for first, fresh in zip(HASH_KEYS, pads(1)[:16], strict=False))
     assert seal == where + poly1305(text, r + pads(1)[16:32])

@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from qnx_hw.config import NetworkFile
-from qnx_hw.keys import initial
+from qnx_hw.keys import initial, signing
 from qnx_hw.keys.database import VERSION
 from qnx_hw.keys.store import DATABASE
 from qnx_hw.node.doctor.finding import Finding, note, ok, problem
@@ -62,15 +62,27 @@ def secrets(file: NetworkFile, node: str) -> Iterator[Finding]:
     if store.exists():
         yield key_store(store)
         return
-    for link in links:
-        if not initial.path_of(folder, link).exists():
-            yield problem(
-                f"initial secret of {link}",
-                f"not in {folder}",
-                "`qnx keys init FILE`, or carry the file here from the other machine",
-            )
-    if all(initial.path_of(folder, link).exists() for link in links):
+    missing = [
+        (link, path)
+        for link in links
+        for path in _beginnings(file, folder, link)
+        if not path.exists()
+    ]
+    for link, path in missing:
+        yield problem(
+            f"initial secret of {link}",
+            f"{path} is missing",
+            "`qnx keys init FILE`, or carry the file here from the other machine",
+        )
+    if not missing:
         yield ok(f"key store of {node}", "made at the first start")
+
+
+def _beginnings(file: NetworkFile, folder: Path, link: str) -> tuple[Path, ...]:
+    """Return the files that a link begins with at a node."""
+    if file.links[link].security.first_session == "ml-dsa":
+        return signing.own_path(folder, link), signing.peer_path(folder, link)
+    return (initial.path_of(folder, link),)
 
 
 def key_store(path: Path) -> Finding:

@@ -21,7 +21,6 @@ from qnx_hw.api.schema import LinkPhase
 from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.messages import AnyMessage, BlockMessage, Close, Hello, Plan, Probe, Times, Training
 from qnx_hw.qkd.parameters import (
     Protocol,
@@ -31,6 +30,7 @@ from qnx_hw.qkd.parameters import (
     check_role,
 )
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.sealer import Sealer
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.desk import Desk, SessionOver
 from qnx_hw.qkd.session.hands import Hands, OneAfterAnother
@@ -52,6 +52,8 @@ DESKS: dict[tuple[Protocol, Role], type[AliceDesk | BobDesk]] = {
 }
 """What each party does with its events; what it may hear in a block is `party.EXPECTED`."""
 
+FIRST_KEY = "the link's first key is made; it authenticates the sessions from now on"
+
 
 class Session:
     """One party of one link for as long as one connection lives.
@@ -65,7 +67,7 @@ class Session:
         self,
         role: Role,
         parameters: SessionParameters,
-        authenticator: Authenticator,
+        authenticator: Sealer,
         randomness: Randomness,
         *,
         station: StationInputs | None = None,
@@ -146,6 +148,9 @@ class Session:
             return desk.heard(heard, octets)
         assert isinstance(heard, BlockMessage)
         outputs = desk.receive(heard, octets)
+        is_made = any(isinstance(output, KeyReady) for output in outputs)
+        if is_made and self._authenticator.first_key_bytes:
+            return outputs + self._end(FIRST_KEY)
         return outputs + self._settle_old(desk) + desk.proceed()
 
     def _guarded(self, act: Callable[[Desk], list[Output]]) -> list[Output]:

@@ -18,10 +18,10 @@ from enum import StrEnum
 from qnx_hw.api.schema import BlockStage
 from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.authentication import Authenticator
 from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
+from qnx_hw.qkd.sealer import Sealer
 from qnx_hw.qkd.session.delays import PairDelays
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.hands import Hands
@@ -82,7 +82,7 @@ class Context:
 
     role: Role
     parameters: SessionParameters
-    authenticator: Authenticator
+    authenticator: Sealer
     randomness: Randomness
     should_stop: Callable[[], bool]
     session: str
@@ -174,6 +174,8 @@ class BlockParty(ABC):
         """Make the key, and write down how it came about."""
         judgement = self.report.judgement
         assert judgement is not None
+        if distillation.key_bytes < self._context.authenticator.first_key_bytes:
+            raise BlockAborted("the key is too short to pay for the link's first tags")
         distillate = distillation.distil(drawn)
         parameters = self._context.parameters
         self.report.leaked_bits = distillation.leaked_bits
