@@ -112,6 +112,9 @@ class ChannelMap(Section, frozen=True, kw_only=True):
         return (self.H, self.V, self.D, self.A, *(each for each in bell if each is not None))
 
 
+Delay = Annotated[int, msgspec.Meta(ge=-1_000_000_000, le=1_000_000_000)]
+
+
 class StationSection(Section, frozen=True, kw_only=True):
     """`[links.LINK.alice]` and `[links.LINK.bob]`: one end of a link."""
 
@@ -120,6 +123,8 @@ class StationSection(Section, frozen=True, kw_only=True):
     """What writes down the detections; Alice of decoy BB84 has a transmitter instead."""
     transmitter: OptionalName = ""
     channels: ChannelMap = ChannelMap(H=1, V=2, D=3, A=4)
+    delays_ps: tuple[Delay, ...] = ()
+    """How late each of `channels` is, in the order of `ChannelMap`; taken off all its tags."""
     detectors: Name | None = None
     polarization: Name | None = None
     bias: BiasSection | None = None
@@ -141,6 +146,8 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
     efficiency_deviation: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     """Each detector's efficiency is known to +- this part; the key length pays for it."""
+    arrival_limit: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.1
+    """Largest part of the window by which a detector's arrival times may differ; 0 watches none."""
     z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     """Part of a station's events in Z and X that should be in Z; 0 where nobody knows."""
     watch_multi_clicks: bool = True
@@ -284,6 +291,10 @@ def _check_station(network: NetworkFile, station: StationSection, place: str) ->
     if (channels.swapped is None) != (channels.straight is None):
         raise ConfigError(f"{place}.channels: a switch has two inputs, 'swapped' and 'straight'")
     inputs = (*channels.inputs, *(channels.switch or ()))
+    if len(station.delays_ps) not in (0, len(channels.inputs)):
+        raise ConfigError(
+            f"{place}.delays_ps: one for each of {len(channels.inputs)} detectors is needed"
+        )
     if len(set(inputs)) != len(inputs):
         raise ConfigError(f"{place}.channels: two polarizations share one tagger input")
 

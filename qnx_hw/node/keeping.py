@@ -272,6 +272,7 @@ def _session_parameters(
         imbalance_limit=security.imbalance_limit,
         efficiency_deviation=security.efficiency_deviation,
         detectors_swapped=_are_swapped(link),
+        arrival_limit=security.arrival_limit,
         z_share=security.z_share,
         watch_multi_clicks=security.watch_multi_clicks,
         clock_offset_limit_s=link.clock_offset_limit_s,
@@ -293,6 +294,8 @@ def _are_swapped(link: LinkSection) -> bool:
 
 
 def station_inputs(station: StationSection) -> StationInputs:
-    """Return which tagger input sees which polarization."""
+    """Return which tagger input sees which polarization, and how late."""
     channels = station.channels
-    return StationInputs(channels=channels.inputs, swap_channels=channels.switch)
+    return StationInputs(
+        channels=channels.inputs, delays_ps=station.delays_ps, swap_channels=channels.switch
+    )

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -233,13 +234,14 @@ class Station:
         self._inbox, self._since_s = inbox, time.monotonic()
         self.at_rest.clear()
         self._set_phase(LinkPhase.WARMING_UP, "")
+        held: deque[_Input] = deque()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_listen(channel, inbox))
             tasks.create_task(_keep_alive(channel))
             tasks.create_task(self._gather(inbox))
             await self._act(channel, await self._worker.call(session.start))
             while True:
-                given = await inbox.get()
+                given = await _next(inbox, held)
                 if isinstance(given, ChannelError):
                     raise given
                 await self._act(channel, await self._feed_session(session, given))
@@ -252,7 +254,7 @@ class Station:
             self._tell(Level.ALARM, self._place.link, words)
 
     async def _feed_session(
-        self, session: Session, given: TagBlock | bytes | _Stop
+        self, session: Session, given: TagBlock | list[bytes] | _Stop
     ) -> list[Output]:
         match given:
             case TagBlock():
@@ -261,7 +263,7 @@ class Station:
                 outputs = await self._worker.call(session.close, STOPPED_HERE)
                 return [*outputs, Ended(STOPPED_HERE)]
             case _:
-                return await self._worker.call(session.receive, given)
+                return await self._worker.call(session.receive_all, given)
 
     async def _gather(self, inbox: asyncio.Queue[_Input]) -> None:
         """Pass on the tags, their time counted from the session's start.
@@ -365,6 +367,26 @@ async def _listen(channel: Channel, inbox: asyncio.Queue[_Input]) -> None:
             await inbox.put(await channel.receive())
     except ChannelError as error:
         await inbox.put(error)
+
+
+async def _next(
+    inbox: asyncio.Queue[_Input], held: deque[_Input]
+) -> TagBlock | list[bytes] | _Stop | ChannelError:
+    """Return the next input; messages that came one after the other together.
+
+    What came behind them is `held` for the next call.
+    """
+    first = held.popleft() if held else await inbox.get()
+    if not isinstance(first, bytes):
+        return first
+    came = [first]
+    while not held and not inbox.empty():
+        following = inbox.get_nowait()
+        if isinstance(following, bytes):
+            came.append(following)
+        else:
+            held.append(following)
+    return came
 
 
 async def _keep_alive(channel: Channel) -> None:

@@ -77,6 +77,10 @@ class Plan(BlockMessage, frozen=True, tag="plan"):
     duration_ps: Annotated[int, msgspec.Meta(gt=0, lt=1 << 53)]
 
 
+class Cut(BlockMessage, frozen=True, tag="cut"):
+    """Alice: end the block with your next times, before its span is over."""
+
+
 class Times(BlockMessage, frozen=True, tag="times"):
     """Bob: when he saw something, rounded to the window; chunks join without a gap."""
 
@@ -202,6 +206,7 @@ AnyMessage: TypeAlias = (
     | Probe
     | Training
     | Plan
+    | Cut
     | Times
     | Pairs
     | Bases

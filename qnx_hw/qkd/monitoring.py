@@ -6,7 +6,8 @@ None of this is part of a proof. It notices attacks that a proof excludes by ass
   click one at a time, so clicks of two detectors within a window are missing, which independent
   detectors show at least by chance, w r_i r_j a second for each ordered pair.
 - **Efficiency mismatch and time shifts** (Zhao et al., Phys. Rev. A 78, 042333 (2008)): one
-  detector of a basis answers more than the other, or one basis more than it should.
+  detector of a basis answers more than the other, or one basis more than it should, or (see
+  `arrivals`) at other times than the others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from scipy.special import gammaincc
 
 from qnx_hw.errors import BlockAborted, Tampering
+from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.sifting import Events
 
@@ -44,6 +46,7 @@ class Watch:
     _outcomes: np.ndarray[tuple[int], np.dtype[np.int64]] = field(
         default_factory=lambda: np.zeros(8, dtype=np.int64)
     )
+    _phases: ArrivalTimes = field(default_factory=ArrivalTimes)
 
     def add(self, events: Events) -> None:
         """Count what the station saw next."""
@@ -55,6 +58,8 @@ class Watch:
         self._clicks[: len(events.clicks)] += events.clicks
         kinds = events.bases.astype(np.int64) * 2 + events.outcomes
         self._outcomes += np.bincount(kinds, minlength=8)[:8]
+        if events.phases_ps is not None:
+            self._phases.add(events.bases, events.outcomes, events.phases_ps)
 
     def check(self) -> None:
         """Raise `Tampering`, or `BlockAborted` for too many clicks in several bases."""
@@ -66,6 +71,7 @@ class Watch:
         self._check_multi_clicks()
         self._check_balance()
         self._check_bases()
+        self._phases.check(self.parameters.arrival_limit_ps, "Bob")
 
     @property
     def expected_multi_clicks(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -75,6 +76,9 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Largest part of a station's detections that may be clicks in both bases at once."""
     imbalance_limit: OpenFraction = 0.25
     """Largest (n0 - n1)/(n0 + n1) of the two detectors of a basis; beyond it is an alarm."""
+    arrival_limit: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.1
+    """Largest part of the window by which a detector's centroid or spread of arrival times may
+    differ from its station's others; beyond it is an alarm. 0 watches nothing."""
     z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     """Part of a station's Z and X events that should be in Z; a block with another share is an
     alarm. 0: nobody knows."""
@@ -117,6 +121,11 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def tick_ps(self) -> float:
         """What the times of messages count: picoseconds, or pulses of this nominal length."""
         return 1.0 if self.pulses is None else self.pulses.period_ps
+
+    @property
+    def arrival_limit_ps(self) -> float:
+        """By how much a detector's arrival times may be off; infinite where nobody watches."""
+        return (self.arrival_limit or math.inf) * self.coincidence_window_ps
 
     @property
     def slot_ps(self) -> int:

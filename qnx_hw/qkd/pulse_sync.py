@@ -174,8 +174,9 @@ class PulseNumbers:
         # Spans of pulses join as those of time do, whatever the clock has learnt in between.
         start = max(0, int(ends[0])) if self._covered is None else self._covered
         end = max(start, int(ends[1]))
+        phases_ps = clock.residuals_ps(times)
         kept = (
-            (np.abs(clock.residuals_ps(times)) <= self._gate_ps / 2)
+            (np.abs(phases_ps) <= self._gate_ps / 2)
             & (numbers >= max(start, self._parameters.training_pulses))
             & (numbers < end)
         )
@@ -187,6 +188,7 @@ class PulseNumbers:
             outcomes=events.outcomes[kept],
             start_ps=start,
             end_ps=end,
+            phases_ps=np.rint(phases_ps[kept]).astype(np.int64),
         )
 
     def _follow(self, clock: _Clock, events: Events) -> None:

@@ -76,6 +76,8 @@ class Events:
     """Events in which both detectors of one basis clicked."""
     unused: int = 0
     """Events that were left out because a detector may have been blind."""
+    phases_ps: Times | None = None
+    """Where `times_ps` are numbers of pulses: how long after its pulse each event came."""
 
     def __len__(self) -> int:
         return int(self.times_ps.size)
@@ -94,9 +96,15 @@ class Events:
             self.lost_ps,
             self.double_clicks,
             self.unused,
+            None if self.phases_ps is None else self.phases_ps[:cut],
         )
         rest = Events(
-            self.times_ps[cut:], self.bases[cut:], self.outcomes[cut:], at_ps, self.end_ps
+            self.times_ps[cut:],
+            self.bases[cut:],
+            self.outcomes[cut:],
+            at_ps,
+            self.end_ps,
+            phases_ps=None if self.phases_ps is None else self.phases_ps[cut:],
         )
         return first, rest
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sim_devices.emulators.line_emulator import LineEmulator, as_number
 from sim_devices.physics.bench import Bench
-from sim_devices.physics.description import Eavesdropper, Fibre
+from sim_devices.physics.description import USUAL_SHIFT_PS, Eavesdropper, Fibre
 from sim_devices.physics.station import BenchStation
 
 PS_PER_S = 1e12
@@ -90,8 +90,14 @@ def _told(station: BenchStation) -> dict[str, object]:
         "ramp_rad_per_s": fibre.ramp_rad_per_s,
         "dark_rate_cps": list(station.setup.dark_rate_cps),
         "clock_drift_ppm": 1e6 * (station.clock.segment().stamps_per_ps - 1.0),
-        "eavesdropper": "off" if eve is None else "blinding" if eve.is_blinding else eve.fraction,
+        "eavesdropper": _attack(eve),
     }
+
+
+def _attack(eve: Eavesdropper | None) -> str | float:
+    if eve is None:
+        return "off"
+    return eve.fraction if eve.kind == "intercept-resend" else eve.kind
 
 
 _LIMITS = {
@@ -128,9 +134,11 @@ def _darken(station: BenchStation, rate_cps: float) -> None:
 def _eavesdropper(station: str, what: str) -> Eavesdropper | None:
     if what == "off":
         return None
-    if what == "blinding":
-        return Eavesdropper(station, True, 1.0, 0.0)
+    if what in ("blinding", "time-shift"):
+        return Eavesdropper(station, what, 1.0, 0.0, USUAL_SHIFT_PS)
     fraction = as_number(what)
     if fraction is None or not 0.0 <= fraction <= 1.0:
-        raise ValueError(f"eavesdropper needs 0 to 1, 'blinding' or 'off', not '{what}'")
-    return Eavesdropper(station, False, fraction, 0.0)
+        raise ValueError(
+            f"eavesdropper needs 0 to 1, 'blinding', 'time-shift' or 'off', not '{what}'"
+        )
+    return Eavesdropper(station, "intercept-resend", fraction, 0.0, USUAL_SHIFT_PS)

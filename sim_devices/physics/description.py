@@ -80,14 +80,21 @@ class StationSetup:
         return 2 * len(self.analysers_deg)
 
 
+USUAL_SHIFT_PS = 500
+"""A time shift's, where nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Eavesdropper:
     """Somebody in front of a station, from `begins_at_s` on."""
 
     station: str
-    is_blinding: bool
+    kind: str
+    """`intercept-resend`, `blinding` or `time-shift`."""
     fraction: float
     begins_at_s: float
+    shift_ps: int
+    """How far a time shift moves light, to either side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +295,12 @@ def _histogram(table: Table) -> tuple[float, ...]:
 
 
 def _eavesdropper(table: Table) -> Eavesdropper:
-    kind = table.text("kind", "intercept-resend", ("intercept-resend", "blinding"))
     eavesdropper = Eavesdropper(
         table.text("station", None),
-        kind == "blinding",
+        table.text("kind", "intercept-resend", ("intercept-resend", "blinding", "time-shift")),
         table.number("fraction", 1.0, 0.0, 1.0),
         table.number("begins_at_s", 0.0),
+        round(table.number("shift_ps", USUAL_SHIFT_PS, 0.0, 1e6)),
     )
     table.finish()
     return eavesdropper

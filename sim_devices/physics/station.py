@@ -86,7 +86,7 @@ class Passage:
     """What the source's photon meets, as detector effects, 'none' last."""
     noise_cps: Real
     """Dark counts and background of each detector."""
-    is_blinded: bool
+    attacker: Eavesdropper | None
     clock: Segment
     end_stamp: int
     """What the clock shows at the end."""
@@ -207,16 +207,19 @@ class BenchStation(StationView):
         start_ps, length_ps = span
         now_s = start_ps * 1e-12
         effects, noise = self._effects(now_s), self._noise_cps(now_s)
-        clock, blinded = self.clock.segment(), self._is_blinded(now_s)
+        clock, attacker = self.clock.segment(), self._attacker(now_s)
         self.clock.advance(length_ps)
         self.channel.advance(length_ps * 1e-12)
         end_stamp = self.clock.segment().stamp_ps
-        return Passage(start_ps, start_ps + length_ps, effects, noise, blinded, clock, end_stamp)
+        return Passage(start_ps, start_ps + length_ps, effects, noise, attacker, clock, end_stamp)
 
     def register(self, arrivals: Arrivals, passage: Passage, place: Place) -> None:
         """Take what meets the detectors; passages follow one another as they began."""
-        if passage.is_blinded:
+        if (eve := passage.attacker) is not None and eve.kind == "blinding":
             arrivals = _forced(arrivals)
+        elif eve is not None and eve.kind == "time-shift":
+            bounds = (passage.start_ps, passage.end_ps - 1)
+            arrivals = _shifted(arrivals, eve.shift_ps, bounds)
         if any(self.setup.delay_ps):
             arrivals = _delayed(arrivals, np.array(self.setup.delay_ps))
         clock = (passage.clock.true_ps, passage.clock.stamp_ps, passage.clock.stamps_per_ps)
@@ -226,8 +229,7 @@ class BenchStation(StationView):
     def _effects(self, now_s: float) -> Real:
         jones = self._retarders.jones @ self.channel.jones
         optics = mueller(jones)
-        eve = self.eavesdropper
-        if eve and now_s >= eve.begins_at_s and not eve.is_blinding:
+        if (eve := self._attacker(now_s)) and eve.kind == "intercept-resend":
             optics = optics @ intercept_resend(eve.fraction)
         split = np.repeat(self.setup.shares, 2)
         scale = self.bias.efficiency_scale * self._hears * self.channel.transmission
@@ -235,16 +237,16 @@ class BenchStation(StationView):
         return np.asarray(analyser(weights.tolist(), self.setup.extinction, self._along) @ optics)
 
     def _noise_cps(self, now_s: float) -> Real:
-        if self._is_blinded(now_s):
+        if (eve := self._attacker(now_s)) and eve.kind == "blinding":
             # A wire under bright light makes no clicks of its own (Lydersen et al. 2010).
             return np.zeros(self.n_detectors)
         dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale
         background = np.array(self.setup.background_cps) * self.bias.efficiency_scale
         return np.asarray((dark + background) * self._hears)
 
-    def _is_blinded(self, now_s: float) -> bool:
+    def _attacker(self, now_s: float) -> Eavesdropper | None:
         eve = self.eavesdropper
-        return bool(eve and eve.is_blinding and now_s >= eve.begins_at_s)
+        return eve if eve and now_s >= eve.begins_at_s else None
 
     def _keep(self, stamps: Times, inputs: Inputs, complete: int) -> None:
         """Add stamps to what can be taken, except those that later ones may still precede."""
@@ -280,3 +282,18 @@ def _forced(arrivals: Arrivals) -> Arrivals:
     gaps = np.diff(arrivals.times_ps, prepend=-FORCED_GAP_PS - 1)
     kept = gaps > FORCED_GAP_PS
     return Arrivals(arrivals.times_ps[kept], arrivals.detectors[kept])
+
+
+def _shifted(arrivals: Arrivals, shift_ps: int, bounds: tuple[int, int]) -> Arrivals:
+    """Send light early or late by chance, where only one detector of each pair answers it.
+
+    This is what a time shift does to a receiver whose detectors are gated a little apart: the
+    first of each pair answers late light, the second early light. The photon's own last digits
+    decide which way it goes.
+    """
+    times, detectors = arrivals.times_ps, arrivals.detectors
+    is_late = (times >> 6 & 1) == 1
+    answers = is_late == (detectors % 2 == 0)
+    times = np.where(is_late, times + shift_ps, times - shift_ps)[answers].clip(*bounds)
+    order = np.argsort(times, kind="stable")
+    return Arrivals(times[order], detectors[answers][order])

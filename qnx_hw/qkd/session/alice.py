@@ -44,6 +44,7 @@ class AliceBlock(BlockParty):
     def __init__(self, context: Context, number: int, duration_ps: int) -> None:
         super().__init__(context, number)
         self.duration_ps = duration_ps
+        self._is_cut = False
         self._heard_ps = 0
         self._matched_ps = 0
         self._watch = Watch(context.parameters)
@@ -65,6 +66,13 @@ class AliceBlock(BlockParty):
         """Ask Bob to collect."""
         plan = Plan(self.number, self.duration_ps)
         return [BlockStarted(self.number), self._say(plan)]
+
+    def cut(self) -> list[Output]:
+        """Ask Bob to end the block with his next times; once is enough."""
+        if self._is_cut or self.step is not Step.COLLECTING:
+            return []
+        self._is_cut = True
+        return [self._say(messages.Cut(self.number))]
 
     @property
     def progress(self) -> float:
@@ -120,11 +128,11 @@ class AliceBlock(BlockParty):
         raise AssertionError(f"nothing is done with {type(message).__name__}")
 
     def _check_span(self, message: Times) -> list[Output]:
-        """The span is Alice's choice; Bob must keep to it."""
+        """The span is Alice's choice; Bob must keep to it, unless she cut the block."""
         self._heard_ps += message.end_ps - message.start_ps
-        if (self._heard_ps >= self.duration_ps) != message.is_final or (
-            self._heard_ps > self.duration_ps
-        ):
+        is_over = self._heard_ps >= self.duration_ps
+        is_early = message.is_final and self._is_cut
+        if self._heard_ps > self.duration_ps or (is_over != message.is_final and not is_early):
             raise BlockAborted("the peer collected another span than the planned one")
         return []
 
@@ -172,7 +180,7 @@ class AliceBlock(BlockParty):
     def _choose_way(self) -> Way:
         context = self._context
         span_s = self.report.span_ps * self.report.tick_ps * 1e-12
-        return choose(context.parameters.reconciliation, context.round_trip_s(), span_s)
+        return choose(context.parameters, context.round_trip_s(), span_s, self.report.sifted_bits)
 
     def _judge(self, message: Disclosure) -> list[Output]:
         assert self._rounds is not None
@@ -182,13 +190,20 @@ class AliceBlock(BlockParty):
         judgement = self._accept(self._rounds.judge(theirs))
         window_ps = self._context.parameters.coincidence_window_ps
         self.report.delays = self._rounds.open_delays(self.number, window_ps, theirs)
+        self._check_arrivals()
         if self.objection:
             return []
-        setting = self._context.parameters.reconciliation
-        course = Course(setting, self._way, judgement, self._shuffle)
+        course = Course(self._context.parameters, self._way, judgement, self._shuffle)
         self._keys = ReferenceKeys(self._rounds.keys(), course, self._context.hands)
         self._judgement, self._rounds, self.step = judgement, None, Step.RECONCILING
         return []
+
+    def _check_arrivals(self) -> None:
+        """Hold each station's detectors against each other: hers in all pairs, his as published."""
+        limit_ps = self._context.parameters.arrival_limit_ps
+        self.report.lateness.check(limit_ps, "Alice")
+        if self.report.delays is not None:
+            self.report.delays.of_bob().check(limit_ps, "Bob")
 
     def _answer(self, message: Question) -> list[Output]:
         assert self._keys is not None

@@ -48,6 +48,7 @@ class BobBlock(BlockParty):
         super().__init__(context, number)
         self.duration_ps = duration_ps
         self._end_ps: int | None = None
+        self._is_cut = False
         self._bases: list[Bits] = []
         self._outcomes: list[Bits] = []
         self._watch = Watch(context.parameters)
@@ -73,6 +74,8 @@ class BobBlock(BlockParty):
         """Publish the times of the next events; return what lies behind the block's end."""
         if self._end_ps is None:
             self._end_ps = events.start_ps + self.duration_ps
+        if self._is_cut:
+            self._end_ps = min(self._end_ps, events.end_ps)
         rest = None
         if events.end_ps >= self._end_ps:
             events, rest = events.split(self._end_ps)
@@ -91,8 +94,10 @@ class BobBlock(BlockParty):
             self.step = Step.SIFTING
         return [self._say(times)], rest
 
-    def _take(self, message: BlockMessage) -> list[Output]:
+    def _take(self, message: BlockMessage) -> list[Output]:  # noqa: PLR0911 -- one per message
         match message:
+            case messages.Cut():
+                self._is_cut = True  # the span may be over by itself meanwhile
             case Pairs():
                 return self._sift(message)
             case Test():
@@ -106,7 +111,9 @@ class BobBlock(BlockParty):
                 return self._hold()
             case Release():
                 return self._release(message)
-        raise AssertionError(f"nothing is done with {type(message).__name__}")
+            case _:
+                raise AssertionError(f"nothing is done with {type(message).__name__}")
+        return []
 
     def _sift(self, message: Pairs) -> list[Output]:
         bases, outcomes = np.concatenate(self._bases), np.concatenate(self._outcomes)
@@ -150,7 +157,7 @@ class BobBlock(BlockParty):
         judgement = self._accept(rounds.judge(theirs))
         if self.objection:
             return [said]
-        course = Course(setting, way, judgement, message.shuffle)
+        course = Course(self._context.parameters, way, judgement, message.shuffle)
         keys = rounds.keys()
         self._keys = CorrectedKeys(keys, course, self._context.hands)
         self._uncorrected, self._key_kinds = keys[0], rounds.key_kinds()

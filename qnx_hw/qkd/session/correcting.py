@@ -8,7 +8,7 @@ from functools import partial
 
 from qnx_hw.errors import ChannelError
 from qnx_hw.qkd.messages import Bits
-from qnx_hw.qkd.parameters import Reconciliation
+from qnx_hw.qkd.parameters import Reconciliation, SessionParameters
 from qnx_hw.qkd.reconciliation import (
     LEAST_MAX_KEY_ERRORS,
     LONGEST_MAX_KEY_BITS,
@@ -35,7 +35,7 @@ BASES = (b"z", b"x")
 class Course:
     """All that both parties must know alike before they begin; public."""
 
-    setting: Reconciliation
+    parameters: SessionParameters
     way: Way
     judgement: Judgement
     seed: bytes
@@ -56,7 +56,8 @@ class Course:
 
     def takes_code(self, size: int, hint: float) -> bool:
         """Whether a string of `size` bits is made equal by an LDPC code."""
-        is_worth_it = hint >= LEAST_LDPC_ERRORS or self.setting is Reconciliation.LDPC
+        asked_for = self.parameters.reconciliation is Reconciliation.LDPC
+        is_worth_it = asked_for or hint >= LEAST_LDPC_ERRORS[self.parameters.count_leak]
         return self.way is Way.LDPC and size >= SHORTEST_LDPC_BITS and is_worth_it
 
     def spares_bits(self, size: int, hint: float) -> bool:

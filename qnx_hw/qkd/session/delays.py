@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.messages import Bits
 from qnx_hw.qkd.sifting import Times
 
@@ -21,6 +22,11 @@ class PairDelays:
     start_ps: int
     bin_ps: int
     counts: Counts
+
+    def of_bob(self) -> ArrivalTimes:
+        """Return when each of Bob's detectors clicked, by its delay to whichever of Alice's."""
+        centres_ps = self.start_ps + self.bin_ps * (np.arange(BINS, dtype=np.float64) + 0.5)
+        return ArrivalTimes.binned(np.array(self.counts).sum(axis=0), centres_ps)
 
 
 def spread(block: int, window_ps: int, delays_ps: Times, alice: Bits, bob: Bits) -> PairDelays:

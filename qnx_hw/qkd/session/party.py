@@ -18,6 +18,7 @@ from enum import StrEnum
 from qnx_hw.api.schema import BlockStage
 from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import messages
+from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
@@ -26,7 +27,6 @@ from qnx_hw.qkd.session.delays import PairDelays
 from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.qkd.session.handshake import framed
-from qnx_hw.qkd.session.lateness import Lateness
 from qnx_hw.qkd.session.outputs import Output, Provenance, Send
 from qnx_hw.qkd.session.randomness import Randomness
 from qnx_hw.qkd.session.rounds import Judgement
@@ -49,7 +49,8 @@ class Step(StrEnum):
 
 EXPECTED: dict[tuple[Role, Step], tuple[type[BlockMessage], ...]] = {
     (Role.ALICE, Step.COLLECTING): (messages.Times,),
-    (Role.BOB, Step.SIFTING): (messages.Pairs,),
+    (Role.BOB, Step.COLLECTING): (messages.Cut,),
+    (Role.BOB, Step.SIFTING): (messages.Pairs, messages.Cut),
     (Role.ALICE, Step.SIFTING): (messages.Bases,),
     (Role.BOB, Step.TESTING): (messages.Test,),
     (Role.ALICE, Step.TESTING): (messages.Disclosure,),
@@ -103,7 +104,7 @@ class Report:
     sifted_bits: int = 0
     leaked_bits: int = 0
     provenance: Provenance | None = None
-    lateness: Lateness = field(default_factory=Lateness)
+    lateness: ArrivalTimes = field(default_factory=ArrivalTimes)
     """Of the station's own detectors; only Alice can tell."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from qnx_hw.api.schema import LinkPhase
@@ -12,6 +13,7 @@ from qnx_hw.qkd.parameters import Protocol
 from qnx_hw.qkd.session.alice import AliceBlock
 from qnx_hw.qkd.session.board import RATE_SPAN_PS, Board
 from qnx_hw.qkd.session.bob import BobBlock
+from qnx_hw.qkd.session.cutting import Cut
 from qnx_hw.qkd.session.desk import Desk, SessionOver
 from qnx_hw.qkd.session.matching import Chunk, Matched, Matching, Partners
 from qnx_hw.qkd.session.outputs import Output, Send
@@ -85,6 +87,8 @@ class AliceDesk(Desk):
         self._peer_rate_hz = 0.0
         # With even splitters; replaced by what the last block showed.
         self._sifted_share = 0.25 if context.parameters.protocol is Protocol.E91 else 0.5
+        self._cut = Cut(math.inf, math.inf)
+        """Watches the block that is collected."""
         self._matching = self._make_matching(context)
 
     def _make_matching(self, context: Context) -> Partners:
@@ -187,7 +191,9 @@ class AliceDesk(Desk):
             return self.abort(block, "the peer's clock was lost")
         block.add(matched)
         self._board.note(progress=block.progress)
-        return []
+        span_s = (chunk.end_ps - chunk.start_ps) * self._tick_ps * 1e-12
+        is_due = self._cut.is_due(span_s, matched.bases.size)
+        return block.cut() if is_due else []
 
     def _plan(self) -> list[Output]:
         """Fix the next block's span from the rate seen so far, once there is one."""
@@ -201,6 +207,8 @@ class AliceDesk(Desk):
         duration_ps = max(SHORTEST_BLOCK_PS, int(min(wanted_ps, longest_ps, held_ps)))
         ticks = int(duration_ps / self._tick_ps)
         block = AliceBlock(self._context, self._next_block, ticks)
+        wanted_pairs = parameters.block_sifted_bits / self._sifted_share
+        self._cut = Cut(rate_hz, wanted_pairs)
         self._next_block += 1
         self.blocks[block.number] = block
         self._board.note(progress=0.0, phase=LinkPhase.GENERATING)

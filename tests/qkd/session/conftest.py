@@ -34,6 +34,7 @@ from qnx_hw.qkd.session import (
     SessionParameters,
     Transmit,
 )
+from qnx_hw.qkd.session.hands import Hands
 from qnx_hw.secret import Secret
 
 PS = 1_000_000_000_000
@@ -160,6 +161,7 @@ class Pair:
     seed: int = 1
     should_stop: Callable[[], bool] = lambda: False
     round_trip_s: Callable[[], float | None] = lambda: None
+    hands: dict[Role, Hands] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outputs: dict[Role, list[Output]] = {role: [] for role in Role}
@@ -176,6 +178,7 @@ class Pair:
                 resumption=self.resumption.get(role),
                 should_stop=self.should_stop,
                 round_trip_s=self.round_trip_s,
+                hands=self.hands.get(role),
             )
             for index, role in enumerate(Role)
         }

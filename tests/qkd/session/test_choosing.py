@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,11 +22,21 @@ from qnx_hw.qkd.session.rounds import MIN_TEST_BITS
 SETTINGS = st.sampled_from(list(Reconciliation))
 
 
-@given(SETTINGS, st.none() | st.floats(0.0, 100.0), st.floats(0.0, 1e5))
+def held(setting: Reconciliation = Reconciliation.AUTO, count_leak: str = "alice") -> Any:
+    return SessionParameters(link="test", reconciliation=setting, count_leak=count_leak)
+
+
+@given(
+    SETTINGS,
+    st.sampled_from(["both", "alice"]),
+    st.none() | st.floats(0.0, 100.0),
+    st.floats(0.0, 1e5),
+    st.integers(0, 10**7),
+)
 def test_whatever_is_chosen_is_allowed(
-    setting: Reconciliation, round_trip_s: float | None, span_s: float
+    setting: Reconciliation, count: str, round_trip_s: float | None, span_s: float, bits: int
 ) -> None:
-    assert choose(setting, round_trip_s, span_s) in ALLOWED[setting]
+    assert choose(held(setting, count), round_trip_s, span_s, bits) in ALLOWED[setting]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +51,21 @@ def test_whatever_is_chosen_is_allowed(
     ],
 )
 def test_the_round_trip_decides(round_trip_s: float | None, span_s: float, way: Way) -> None:
-    assert choose(Reconciliation.AUTO, round_trip_s, span_s) is way
+    assert choose(held(), round_trip_s, span_s, 100_000) is way
+
+
+@pytest.mark.parametrize(
+    ("count_leak", "span_s", "way"),
+    [
+        ("both", 2.1, Way.LDPC),
+        ("both", 1.9, Way.LOW_LEAK),
+        ("alice", 2.1, Way.LOW_LEAK),
+    ],
+)
+def test_codes_spare_bits_where_both_directions_count_and_processors_follow(
+    count_leak: str, span_s: float, way: Way
+) -> None:
+    assert choose(held(count_leak=count_leak), 0.0002, span_s, 100_000) is way
 
 
 def way_of(pair: object) -> set[str]:

@@ -171,6 +171,16 @@ def test_blinded_detectors_are_an_alarm(bench: ModuleType) -> None:
     assert all(each.is_alarm and "blinded" in each.reason for each in given_up)
 
 
+def test_shifted_arrival_times_are_an_alarm(bench: ModuleType) -> None:
+    attack = {"kind": "time-shift", "station": "bob", "shift_ps": 300}
+    pair = run(bench, 2.5, made=pulsed_link.bench(eavesdropper=attack), block_sifted_bits=200_000)
+
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
+    given_up = pair.of(Role.BOB, Aborted)
+    assert given_up
+    assert all(each.is_alarm and "arrival times" in each.reason for each in given_up)
+
+
 @pytest.mark.parametrize("drift_ppm", [-200.0, 200.0])
 def test_a_clock_at_the_end_of_its_range_is_found(bench: ModuleType, drift_ppm: float) -> None:
     made = pulsed_link.bench(bob={"clock_drift_ppm": drift_ppm})

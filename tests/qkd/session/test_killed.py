@@ -6,15 +6,46 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+import pulsed_link
 import pytest
+from bench_sessions import tag_blocks
 from stored_links import LINK, SECTION, Killed, StoredLink, Streams, keepers, stores
 
-from qnx_hw.keys import TAGS
+from qnx_hw.config import ChannelMap, LinkSection, SecuritySection, StationSection
+from qnx_hw.config.pulses import PulsesSection
+from qnx_hw.keys import TAGS, KeyStore
 from qnx_hw.qkd import messages
+from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
 pytestmark = pytest.mark.slow
+
+BELL = ChannelMap(H=1, V=2, D=3, A=4, deg_22_5=5, deg_112_5=6, deg_67_5=7, deg_157_5=8)
+E91 = msgspec.structs.replace(
+    SECTION, protocol="e91", bob=StationSection(node="x", tagger="t", channels=BELL)
+)
+
+
+def pulsed(pulses: PulseParameters) -> LinkSection:
+    """Return a decoy BB84 link with these pulses."""
+    return LinkSection(
+        alice=StationSection(node="x", transmitter="t"),
+        bob=StationSection(node="x", tagger="t"),
+        protocol="decoy-bb84",
+        pulses=PulsesSection(
+            rate_hz=pulses.rate_hz,
+            intensities=pulses.intensities,
+            shares=pulses.shares,
+            z_probability=pulses.z_probability,
+            training_s=pulses.training_s,
+        ),
+        coincidence_window_ps=1500,
+        clock_drift_limit_ppm=20.0,
+        block_sifted_bits=350_000,
+        security=SecuritySection(cross_click_limit=0.2, test_fraction=0.02, epsilon_secrecy=1e-6),
+    )
 
 
 @pytest.fixture(name="streams", scope="module")
@@ -44,13 +75,63 @@ def test_ledgers_agree_after_a_death(
             StoredLink(keepers(held, SECTION, folder), victim).run(streams)
         StoredLink(keepers(held, SECTION, folder)).run(streams)
 
-        salt = Secret(b"test")
-        alice, bob = (held[role].digests(LINK, salt) for role in Role)
-        assert alice == bob
-        assert len(alice) >= 1
-        # A block that Alice had stored before she died is Bob's as well, by its token.
-        is_stored = victim == (Role.ALICE, messages.Release)
-        assert (min(alice) == 1) is is_stored
-        assert all(store.memory(LINK).pending is None for store in held.values())
-        tags = [[store.stock_bits(LINK, each) for each in TAGS] for store in held.values()]
-        assert tags[0] == tags[1]
+        assert_agreed(held, victim)
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [(Role.BOB, messages.Seal), (Role.ALICE, messages.Release)],
+    ids=lambda victim: f"{victim[0]}-{victim[1].__name__}",
+)
+def test_e91s_ledgers_agree_after_a_death(
+    bench: ModuleType, tmp_path: Path, victim: tuple[Role, type]
+) -> None:
+    streams = bench.Source(seconds=2.6, visibility=0.99, bell=True).blocks()
+    with stores(tmp_path) as held:
+        with pytest.raises(Killed):
+            StoredLink(keepers(held, E91), victim).run(streams)
+        StoredLink(keepers(held, E91)).run(streams)
+
+        assert_agreed(held, victim)
+
+
+@pytest.mark.parametrize(
+    ("pulses", "victim"),
+    [
+        (pulsed_link.TWO_DECOYS, (Role.ALICE, messages.Release)),
+        (pulsed_link.ONE_DECOY, (Role.BOB, messages.Seal)),
+    ],
+    ids=["two-decoys", "one-decoy"],
+)
+def test_decoy_bb84s_ledgers_agree_after_a_death(
+    tmp_path: Path, pulses: PulseParameters, victim: tuple[Role, type]
+) -> None:
+    section = pulsed(pulses)
+
+    def run(victim: tuple[Role, type] | None) -> None:
+        made = pulsed_link.bench(pulses)
+        link = StoredLink(
+            keepers(held, section), victim, lambda asked: pulsed_link.play(made, asked)
+        )
+        for block in tag_blocks(made, "bob", 2.5):
+            link.feed(None, block)
+
+    with stores(tmp_path) as held:
+        with pytest.raises(Killed):
+            run(victim)
+        run(None)
+
+        assert_agreed(held, victim)
+
+
+def assert_agreed(held: dict[Role, KeyStore], victim: tuple[Role, type]) -> None:
+    """Both ledgers hold the same keys and pads, and nothing waits."""
+    salt = Secret(b"test")
+    alice, bob = (held[role].digests(LINK, salt) for role in Role)
+    assert alice == bob
+    assert len(alice) >= 1
+    # A block that Alice had stored before she died is Bob's as well, by its token.
+    assert (min(alice) == 1) is (victim == (Role.ALICE, messages.Release))
+    assert all(store.memory(LINK).pending is None for store in held.values())
+    tags = [[store.stock_bits(LINK, each) for each in TAGS] for store in held.values()]
+    assert tags[0] == tags[1]

@@ -64,3 +64,17 @@ def test_blinded_detectors_are_an_alarm_and_bring_no_key(bench: ModuleType, file
     given_up = pair.of(Role.BOB, Aborted)
     assert given_up
     assert all(each.is_alarm and "blinded" in each.reason for each in given_up)
+
+
+@pytest.mark.parametrize("station", ["alice", "bob"])
+def test_shifted_arrival_times_are_an_alarm_and_bring_no_key(
+    bench: ModuleType, station: str
+) -> None:
+    table = example("demo.toml")
+    table["bench"]["eavesdropper"] = {"kind": "time-shift", "station": station, "shift_ps": 2400}
+    pair = play(bench, table, 3.0, 15_000)
+
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
+    given_up = pair.of(Role.ALICE, Aborted)
+    assert given_up
+    assert all(each.is_alarm and "arrival times" in each.reason for each in given_up)
