@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qnx_hw.instruments.tags import TagBlock
     from qnx_hw.qkd.offline import Outcome
     from qnx_hw.qkd.parameters import SessionParameters, StationInputs
+    from qnx_hw.qkd.pulses import Score
     from qnx_hw.qkd.roles import Role
 
 SPAN_PS = 100_000_000_000
@@ -68,11 +69,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "examples:\n  qnx distill alice.ptu bob.ptu\n"
         "  qnx distill a.ts b.ts --channels 1,2,3,4 --bob-channels 5,6,7,8 --json out.json\n"
-        "  qnx distill alice.qnx bob.qnx --network lab.toml --link alice-bob\n\n"
+        "  qnx distill alice.qnx bob.qnx --network lab.toml --link alice-bob\n"
+        "  qnx distill score.json bob.qnx --network decoy.toml\n\n"
         "Both parties run here, with the sessions of a running link; their keys are compared and\n"
-        "destroyed. Ends with status 0 only if there is key, the same at both ends."
+        "destroyed. In decoy BB84, A is a JSON file with the seed and training key that Alice's\n"
+        "transmitter played. Ends with status 0 only if there is key, the same at both ends."
     )
-    parser.add_argument("alice", type=Path, metavar="A", help="Alice's recording")
+    parser.add_argument("alice", type=Path, metavar="A", help="Alice's recording, or her score")
     parser.add_argument("bob", type=Path, metavar="B", help="Bob's recording, or the same file")
     parser.add_argument("--network", type=Path, metavar="FILE", help="take a link's settings")
     parser.add_argument("--link", metavar="NAME", help="which link of the network file")
@@ -102,13 +105,18 @@ def run(arguments: argparse.Namespace) -> int:
     from qnx_hw.qkd.session import SystemRandomness
 
     parameters, inputs = _from_file(arguments) if arguments.network else _from_options(arguments)
-    streams = {Role.ALICE: _blocks(arguments.alice), Role.BOB: _blocks(arguments.bob)}
-    rehearsal = Rehearsal(parameters, inputs, SystemRandomness())
+    is_pulsed = parameters.pulses is not None
+    score = _score(arguments.alice) if is_pulsed else None
+    streams = {
+        Role.ALICE: iter(()) if is_pulsed else _blocks(arguments.alice),
+        Role.BOB: _blocks(arguments.bob),
+    }
+    rehearsal = Rehearsal(parameters, inputs, SystemRandomness(), score)
     covered_ps = 0
     for alice, bob in zip_longest(streams[Role.ALICE], streams[Role.BOB]):
         rehearsal.feed([alice] if alice else [], [bob] if bob else [])
-        if alice and bob:
-            covered_ps = min(alice.end_ps, bob.end_ps)
+        if bob and (alice or is_pulsed):
+            covered_ps = min(each.end_ps for each in (alice, bob) if each)
     result = _result(rehearsal.finish(), parameters.protocol.value, covered_ps / 1e12)
     for line in _lines(result):
         print(line)
@@ -173,10 +181,31 @@ def _from_file(
             f"{arguments.network} has no link '{name}'; it has {', '.join(links) or 'none'}"
         )
     link = links[name]
-    if link.pulses is not None:
-        raise ConfigError(f"link '{name}': Alice's pulses are in no recording; pairs only")
     inputs = {role: station_inputs(getattr(link, role.value)) for role in Role}
     return session_parameters(name, link), inputs
+
+
+class ScoreFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a transmitter played, in hexadecimal; whoever has it knows the session's raw key."""
+
+    seed: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    training_key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+
+def _score(path: Path) -> Score:
+    """Read what Alice's pulses were chosen by; nothing of it is ever shown."""
+    from qnx_hw.keys.vault import read_private
+    from qnx_hw.qkd.pulses import Score
+    from qnx_hw.secret import Secret
+
+    try:
+        held = msgspec.json.decode(read_private(path), type=ScoreFile)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # its words could quote the seed
+        raise ConfigError(
+            f"{path} is no score: decoy BB84 needs a JSON file with Alice's 'seed' and "
+            f"'training_key' in place of her recording"
+        ) from None
+    return Score(Secret(bytes.fromhex(held.seed)), bytes.fromhex(held.training_key))
 
 
 def _blocks(path: Path) -> Iterator[TagBlock]:

@@ -15,6 +15,7 @@ from qnx_hw.errors import Conflict, KeyExhausted
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd.authentication import HASH_KEY_BYTES, PAD_BYTES, Authenticator, Pad, PadSource
 from qnx_hw.qkd.parameters import SessionParameters, StationInputs
+from qnx_hw.qkd.pulses import Score
 from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import (
@@ -60,7 +61,9 @@ class Rehearsal:
         parameters: SessionParameters,
         inputs: Mapping[Role, StationInputs],
         randomness: Randomness,
+        score: Score | None = None,
     ) -> None:
+        """`score` is what Alice's recorded pulses were chosen by, for decoy BB84."""
         hash_keys = randomness.octets(2 * HASH_KEY_BYTES)
         pads = {role: randomness.octets(PADS * PAD_BYTES) for role in Role}
         self.outcome = Outcome()
@@ -78,6 +81,7 @@ class Rehearsal:
                 ),
                 randomness,
                 station=inputs[role],
+                score=score,
             )
             for role in Role
         }

@@ -8,6 +8,7 @@ are random as far as AES is; the seed is used for one session, and for nothing e
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,14 @@ TRAINING_KEY_BYTES = 16
 WORDS_PER_BLOCK = 4
 BASIS_STEPS = 1 << 15
 INTENSITY_STEPS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a session's pulses are chosen by: the secret seed, and the public training's key."""
+
+    seed: Secret
+    training_key: bytes
 
 
 class PulseParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

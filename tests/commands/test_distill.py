@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pulsed_link
 import pytest
+import tomli_w
 from bench_sessions import example, tag_blocks
 
 from qnx_hw.cli import main
+from qnx_hw.qkd.session import Transmit
+from qnx_hw.secret import Secret
 from qnx_hw.timing.archive import ArchiveWriter, Origin
 from sim_devices.physics.bench import Bench
 
@@ -79,6 +83,41 @@ def test_recordings_of_another_maker_are_distilled_too(
     assert json.loads(out.read_text())["keys_equal"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("is_right", [True, False], ids=["right-seed", "wrong-seed"])
+def test_decoy_bb84_is_distilled_from_what_was_played_and_bobs_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], is_right: bool
+) -> None:
+    pulses = pulsed_link.TWO_DECOYS
+    made = pulsed_link.bench(pulses)
+    pulsed_link.play(made, Transmit(Secret(bytes(range(32))), bytes(range(16)), pulses))
+    bob = record(made, "bob", 2.5, tmp_path / "bob")
+    seed = bytes(range(32)) if is_right else bytes(32)
+    score = tmp_path / "score.json"
+    score.write_text(json.dumps({"seed": seed.hex(), "training_key": bytes(range(16)).hex()}))
+    score.chmod(0o600)
+    table = example("decoy-bb84.toml")
+    (link,) = table["links"].values()
+    link["pulses"] = {
+        name: getattr(pulses, name)
+        for name in ("rate_hz", "intensities", "shares", "z_probability", "training_s")
+    }
+    link |= {"coincidence_window_ps": 1500, "block_sifted_bits": 350_000}
+    link["security"] = {"cross_click_limit": 0.2, "test_fraction": 0.02, "epsilon_secrecy": 1e-6}
+    (tmp_path / "lab.toml").write_text(tomli_w.dumps(table))
+    out = tmp_path / "out.json"
+
+    words = [str(score), str(bob), "--network", str(tmp_path / "lab.toml"), "--json", str(out)]
+    status = main(["distill", *words])
+
+    result = json.loads(out.read_text())
+    assert status == (0 if is_right else 1)
+    assert result["keys_equal"]
+    assert (result["secret_bits"] > 1000) is is_right
+    shown = capsys.readouterr()
+    assert seed.hex()[:16] not in shown.out + shown.err
+
+
 def test_recordings_that_share_nothing_make_no_key(
     recordings: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,7 +134,7 @@ def test_recordings_that_share_nothing_make_no_key(
         (["/nowhere/a", "/nowhere/b"], "cannot read"),
         (["a", "b", "--protocol", "e91"], "8 of Bob"),
         (["a", "b", "--channels", "1,2,3,3"], "different inputs"),
-        (["a", "b", "--network", "examples/decoy-bb84.toml"], "pairs only"),
+        (["a", "b", "--network", "examples/decoy-bb84.toml"], "cannot read"),
     ],
 )
 def test_wrong_words_are_told_in_one_sentence(

@@ -42,6 +42,7 @@ from qnx_hw.qkd.reconciliation.interface import (
     ReconciliationFailed,
     Reference,
     Result,
+    result_of,
 )
 
 _WORD = np.dtype("<u8")
@@ -195,13 +196,7 @@ def reconcile(
     reference = CascadeAlice(alice, qber_hint=qber_hint, seed=seed, parameters=parameters)
     corrector = CascadeBob(bob, qber_hint=qber_hint, seed=seed, parameters=parameters)
     corrector.converse(reference)
-    return Result(
-        corrected=corrector.corrected,
-        leak_alice=corrector.leak_alice,
-        leak_total=corrector.leak_total,
-        rounds=corrector.rounds,
-        n_errors=corrector.n_errors,
-    )
+    return result_of(corrector)
 
 
 def _board(

@@ -99,3 +99,14 @@ class Result:
             f"Result({self.corrected.size} bits, leak {self.leak_alice}/{self.leak_total}, "
             f"{self.rounds} rounds, {self.n_errors} errors)"
         )
+
+
+def result_of(corrector: Corrector) -> Result:
+    """Return what Bob holds once nothing is left to ask."""
+    return Result(
+        corrected=corrector.corrected,
+        leak_alice=corrector.leak_alice,
+        leak_total=corrector.leak_total,
+        rounds=corrector.rounds,
+        n_errors=corrector.n_errors,
+    )

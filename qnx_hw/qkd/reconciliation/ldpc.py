@@ -34,6 +34,7 @@ from qnx_hw.qkd.reconciliation.interface import (
     ReconciliationFailed,
     Reference,
     Result,
+    result_of,
 )
 from qnx_hw.qkd.reconciliation.ldpc_codes import COLUMNS, DEGREES, Code, code
 
@@ -325,13 +326,7 @@ def reconcile(
     request = corrector.start()
     while request is not None:
         request = corrector.receive(reference.answer(request))
-    return Result(
-        corrected=corrector.corrected,
-        leak_alice=corrector.leak_alice,
-        leak_total=corrector.leak_total,
-        rounds=corrector.rounds,
-        n_errors=corrector.n_errors,
-    )
+    return result_of(corrector)
 
 
 def _word(layout: _Layout, key: Bits) -> Bits:

@@ -23,6 +23,7 @@ from qnx_hw.qkd.reconciliation.interface import (
     ReconciliationFailed,
     Reference,
     Result,
+    result_of,
 )
 from qnx_hw.qkd.reconciliation.max_key_kernels import Trees
 
@@ -179,13 +180,7 @@ def reconcile(alice: Bits, bob: Bits, qber_hint: float, *, seed: bytes = b"") ->
     request = corrector.start()
     while request is not None:
         request = corrector.receive(reference.answer(request))
-    return Result(
-        corrected=corrector.corrected,
-        leak_alice=corrector.leak_alice,
-        leak_total=corrector.leak_total,
-        rounds=corrector.rounds,
-        n_errors=corrector.n_errors,
-    )
+    return result_of(corrector)
 
 
 def _trees(key: Bits, qber: float, owner: bool) -> Trees:

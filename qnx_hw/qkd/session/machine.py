@@ -30,6 +30,7 @@ from qnx_hw.qkd.parameters import (
     StationInputs,
     check_role,
 )
+from qnx_hw.qkd.pulses import Score
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.sealer import Sealer
 from qnx_hw.qkd.session.board import Board
@@ -76,11 +77,13 @@ class Session:
         should_stop: Callable[[], bool] = lambda: False,
         round_trip_s: Callable[[], float | None] = lambda: None,
         hands: Hands | None = None,
+        score: Score | None = None,
     ) -> None:
         """`should_stop` is asked now and then, from the calling thread, during long searches.
 
         `round_trip_s` returns how long a message and its answer take on the channel, None where
         that was not measured; Alice asks once a block. `hands` do what can be done side by side.
+        `score` is what a recorded session's pulses were chosen by; a live one draws its own.
         """
         self._resumption = resumption or Resumption()
         check_role(role, self._resumption)
@@ -91,6 +94,7 @@ class Session:
         self._should_stop = should_stop
         self._round_trip_s = round_trip_s
         self._hands = hands or OneAfterAnother()
+        self._score = score
         self._finder = EventFinder(
             station or StationInputs(),
             window_ps=parameters.coincidence_window_ps,
@@ -195,6 +199,7 @@ class Session:
             agreed.greeting,
             self._round_trip_s,
             self._hands,
+            self._score,
         )
         desk = DESKS[self._parameters.protocol, self._role]
         self._desk = desk(context, self._board, agreed.first_block)

@@ -21,6 +21,7 @@ from qnx_hw.qkd import messages
 from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
+from qnx_hw.qkd.pulses import Score
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.sealer import Sealer
 from qnx_hw.qkd.session.delays import PairDelays
@@ -90,6 +91,8 @@ class Context:
     greeting: bytes
     round_trip_s: Callable[[], float | None]
     hands: Hands
+    score: Score | None = None
+    """What pulses of the past were chosen by; None draws afresh."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,13 @@ from qnx_hw.errors import ChannelError
 from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import Plan, Probe, Times, Training
 from qnx_hw.qkd.pulse_sync import PulseNumbers, PulsesLost
-from qnx_hw.qkd.pulses import SEED_BYTES, TRAINING_KEY_BYTES, PulseChoices, PulseParameters
+from qnx_hw.qkd.pulses import (
+    SEED_BYTES,
+    TRAINING_KEY_BYTES,
+    PulseChoices,
+    PulseParameters,
+    Score,
+)
 from qnx_hw.qkd.session.board import Board
 from qnx_hw.qkd.session.desk import SessionOver
 from qnx_hw.qkd.session.matching import Chunk, Matched, Partners
@@ -81,18 +87,19 @@ class PulsedAliceDesk(AliceDesk):
     """Has pulses sent, and holds what she chose against Bob's detections."""
 
     def open(self) -> list[Output]:
-        key = self._context.randomness.octets(TRAINING_KEY_BYTES)
+        score = self._score
         return [
-            Send(messages.encode(Training(key))),
-            Transmit(self._seed, key, pulses_of(self._context)),
+            Send(messages.encode(Training(score.training_key))),
+            Transmit(score.seed, score.training_key, pulses_of(self._context)),
         ]
 
     def _make_matching(self, context: Context) -> Partners:
         pulses = pulses_of(context)
-        self._seed = Secret(context.randomness.octets(SEED_BYTES))
+        octets = context.randomness.octets
+        self._score = context.score or Score(Secret(octets(SEED_BYTES)), octets(TRAINING_KEY_BYTES))
         z = pulses.z_probability
         self._sifted_share = z**2 + (1 - z) ** 2
-        return SentPulses(PulseChoices(self._seed, pulses), pulses.training_pulses)
+        return SentPulses(PulseChoices(self._score.seed, pulses), pulses.training_pulses)
 
 
 class PulsedBobDesk(BobDesk):

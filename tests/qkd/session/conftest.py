@@ -100,6 +100,8 @@ class Source:
     intercepted: bool = False
     bell: bool = False
     """Bob has the settings of E91 as well."""
+    z_share: float = 0.5
+    """How often each side measures in Z."""
     seed: int = 7
 
     def blocks(self, span_ps: int = 50_000_000_000) -> tuple[list[TagBlock], list[TagBlock]]:
@@ -108,6 +110,8 @@ class Source:
         count = random.poisson(self.pairs_hz * self.seconds)
         times = np.sort(random.uniform(0, self.seconds * PS, count))
         bases = random.integers(0, ((2,), (4 if self.bell else 2,)), (2, count))
+        if self.z_share != 0.5:
+            bases = (random.random((2, count)) >= self.z_share).astype(np.int64)
         first = random.integers(0, 2, count)
         angles = np.deg2rad([0.0, 45.0, 22.5, 67.5])[bases]
         correlation = self.visibility * np.cos(2 * (angles[0] - angles[1]))
