@@ -53,18 +53,19 @@ def _streams(bench: ModuleType) -> Any:
     return bench.Source(seconds=2.4, visibility=0.99).blocks()
 
 
-@pytest.mark.parametrize("signed", [False, True], ids=["tags", "signatures"])
+LAST = (Role.BOB, messages.Seal), (Role.ALICE, messages.Release)
+
+
 @pytest.mark.parametrize(
-    "victim",
+    ("victim", "signed"),
     [
-        (Role.ALICE, messages.Pairs),
-        (Role.BOB, messages.Corrected),
-        (Role.ALICE, messages.Amplify),
-        (Role.ALICE, messages.Seal),
-        (Role.BOB, messages.Seal),
-        (Role.ALICE, messages.Release),
+        ((Role.ALICE, messages.Pairs), False),
+        ((Role.BOB, messages.Corrected), False),
+        ((Role.ALICE, messages.Amplify), False),
+        ((Role.ALICE, messages.Seal), False),
+        *((victim, signed) for victim in LAST for signed in (False, True)),
     ],
-    ids=lambda victim: f"{victim[0]}-{victim[1].__name__}",
+    ids=lambda given: f"{given[0]}-{given[1].__name__}" if isinstance(given, tuple) else None,
 )
 def test_ledgers_agree_after_a_death(
     tmp_path: Path, streams: Streams, victim: tuple[Role, type], signed: bool
@@ -78,11 +79,7 @@ def test_ledgers_agree_after_a_death(
         assert_agreed(held, victim)
 
 
-@pytest.mark.parametrize(
-    "victim",
-    [(Role.BOB, messages.Seal), (Role.ALICE, messages.Release)],
-    ids=lambda victim: f"{victim[0]}-{victim[1].__name__}",
-)
+@pytest.mark.parametrize("victim", LAST, ids=lambda victim: victim[1].__name__)
 def test_e91s_ledgers_agree_after_a_death(
     bench: ModuleType, tmp_path: Path, victim: tuple[Role, type]
 ) -> None:
