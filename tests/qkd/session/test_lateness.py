@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from bench_sessions import example, settings, tag_blocks
 
+from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.roles import Role
-from qnx_hw.qkd.session.lateness import Lateness
 from sim_devices.physics.bench import Bench
 
 
@@ -39,7 +39,7 @@ def test_a_late_detector_is_told_from_the_others(bench: ModuleType) -> None:
 
 
 def test_few_pairs_say_nothing() -> None:
-    lateness = Lateness()
+    lateness = ArrivalTimes()
     three = np.array([0, 0, 1], dtype=np.uint8)
     lateness.add(three, three, np.array([1, 2, 3]))
 
