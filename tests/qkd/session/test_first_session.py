@@ -45,7 +45,8 @@ def test_the_first_key_ends_the_signed_session_and_pays_for_all_later_tags(
         second = StoredLink(keepers(held, SECTION, tmp_path))
         second.run(streams)
 
-        assert {each.block for each in second.keys} >= {2}
+        assert len(second.keys) >= 2
+        assert min(each.block for each in second.keys) > 1
         salt = Secret(b"test")
         alice, bob = (held[role].digests(LINK, salt) for role in Role)
         assert alice == bob != {}
