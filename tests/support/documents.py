@@ -11,8 +11,11 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("lock
 
 
 def commands_in(text: str) -> list[str]:
-    """Return the `qnx …` lines of a page's blocks and examples, without remarks and pipes."""
-    whole = re.sub(r"\\\n\s*", " ", text)
+    """Return the `qnx …` lines of a page's blocks and examples, without remarks and pipes.
+
+    What the shell would put in is a 1.
+    """
+    whole = re.sub(r'"?\$\([^)]*\)"?', "1", re.sub(r"\\\n\s*", " ", text))
     lines = re.findall(r"^(?: {2,}|\$ )(?:\.venv/bin/)?(qnx [a-z].*)$", whole, re.MULTILINE)
     cut = [re.split(r"\s+#|\s{2,}|\s\|\s|\s>\s|\s&&\s|\s&$", line)[0].strip() for line in lines]
     # Synopses, with what may be left out or chosen, are no command lines.

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(400)]
 
 ELSEWHERE = {
     r"qnx chaos ": "tests/system/test_chaos.py",
+    r"qnx demo ": "tests/system/test_demo.py",
     r"qnx emulate ": "tests/commands/test_emulate.py",
     r"qnx (check|capture) voa1 ": "tests/test_example_instrument.py",
     r"qnx align rehearse ": "tests/commands/test_align.py",
