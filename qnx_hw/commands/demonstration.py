@@ -107,7 +107,7 @@ async def demonstrate(settings: Settings) -> Result:
         watching = _Watch(host, screen, settings.blocks)
         async with asyncio.TaskGroup() as tasks:
             guard = tasks.create_task(lab.watch())
-            warming = tasks.create_task(warm_up(screen.progress))
+            warming = tasks.create_task(warm_up(screen.progress, network))
             await until(told, None, warming.done)
             if not told.is_set():
                 await _run(host, watching, settings, network, told)

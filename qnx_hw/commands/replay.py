@@ -86,7 +86,7 @@ async def _run(
     if taken is not None:
         screen.say(f"API and dashboard: http://{taken.getsockname()[0]}:{taken.getsockname()[1]}")
     async with told_to_stop() as stop:
-        await warm_up(screen.progress)
+        await warm_up(screen.progress, network)
         async with host.running(taken):
             loop = asyncio.get_running_loop()
             seen, changed_s = host.hub.links(), loop.time()

@@ -66,7 +66,7 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
         )
     async with told_to_stop() as stop:
         if any(ends_of(network, name) for name in names):  # without links nothing counts tags
-            await warm_up(screen.progress)
+            await warm_up(screen.progress, network)
         async with host.running(taken):
             seen = 0
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from qnx_hw.config import NetworkFile
 from qnx_hw.node.worker import Worker
 
 Progress = Callable[[str, float], None]
@@ -14,8 +15,9 @@ TIMING_SHARE = 0.6
 """Part of the whole that the timing kernels take; measured, for the bar only."""
 
 
-async def warm_up(progress: Progress) -> None:
-    """Compile all kernels off the event loop; quick where they were compiled before."""
+async def warm_up(progress: Progress, network: NetworkFile) -> None:
+    """Compile what a network needs off the event loop; quick where that was done before."""
+    methods = {link.reconciliation for link in network.links.values()}
     loop = asyncio.get_running_loop()
 
     def hand(what: str, fraction: float) -> None:
@@ -24,13 +26,16 @@ async def warm_up(progress: Progress) -> None:
 
     worker = Worker("compiler")
     try:
-        await worker.call(compile_all, hand)
+        await worker.call(compile_all, hand, methods)
     finally:
         worker.close()
 
 
-def compile_all(progress: Progress) -> None:
-    """Run every kernel once on next to nothing; takes seconds, or a minute the first time."""
+def compile_all(progress: Progress, methods: Collection[str] = ("auto",)) -> None:
+    """Run each kernel once on next to nothing; takes seconds, or a minute the first time.
+
+    `methods` of reconciliation as network files name them.
+    """
     import numpy as np
 
     from qnx_hw.instruments.tags import TagBlock
@@ -53,7 +58,7 @@ def compile_all(progress: Progress) -> None:
     pulse_sync.warm_up()
     selection.warm_up()
     progress(what, 0.7)
-    reconciliation.warm_up()
+    reconciliation.warm_up(methods)
     progress(what, 0.9)
     bits = np.zeros(512, np.uint8)
     seed = np.zeros(privacy_amplification.seed_length(bits.size, 256), np.uint8)
