@@ -74,7 +74,7 @@ def _wanted(
         for name, link in network.links.items()
         if arguments.link in (None, name) and node in (None, link.alice.node, link.bob.node)
     ]
-    if not found:
+    if not found and node is not None:
         raise ConfigError(f"{arguments.file} has no such link that ends at node '{node}'")
     yield from found
 

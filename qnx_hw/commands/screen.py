@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from qnx_hw.api.schema import Event, Level, LinkPhase, LinkView
@@ -17,8 +18,9 @@ MARKS = {Level.OK: "+", Level.INFO: " ", Level.WARNING: "!", Level.ALARM: "!!"}
 class Screen:
     """Draws on a terminal in place; elsewhere it writes a line whenever something happened."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
+    def __init__(self, out: TextIO = sys.stdout, now: Callable[[], float] = time.time) -> None:
         self._out = out
+        self._began_s = now()
         self._in_place = out.isatty()
         self._drawn = 0
         self._said: dict[str, str] = {}
@@ -29,8 +31,9 @@ class Screen:
         print(line, file=self._out, flush=True)
 
     def tell(self, event: Event) -> None:
-        """Write an event."""
-        self.say(f"{MARKS[event.level]:2} {event.source}: {event.message}")
+        """Write an event, unless it is one that an earlier run left in the history."""
+        if event.time_s >= self._began_s:
+            self.say(f"{MARKS[event.level]:2} {event.source}: {event.message}")
 
     def progress(self, what: str, fraction: float) -> None:
         """Show how far a preparation is."""

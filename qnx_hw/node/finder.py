@@ -260,7 +260,7 @@ def _driver(name: str, load: Callable[[], object], discovery: Discovery | None) 
         name=name,
         family=str(family),
         can_blink=discovery is not None and bool(discovery.blink),
-        can_be_found=discovery is not None,
+        can_be_found=discovery is not None and not discovery.only_named,
         error=error,
     )
 

@@ -71,10 +71,12 @@ def test_plain_output_repeats_nothing() -> None:
 
 def test_a_terminal_is_drawn_in_place_below_what_was_said() -> None:
     out = Terminal()
-    screen = Screen(out)
+    screen = Screen(out, now=lambda: 5.0)
     screen.show([BUSY])
-    screen.tell(Event(number=1, time_s=0.0, level=Level.OK, source="alice-bob", message="key"))
+    screen.tell(Event(number=1, time_s=4.0, level=Level.OK, source="alice-bob", message="old"))
+    screen.tell(Event(number=2, time_s=5.0, level=Level.OK, source="alice-bob", message="key"))
 
+    assert "old" not in out.getvalue()  # an earlier run's
     assert f"\x1b[{len(lines_of(BUSY))}F\x1b[J+  alice-bob: key\n" in out.getvalue()
 
 

@@ -41,7 +41,7 @@ async def joined(folder: Path) -> AsyncIterator[Sites]:
             for block in (1, 2):
                 key = secrets.token_bytes(BLOCK_BYTES)
                 for store in (ours, theirs):
-                    store.ingest(link, block, split(block, Secret(key)), MADE)
+                    store.ingest(link, block, split(block, Secret(key), (32, 32)), MADE)
         alice, bob = (
             Kme(node, store.issued, {peer: tuple(LinkEnd(link, side) for link in LINKS)})
             for side, (node, peer, store) in enumerate(

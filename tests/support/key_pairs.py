@@ -63,12 +63,12 @@ def fill(
     blocks: Sequence[int] = (1, 2),
     is_simulated: bool = False,
 ) -> None:
-    """Give both stores the same blocks of key."""
+    """Give both stores the same blocks of key, 32 bytes of each for either direction's tags."""
     made = dataclasses.replace(MADE, is_simulated=is_simulated)
     for block in blocks:
         key = secrets.token_bytes(n_bytes)
         for store in stores:
-            store.ingest(LINK, block, split(block, Secret(key)), made)
+            store.ingest(LINK, block, split(block, Secret(key), (32, 32)), made)
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ ELSEWHERE = {
     r"qnx emulate ": "tests/commands/test_emulate.py",
     r"qnx (check|capture) voa1 ": "tests/test_example_instrument.py",
     r"qnx align rehearse ": "tests/commands/test_align.py",
+    r"qnx keys (init|trust) lab.toml .*--node": "tests/keys/test_init_command.py",
     r"qnx run lab.toml --record": "tests/system/test_replay.py",
     r"qnx replay ": "tests/system/test_replay.py",
 }
@@ -126,9 +127,14 @@ def _running(lab: Lab, recorded: Path) -> Iterator[Lab]:
     assert recorded.exists()  # one run at a time uses the folder
     with program("sim", str(lab.file)), program("run", str(lab.file)) as process:
         assert process.stdout is not None
-        for _ in range(2):  # both ends have the first block when the second one is made
-            while not re.search(r"block \d+: \d+ secret bits", line := process.stdout.readline()):
-                assert line, "the nodes ended by themselves"
+        due = [r"block \d+: \d+ secret bits"] * 2  # with the second one, both ends have the first
+        due += [rf"{node}: the key manager of \w+ can be reached" for node in ("alice", "bob")]
+        while due:
+            line = process.stdout.readline()
+            assert line, "the nodes ended by themselves"
+            came = next((words for words in due if re.search(words, line)), None)
+            if came is not None:
+                due.remove(came)
         yield lab
 
 
