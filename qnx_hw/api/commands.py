@@ -12,6 +12,8 @@ from qnx_hw.api.value import Value
 Setting = float | int | str | bool
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@\-]{0,63}$")]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+RowNumber = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+"""Of something kept; what JavaScript can say exactly, and a database can hold."""
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
@@ -135,6 +137,6 @@ class Draft(Command, frozen=True, kw_only=True):
 class Revert(Command, frozen=True, kw_only=True):
     """Go back to an earlier network file."""
 
-    number: int
+    number: RowNumber
     revision: str
     """Of the file that stands now."""

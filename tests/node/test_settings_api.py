@@ -148,6 +148,13 @@ def test_an_earlier_file_comes_back(api: ServedApi, file: Path) -> None:
     assert api.ask("GET", "/api/v1/settings/versions/99")[0] == 400
 
 
+def test_numbers_that_no_row_can_have_are_refused(api: ServedApi) -> None:
+    wish = {"number": 2**64, "revision": settings(api)["revision"]}
+
+    assert api.ask("POST", "/api/v1/settings/revert", wish)[0] == 400
+    assert api.ask("GET", f"/api/v1/audit?before={2**64}")[0] == 400
+
+
 def test_a_process_without_a_file_says_so() -> None:
     with served(Site(snapshot=sample_snapshot())) as api:
         assert api.ask("GET", "/api/v1/settings")[0] == 404

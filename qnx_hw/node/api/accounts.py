@@ -17,6 +17,7 @@ from qnx_hw.api.commands import (
     ChangeUser,
     Command,
     Login,
+    RowNumber,
 )
 from qnx_hw.node.access.audit import Audit
 from qnx_hw.node.access.caller import Caller
@@ -33,7 +34,7 @@ _Result = TypeVar("_Result")
 class Rows(Command, frozen=True, kw_only=True):
     """Which rows of the audit."""
 
-    before: int | None = None
+    before: RowNumber | None = None
     """Rows older than this number; the newest where not given."""
     words: Annotated[str, msgspec.Meta(max_length=100)] = ""
 
