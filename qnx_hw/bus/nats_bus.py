@@ -210,12 +210,14 @@ class NatsBus(Bus):
             closed_cb=closed,
         )
         try:
+            _heed_cancelling()
             await self._take_up(connection, [self._inbox, *self._wanted])
             self._connection = connection
             if self._name == CONTROLLER:
                 await prepare_stores(self)
             for bucket in self._buckets.values():
                 await bucket.catch_up()
+            _heed_cancelling()
             self._say(True, "")
             await lost.wait()
             raise BusAway("the connection was lost")
@@ -263,6 +265,13 @@ class NatsBus(Bus):
 
 def _message(message: Msg) -> Message:
     return Message(subject=message.subject, payload=message.data, reply_to=message.reply or "")
+
+
+def _heed_cancelling() -> None:
+    """Leave where this task was told to and the client, which catches everything, ate it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _calling(take: Callable[[Msg], None]) -> Callable[[Msg], Awaitable[None]]:

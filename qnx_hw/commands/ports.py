@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import tomllib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,20 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Return different local ports that are free now."""
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Yield different free local ports that nobody else is given while the context lasts."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        yield [int(probe.getsockname()[1]) for probe in probes]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different local ports that are free now."""
+    with held_ports(count) as ports:
+        return ports
 
 
 def resolve(file: Path, data_dir: Path | None) -> tuple[Path, dict[int, int]]:

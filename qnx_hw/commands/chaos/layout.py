@@ -15,7 +15,7 @@ from typing import Any
 from qnx_hw import config
 from qnx_hw.commands.chaos.core import Core, server
 from qnx_hw.commands.chaos.wires import Wire
-from qnx_hw.commands.ports import LOCAL, NAMED, free_ports, local_ports, moved
+from qnx_hw.commands.ports import LOCAL, NAMED, held_ports, local_ports, moved
 from qnx_hw.errors import ConfigError
 
 LONGEST_BLOCK_S = 15.0
@@ -57,39 +57,40 @@ def lay_out(file: Path, folder: Path) -> Layout:
         raise ConfigError(f"cannot read the network file {file}: {error}") from error
     if "bench" not in table:
         raise ConfigError(f"{file} has no [bench]: chaos is for simulated laboratories only")
-    taken = sorted(local_ports(table))
-    table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
-    table["network"]["data_dir"] = str(folder / "data")
-    for link in table["links"].values():
-        link["max_block_s"] = min(LONGEST_BLOCK_S, link.get("max_block_s", LONGEST_BLOCK_S))
-    apis = free_ports(len(table["nodes"]))
-    for node, port in zip(table["nodes"].values(), apis, strict=True):
-        node["api"] = f"127.0.0.1:{port}"
-    core = _core(table, folder)
-    laboratory = folder / "laboratory.toml"
-    laboratory.write_text(tomli_w.dumps(table), encoding="utf-8")
-    wiring = _Wiring(table, folder)
-    files = {}
-    for name in table["nodes"]:
-        files[name] = folder / f"{name}.toml"
-        files[name].write_text(tomli_w.dumps(wiring.seen_by(name)), encoding="utf-8")
+    taken, nodes = sorted(local_ports(table)), list(table["nodes"])
+    # No wire may take a port that a node or an emulator is going to.
+    with held_ports(len(taken) + len(nodes) + 1) as ports:
+        core_port, apis = ports[0], dict(zip(nodes, ports[1:], strict=False))
+        table = moved(table, dict(zip(taken, ports[1 + len(nodes) :], strict=True)))
+        table["network"]["data_dir"] = str(folder / "data")
+        for link in table["links"].values():
+            link["max_block_s"] = min(LONGEST_BLOCK_S, link.get("max_block_s", LONGEST_BLOCK_S))
+        for name, port in apis.items():
+            table["nodes"][name]["api"] = f"127.0.0.1:{port}"
+        core = _core(table, folder, core_port)
+        laboratory = folder / "laboratory.toml"
+        laboratory.write_text(tomli_w.dumps(table), encoding="utf-8")
+        wiring = _Wiring(table, folder)
+        files = {}
+        for name in nodes:
+            files[name] = folder / f"{name}.toml"
+            files[name].write_text(tomli_w.dumps(wiring.seen_by(name)), encoding="utf-8")
     return Layout(
         network=config.load(laboratory),
         laboratory=laboratory,
         files=files,
-        apis={name: f"http://{node['api']}" for name, node in table["nodes"].items()},
+        apis={name: f"http://127.0.0.1:{port}" for name, port in apis.items()},
         plugs=wiring.plugs,
         paths={pair: tuple(wires) for pair, wires in wiring.paths.items()},
         core=core,
     )
 
 
-def _core(table: Table, folder: Path) -> Core | None:
+def _core(table: Table, folder: Path, port: int) -> Core | None:
     """Have the nodes of a network with a controller meet in a core of the trial's own."""
     if "controller" not in table:
         return None
     server()
-    (port,) = free_ports(1)
     table["bus"] = {"servers": [f"tls://127.0.0.1:{port}"], "certificates": str(folder / "core")}
     core = Core(folder / "core", port)
     core.prepare(table["network"]["name"], list(table["nodes"]))
