@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import tomli_w
+from programs import program
 
 from qnx_hw.api.client import NodeClient
 from qnx_hw.api.loops import LoopView
@@ -52,9 +50,9 @@ def knocked(angle_rad: float, folder: Path) -> Knock:
     file = _file(folder)
     if main(["keys", "init", str(file)]) != 0:
         raise RuntimeError("the parties could not be given an initial secret")
-    with _started("sim", str(file)) as laboratory:
+    with program("sim", str(file), ends_kindly=True) as laboratory:
         control = json.loads(_line(laboratory, "endpoints"))["control"]
-        with _started("run", str(file), "--seconds", str(2 * DEADLINE_S)) as nodes:
+        with program("run", str(file), "--seconds", str(2 * DEADLINE_S), ends_kindly=True) as nodes:
             found = re.search(r"http://\S+", _line(nodes, "API"))
             assert found is not None
             _line(nodes, "secret bits in")
@@ -100,25 +98,6 @@ def _file(folder: Path) -> Path:
     path = folder / "lab.toml"
     path.write_text(tomli_w.dumps(table))
     return path
-
-
-@contextmanager
-def _started(*words: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qnx_hw", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 def _line(process: subprocess.Popen[str], words: str) -> str:

@@ -1,8 +1,6 @@
 """A real nats-server for tests: its own authority, one certificate per participant."""
 
 import os
-import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from qnx_hw.bus.certificates import SERVER, Authority, context
-from qnx_hw.bus.permissions import CONTROLLER, server_configuration
+from qnx_hw.bus.certificates import context
+from qnx_hw.bus.core import CONFIGURATION, installed_server, prepare
+from qnx_hw.commands.ports import free_ports
 
 NODES = ("alice", "bob", "carol")
 
@@ -32,22 +31,9 @@ class NatsCore:
         self.folder = folder
         self._address = address
         self._within = within
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
-        authority = Authority.new("test")
-        authority.write(folder)
-        authority.issue(SERVER, folder, hosts=[address])
-        for name in (*nodes, CONTROLLER):
-            authority.issue(name, folder)
-        text = server_configuration(
-            nodes,
-            listen=f"{address}:{self.port}",
-            store=folder / "store",
-            certificate=folder / f"{SERVER}.pem",
-            key=folder / f"{SERVER}.key",
-            authority=folder / "authority.pem",
-        )
-        (folder / "core.conf").write_text(text)
+        prepare(folder, "test", nodes, host=address, port=self.port)
 
     @property
     def url(self) -> str:
@@ -61,7 +47,7 @@ class NatsCore:
         log = (self.folder / "core.log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                [*self._within, server(), "-c", str(self.folder / "core.conf")],
+                [*self._within, server(), "-c", str(self.folder / CONFIGURATION)],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "GOMAXPROCS": "1"},
@@ -88,13 +74,7 @@ def nats_core(folder: Path, nodes: Sequence[str] = NODES) -> Iterator[NatsCore]:
 
 def server() -> str:
     """Return the program; skips the test where it is not installed."""
-    path = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    path = installed_server()
     if path is None:
         pytest.skip("nats-server is not installed")
     return path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

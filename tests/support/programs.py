@@ -1,4 +1,4 @@
-"""What tests do with whole programs: wait for a line, end them, fetch a key from them."""
+"""What tests do with whole programs: run them, wait for a line, end them, fetch a key from them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,40 @@ import base64
 import json
 import signal
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from qnx_hw.cli import main
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Start `qnx WORDS`; who starts it ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "qnx_hw", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def program(*words: str, ends_kindly: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """Run `qnx WORDS` while the context lasts; kindly: it may end in good order first."""
+    process = started(*words)
+    try:
+        yield process
+    finally:
+        if ends_kindly:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=20)
+        process.kill()
+        process.communicate()
 
 
 def line_with(process: subprocess.Popen[str], words: str) -> str:

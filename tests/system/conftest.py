@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import tomli_w
+from programs import started
 
 from qnx_hw.commands.ports import free_ports, local_ports, moved
 
@@ -49,19 +49,13 @@ def _moved(tmp_path: Path, name: str, block_bits: int) -> Path:
 @pytest.fixture(name="start")
 def _start() -> Iterator[Start]:
     """Start `qnx …`; what still runs at the end of the test is killed."""
-    started: list[subprocess.Popen[str]] = []
+    running: list[subprocess.Popen[str]] = []
 
     def start(*words: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "qnx_hw", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
+        running.append(started(*words))
+        return running[-1]
 
     yield start
-    for process in started:
+    for process in running:
         process.kill()
         process.communicate()

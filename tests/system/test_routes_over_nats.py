@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from edge_net import free_port
 from nats_core import NatsCore, nats_core
+from programs import program
 
 from qnx_hw.api.client import NodeClient
 from qnx_hw.api.traffic import PlanView
@@ -51,21 +50,6 @@ def network(folder: Path, core: NatsCore) -> Path:
     return file
 
 
-@contextmanager
-def program(file: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qnx_hw", "run", str(file), "--seconds", "500", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def until_plan(client: NodeClient, nodes: set[str]) -> PlanView:
     """Wait until exactly these nodes follow the newest plan.
 
@@ -84,8 +68,10 @@ def test_a_controller_plans_for_nodes_of_another_process(
 ) -> None:
     file = network(tmp_path, core)
     assert main(["keys", "init", str(file)]) == 0
-    ours = program(file, "--node", "alice", "--node", "bob")
-    theirs = program(file, "--node", "carol", "--node", "dora", "--no-api")
+    ours = program("run", str(file), "--seconds", "500", "--node", "alice", "--node", "bob")
+    theirs = program(
+        "run", str(file), "--seconds", "500", "--node", "carol", "--node", "dora", "--no-api"
+    )
     with ours as first, theirs:
         assert first.stdout is not None
         url = next(found[0] for line in first.stdout if (found := re.search(r"http://\S+", line)))

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import pytest
 import tomli_w
 from documents import PAGES, ROOT, commands_in, python_in
 from emulated import emulated
+from programs import program
 
 from qnx_hw.commands.ports import free_ports, local_ports, moved
 
@@ -60,22 +60,6 @@ def qnx(*words: str, typed: str = "") -> str:
     )
     assert ran.returncode == 0, f"{words}: {ran.stdout}{ran.stderr}"
     return ran.stdout
-
-
-@contextmanager
-def program(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a command while the context lasts."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qnx_hw", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @dataclass(frozen=True, slots=True)

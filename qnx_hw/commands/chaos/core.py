@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from qnx_hw.bus.certificates import SERVER, Authority
-from qnx_hw.bus.permissions import CONTROLLER, server_configuration
+from qnx_hw.bus.core import CONFIGURATION, installed_server, prepare
 from qnx_hw.errors import ConfigError
 
 STOP_DEADLINE_S = 10.0
-USUAL_PLACES = "/usr/sbin:/usr/local/sbin"
 
 
 class Core:
@@ -27,26 +23,13 @@ class Core:
     def prepare(self, network: str, nodes: Sequence[str]) -> None:
         """Make its certificates and its configuration."""
         self._folder.mkdir(mode=0o700)
-        authority = Authority.new(network)
-        authority.write(self._folder)
-        authority.issue(SERVER, self._folder, hosts=["127.0.0.1"])
-        for name in (*nodes, CONTROLLER):
-            authority.issue(name, self._folder)
-        text = server_configuration(
-            nodes,
-            listen=f"127.0.0.1:{self._port}",
-            store=self._folder / "store",
-            certificate=self._folder / f"{SERVER}.pem",
-            key=self._folder / f"{SERVER}.key",
-            authority=self._folder / "authority.pem",
-        )
-        (self._folder / "core.conf").write_text(text, encoding="utf-8")
+        prepare(self._folder, network, nodes, host="127.0.0.1", port=self._port)
 
     async def start(self) -> None:
         """Start it, also again; nodes that find nobody try until it listens."""
         with (self._folder / "core.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                server(), "-c", str(self._folder / "core.conf"), stdout=log, stderr=log
+                server(), "-c", str(self._folder / CONFIGURATION), stdout=log, stderr=log
             )
 
     async def kill(self) -> None:
@@ -73,7 +56,7 @@ async def running(core: Core | None) -> AsyncIterator[None]:
 
 def server() -> str:
     """Return where nats-server is; `ConfigError` where it is not installed."""
-    found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:{USUAL_PLACES}")
+    found = installed_server()
     if found is None:
         raise ConfigError(
             "this network has a [controller], whose nodes meet in NATS: install nats-server"
