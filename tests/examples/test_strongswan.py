@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from containers import SCRIPTS, fetch, run
+from containers import SCRIPTS, fetch, obstacle, run
 
 PROGRAMS = ("charon-systemd", "swanctl", "ip", "python3")
 OUTER = {"a": "10.97.7.1", "b": "10.97.7.2"}
@@ -46,20 +45,7 @@ include {folder}/{side}.ppk
 """
 
 
-def obstacle() -> str:
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        return f"{', '.join(missing)} is not installed"
-    if os.geteuid() != 0:
-        return "needs root"
-    name = f"qnx-try-{secrets.token_hex(2)}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        return "network namespaces are not allowed here"
-    subprocess.run(["ip", "netns", "del", name], check=True)
-    return ""
-
-
-OBSTACLE = obstacle()
+OBSTACLE = obstacle(PROGRAMS)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)]
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from containers import SCRIPTS, fetch, run
+from containers import SCRIPTS, fetch, obstacle, run
 
 PROGRAMS = ("wireguard-go", "wg", "ip", "python3")
 PORT = 51820
@@ -19,20 +17,7 @@ ADDRESSES = {"a": "10.99.7.1", "b": "10.99.7.2"}
 OUTER = {"a": "10.98.7.1", "b": "10.98.7.2"}
 
 
-def obstacle() -> str:
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing:
-        return f"{', '.join(missing)} is not installed"
-    if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
-        return "needs root and /dev/net/tun"
-    name = f"qnx-try-{secrets.token_hex(2)}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        return "network namespaces are not allowed here"
-    subprocess.run(["ip", "netns", "del", name], check=True)
-    return ""
-
-
-OBSTACLE = obstacle()
+OBSTACLE = obstacle(PROGRAMS, needs_tun=True)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE)]
 
 

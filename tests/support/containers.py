@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from key_sites import certified, served
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "consumers"
+
+
+def obstacle(programs: Sequence[str], *, needs_tun: bool = False) -> str:
+    """Say why these programs cannot run in hosts of their own here; empty where they can."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        return f"{', '.join(missing)} is not installed"
+    if os.geteuid() != 0:
+        return "needs root"
+    if needs_tun and not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun"
+    name = f"qnx-try-{secrets.token_hex(2)}"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+        return "network namespaces are not allowed here"
+    subprocess.run(["ip", "netns", "del", name], check=True)
+    return ""
 
 
 def fetch(folder: Path, number: int) -> list[tuple[Path, Path]]:
