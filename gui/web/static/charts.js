@@ -24,6 +24,7 @@ export class Chart {
     Object.assign(this, { element, isTime, bars, range, limit, limitName, scale, digits, xLabel, legend, names: null, plot: null });
     this.data = null;
     element.setAttribute("role", "img");
+    this.tell("");
     new ResizeObserver(() => this.plot?.setSize(this.size())).observe(element);
     onTheme(() => { this.plot?.redraw(false); this.drawLegend(); });
   }
@@ -41,8 +42,10 @@ export class Chart {
     if (names !== this.names) { this.make(series); this.names = names; } else this.plot.setData(this.data);
     this.drawLegend();
     const last = series.map((one, index) => `${one.name} ${number(newest(rows[index]), this.digits)}`).join(", ");
-    this.element.setAttribute("aria-label", `Chart: ${last || "no data"}`);
+    this.tell(last);
   }
+
+  tell(last) { this.element.setAttribute("aria-label", `Chart: ${last || "no data"}`); }
 
   make(series) {
     this.plot?.destroy();
