@@ -66,6 +66,7 @@ class Id900(TimeTagger):
         self._line = Id900Line(url, name, recorder=recorder)
         self._counts = Counts(self._line, self._pause)
         self._service = DataLinkService(
+            url,
             option(url, "dlt", DATA_LINK),
             name,
             first_port=_port(url),

@@ -14,9 +14,19 @@ from contextlib import suppress
 from drivers import id900_replies as replies
 from drivers.held_link import HeldLink
 from qnx_hw.errors import InstrumentError, NotConnected
-from qnx_hw.transports import Fence, LinkTraits, Messages, Recorder, address, message
+from qnx_hw.transports import (
+    Fence,
+    LinkTraits,
+    Messages,
+    Recorder,
+    address,
+    message,
+    of_wire,
+    other_wire,
+)
 
 REPLY_TIMEOUT_S = 3.0
+WIRE = "data-link"
 TRAITS = LinkTraits(fence=Fence(message(b"list"), lambda reply: reply[:1] == b"["))
 # Nothing is asked on a stream, so nothing late can come.
 STREAM_TRAITS = LinkTraits(quiet_s=0.0)
@@ -26,13 +36,15 @@ PORTS_TRIED = 100
 
 
 class DataLinkService:
-    """The service at `host:port`; input N comes on `first_port` + N - 1, or on free ports (0).
+    """The service at `place` for the controller at `url`.
 
+    Input N comes on `first_port` + N - 1, or on free ports (0).
     `tunnel` is the host and the first port that lead there, where nobody reaches them directly.
     """
 
     def __init__(
         self,
+        url: str,
         place: str,
         name: str,
         *,
@@ -40,13 +52,18 @@ class DataLinkService:
         tunnel: tuple[str, int] | None,
         recorder: Recorder | None,
     ) -> None:
-        url = f"zmq://{place}"
         self.name = name
-        self._host = address(url)[0]
+        self._url = url
+        self._host = address(f"zmq://{place}")[0]
         self._first_port = first_port
         self._tunnel = tunnel
         self._recorder = recorder
-        self._held = HeldLink(url, f"{name} data link", recorder=recorder, traits=TRAITS)
+        self._held = HeldLink(
+            other_wire(url, WIRE, f"zmq://{place}"),
+            f"{name} data link",
+            recorder=of_wire(recorder, WIRE),
+            traits=TRAITS,
+        )
         self._links: dict[int, HeldLink] = {}
         self._ids: dict[int, str] = {}
         self._left_behind: list[str] = []
@@ -90,10 +107,11 @@ class DataLinkService:
             ),
         )
         host, first = self._tunnel or (self._host, port - channel + 1)
+        wire = f"input-{channel}"
         link = HeldLink(
-            f"zmq+pair://{host}:{first + channel - 1}",
+            other_wire(self._url, wire, f"zmq+pair://{host}:{first + channel - 1}"),
             f"{self.name} input {channel}",
-            recorder=self._recorder,
+            recorder=of_wire(self._recorder, wire),
             traits=STREAM_TRAITS,
         )
         self._links[channel] = link

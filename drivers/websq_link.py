@@ -14,7 +14,7 @@ from drivers.held_link import HeldLink
 from drivers.websq_labels import Json, Labels
 from qnx_hw.errors import InstrumentError, NotConnected
 from qnx_hw.instruments.values import InstrumentState, InstrumentStatus
-from qnx_hw.transports import Lines, LinkTraits, Priority, Recorder
+from qnx_hw.transports import Lines, LinkTraits, Priority, Recorder, of_wire, other_wire
 
 END_OF_MESSAGE = b"\x17"
 REPLY_TIMEOUT_S = 2.0
@@ -29,7 +29,12 @@ class WebSqLink:
         self.name = name
         self.labels = Labels(name)
         self._control = HeldLink(url, f"{name} control", recorder=recorder, traits=TRAITS)
-        self._counts = HeldLink(counts_url, f"{name} counts", recorder=recorder, traits=TRAITS)
+        self._counts = HeldLink(
+            other_wire(url, "counts", counts_url),
+            f"{name} counts",
+            recorder=of_wire(recorder, "counts", is_endless=True),
+            traits=TRAITS,
+        )
 
     @contextmanager
     def opening(self, timeout_s: float) -> Iterator[Labels]:

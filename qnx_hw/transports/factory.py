@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from qnx_hw.errors import ConfigError
-from qnx_hw.transports.replay import replay_wire
+from qnx_hw.transports.replay import SCHEME as TRANSCRIPT
+from qnx_hw.transports.replay import recorded_at, replay_wire
 from qnx_hw.transports.serial_port import SerialWire
 from qnx_hw.transports.sockets import TcpWire
 from qnx_hw.transports.usb_serial import UsbSerialWire
@@ -18,7 +19,6 @@ from qnx_hw.transports.zeromq import Pattern, ZmqWire
 GROUP = "qnx_hw.transports"
 VISA = "visa://"
 USB_SERIAL = "usb-serial://"
-TRANSCRIPT = "transcript://"
 KNOWN = ", ".join(
     [
         "tcp://",
@@ -74,16 +74,19 @@ def _by_content(url: str, default_baud: int, has_flow_control: bool) -> Wire | N
 
 
 def address(url: str) -> tuple[str, int]:
-    """Return host and port of a URL, or raise `ConfigError`."""
-    parts = _split(url)
+    """Return host and port of a URL, or raise `ConfigError`; a transcript's are those recorded."""
+    parts = _split(recorded_at(url))
     if not parts.hostname or not parts.port:
         raise ConfigError(f"'{url}' names no host and port; write tcp://host:port")
     return parts.hostname, parts.port
 
 
 def option(url: str, name: str, default: str) -> str:
-    """Return the value behind `?name=` in a URL."""
-    return parse_qs(url.partition("?")[2]).get(name, [default])[-1]
+    """Return the value behind `?name=` in a URL, or in the one that a transcript was made of."""
+    for place in (url, recorded_at(url)):
+        if (values := parse_qs(place.partition("?")[2]).get(name)) is not None:
+            return values[-1]
+    return default
 
 
 def is_visa(url: str) -> bool:
