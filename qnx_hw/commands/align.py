@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from qnx_hw.errors import ConfigError
 
 if TYPE_CHECKING:
     from qnx_hw.api.loops import LoopView
-    from qnx_hw.control.polarization import Actuator
 
 EXAMPLE = """examples:
   qnx align rehearse --actuator paddles --coincidences 1000 --drift 0.02
@@ -98,10 +96,11 @@ def _rehearsed(arguments: argparse.Namespace) -> list[Step]:
 
     from qnx_hw.control.polarization import make
     from qnx_hw.control.polarization.rehearsal import Rehearsal
+    from qnx_hw.control.polarization.usual import usual
 
     if arguments.coincidences <= 0 or not 0 < arguments.visibility <= 1:
         raise ConfigError("coincidences must be above 0, and the visibility above 0 and at most 1")
-    actuator = _actuator(arguments.actuator)
+    actuator = usual(arguments.actuator)
     rng = np.random.default_rng(arguments.seed)
     fibre = Rehearsal(actuator, rng, visibility=arguments.visibility)
     policy = make(arguments.algorithm, actuator, target=arguments.target)
@@ -130,11 +129,12 @@ def _rehearsed(arguments: argparse.Namespace) -> list[Step]:
 def _replayed(arguments: argparse.Namespace) -> list[Step]:
     from qnx_hw.control import decision_log
     from qnx_hw.control.polarization import Measurement, make
+    from qnx_hw.control.polarization.usual import usual
 
     logged = list(decision_log.read(arguments.folder))
     if not logged:
         raise ConfigError(f"there are no decisions in {arguments.folder}")
-    policy = make(arguments.algorithm, _actuator(arguments.actuator), target=arguments.target)
+    policy = make(arguments.algorithm, usual(arguments.actuator), target=arguments.target)
     steps = []
     for number, (row, decision) in enumerate(
         decision_log.replay(logged, policy, Measurement.of_numbers), start=1
@@ -166,26 +166,6 @@ def _steered(arguments: argparse.Namespace) -> list[LoopView]:
         "relock": client.relock_loop,
     }
     return [commands[arguments.action](arguments.loop)]
-
-
-def _actuator(kind: str) -> Actuator:
-    """Return the usual controller of a kind: MPC320, K10CR1, EPC-400, three LCC25."""
-    from qnx_hw.control.polarization import actuator_of
-    from qnx_hw.instruments.values import AxisKind, AxisRange, PolarizationCapabilities
-
-    paddle = AxisRange(AxisKind.PADDLE_ANGLE, "deg", 0.0, 170.0, 170 / 1370, speed_per_s=400.0)
-    plate = AxisRange(
-        AxisKind.WAVE_PLATE_ANGLE, "deg", 0.0, 360.0, 0.001, periodic=True, speed_per_s=10.0
-    )
-    squeezer = AxisRange(AxisKind.SQUEEZER_VOLTAGE, "V", -5.0, 5.0, 0.001)
-    crystal = dataclasses.replace(squeezer, kind=AxisKind.RETARDANCE_VOLTAGE, low=0.0, high=25.0)
-    axes = {
-        "plates": (plate,) * 3,
-        "paddles": (paddle,) * 3,
-        "squeezers": (squeezer,) * 4,
-        "crystals": (crystal,) * 3,
-    }[kind]
-    return actuator_of(PolarizationCapabilities(axes, 0.05, 5.0, True, True))
 
 
 def _share(value: float | None) -> str:

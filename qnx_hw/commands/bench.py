@@ -1,7 +1,8 @@
 """`qnx bench SUITE`: run a suite of measurements and show ours beside peers.
 
 A suite is a module of the repository's folder `benchmarks` with a function `suite()` that returns
-or yields `Result`s; it may take minutes.
+or yields `Result`s; it may take minutes. A suite that can be run in parts also has `PARTS`, from
+their names to functions like `suite()`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -21,7 +23,8 @@ from qnx_hw.errors import ConfigError
 
 EXAMPLE = """examples:
   qnx bench alignment
-  qnx bench alignment --json alignment.json"""
+  qnx bench alignment --json alignment.json
+  qnx bench alignment --part paddles --part recovery"""
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -46,18 +49,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     results: list[Result]
 
 
+Run: TypeAlias = Callable[[], Iterable[Result]]
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EXAMPLE
     parser.add_argument("suite", metavar="SUITE", help=f"one of: {', '.join(suites()) or 'none'}")
+    parser.add_argument(
+        "--part", action="append", metavar="PART", help="only this part of a long suite; repeatable"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the suite; results appear as they come."""
     results: list[Result] = []
-    print(f"{'measurement':58}{'value':>12} {'unit':10}{'goal':>10}  {'met':4}peer")
-    for result in _load(arguments.suite)():
+    runs = _load(arguments.suite, arguments.part)
+    print(f"{'measurement':58}{'value':>12} {'unit':10}{'goal':>10}  {'met':4}peer", flush=True)
+    for result in chain.from_iterable(each() for each in runs):
         results.append(result)
         print(_row(result), flush=True)
     if arguments.json is not None:
@@ -85,7 +95,7 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def _load(name: str) -> Callable[[], Iterable[Result]]:
+def _load(name: str, parts: list[str] | None) -> list[Run]:
     if name not in suites():
         known = ", ".join(suites()) or "none: they come with the repository, not with the package"
         raise ConfigError(f"there is no suite '{name}'; there are {known}")
@@ -95,8 +105,14 @@ def _load(name: str) -> Callable[[], Iterable[Result]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a dataclass looks its own module up
     spec.loader.exec_module(module)
-    # A suite's type is a convention of this folder, as modules have no interfaces.
-    return cast("Callable[[], Iterable[Result]]", module.suite)
+    # What a suite has is a convention of this folder, as modules have no interfaces.
+    if parts is None:
+        return [cast("Run", module.suite)]
+    known_parts = cast("dict[str, Run]", getattr(module, "PARTS", {}))
+    if unknown := [each for each in parts if each not in known_parts]:
+        known = f"it has {', '.join(known_parts)}" if known_parts else "it runs as a whole only"
+        raise ConfigError(f"suite '{name}' has no part '{unknown[0]}'; {known}")
+    return [known_parts[each] for each in parts]
 
 
 def _row(result: Result) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, reduce
 from typing import Protocol
 
 import numpy as np
@@ -50,8 +51,7 @@ class RotatingPlate(Element):
     def vectors(self, values: Real, errors: Real) -> Real:
         """Return rotation vectors; the zero's error is the doubled angle."""
         angle = 2 * np.deg2rad(values) + errors[:, 1]
-        size = self.retardance_rad + errors[:, 0]
-        return np.stack([size * np.sin(angle), 0 * size, size * np.cos(angle)], axis=1)
+        return _in_linear_plane(self.retardance_rad + errors[:, 0], angle)
 
     def spread(self, parts: Real, axis: AxisRange) -> Real:
         """Return angles, evenly."""
@@ -69,18 +69,29 @@ class DrivenRetarder(Element):
 
     def vectors(self, values: Real, errors: Real) -> Real:
         """Return rotation vectors."""
-        volts, retardances = np.array(self.curve).T
-        size = np.interp(values, volts, retardances) * (1 + errors[:, 0]) + errors[:, 1]
-        angle = 2 * np.deg2rad(self.angle_deg)
-        return np.stack([size * np.sin(angle), 0 * size, size * np.cos(angle)], axis=1)
+        size = np.interp(values, *_columns(self.curve)) * (1 + errors[:, 0]) + errors[:, 1]
+        return _in_linear_plane(size, 2 * np.deg2rad(self.angle_deg))
 
     def spread(self, parts: Real, axis: AxisRange) -> Real:
         """Return voltages that are even in retardance."""
-        volts, retardances = np.array(self.curve).T
+        volts, retardances = _columns(self.curve)
         order = np.argsort(retardances)
         wanted = retardances.min() + parts * np.ptp(retardances)
         found = np.interp(wanted, retardances[order], volts[order])
         return np.asarray(np.clip(found, axis.low, axis.high))
+
+
+def _in_linear_plane(size: Real, angle: Real | float) -> Real:
+    """Return rotation vectors of these lengths, at an angle from z towards x."""
+    vectors = np.zeros((len(size), 3))
+    vectors[:, 0], vectors[:, 2] = size * np.sin(angle), size * np.cos(angle)
+    return vectors
+
+
+@lru_cache(maxsize=32)
+def _columns(curve: tuple[tuple[float, float], ...]) -> tuple[Real, Real]:
+    volts, retardances = np.array(curve).T
+    return volts, retardances
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +109,12 @@ class Actuator:
         """Return what settings (n, axes) with unknowns (n, axes, 2) do to the sphere: (n, 3, 3)."""
         if errors is None:
             errors = np.zeros((len(values), len(self.elements), 2))
-        whole = np.broadcast_to(np.eye(3), (len(values), 3, 3))
-        for number, element in enumerate(self.elements):
-            whole = turn(element.vectors(values[:, number], errors[:, number])) @ whole
-        return np.asarray(whole)
+        vectors = [
+            element.vectors(values[:, number], errors[:, number])
+            for number, element in enumerate(self.elements)
+        ]
+        first, *others = turn(np.stack(vectors))
+        return np.asarray(reduce(lambda whole, one: one @ whole, others, first))
 
     @property
     def lows(self) -> Real:

@@ -31,6 +31,7 @@ class Rehearsal:
         self._errors = np.zeros((len(actuator.axes), 2)) if errors is None else errors
         self.fibre: Real = scattered(1, rng)[0]
         self.values = actuator.resting
+        self._turned_at: tuple[tuple[float, ...], Real] | None = None
         self.moved_s = 0.0
         self._axis = rng.standard_normal(3)
 
@@ -68,4 +69,8 @@ class Rehearsal:
         return float(self._visibility * loss(self.fibre, turned) / 2)
 
     def _turned(self) -> Real:
-        return np.asarray(self._actuator.rotations(np.array([self.values]), self._errors[None])[0])
+        if self._turned_at is None or self._turned_at[0] != self.values:
+            there = np.array([self.values])
+            turned = np.asarray(self._actuator.rotations(there, self._errors[None])[0])
+            self._turned_at = self.values, turned
+        return self._turned_at[1]

@@ -7,18 +7,23 @@ from numpy.typing import NDArray
 
 Real = NDArray[np.float64]
 
-_LEVI_CIVITA: Real = np.zeros((3, 3, 3))
+_ONE: Real = np.eye(3)
+# [a]x = a @ _CROSS, row by row.
+_CROSS: Real = np.zeros((3, 9))
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-    _LEVI_CIVITA[_i, _j, _k], _LEVI_CIVITA[_i, _k, _j] = -1.0, 1.0
+    _CROSS[_k, 3 * _i + _j], _CROSS[_k, 3 * _j + _i] = -1.0, 1.0
 
 
 def turn(vectors: Real) -> Real:
     """Return the rotations by |a| rad about a, for vectors a of shape (..., 3) (Rodrigues)."""
-    angle = np.sqrt(np.sum(vectors * vectors, axis=-1))[..., None, None]
-    cross = np.einsum("ijk,...k->...ij", _LEVI_CIVITA, vectors)
-    sine = np.sinc(angle / np.pi)
-    versine = np.sinc(angle / (2 * np.pi)) ** 2 / 2
-    return np.asarray(np.eye(3) + sine * cross + versine * (cross @ cross))
+    square = np.sum(vectors * vectors, axis=-1)[..., None, None]
+    # Both quotients have their limits at 0 to within rounding where the angle is this small.
+    angle = np.sqrt(np.maximum(square, 1e-16))
+    sine = np.sin(angle) / angle
+    versine = 2 * (np.sin(angle / 2) / angle) ** 2
+    cross = (vectors @ _CROSS).reshape(*vectors.shape, 3)
+    outer = vectors[..., :, None] * vectors[..., None, :]
+    return np.asarray((1 - versine * square) * _ONE + sine * cross + versine * outer)
 
 
 def angle_between(first: Real, second: Real) -> Real:
