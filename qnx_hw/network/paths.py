@@ -105,12 +105,14 @@ def candidates(
 
     First the shortest by hops, by weight and by inverse capacity, then half of `most` the next
     shortest by hops, then for each link the detours around it, then shortest paths under random
-    weights. Pairs that nothing joins have none.
+    weights. Where nodes have more than `most` links on average, as in a full mesh, so many more
+    are collected: traffic of one pair may have to use them all. Pairs that nothing joins have none.
     """
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
     if not topology.link_count:
         return _pack(topology, found)
-    most = max(2, min(most, _MOST_PATHS // max(1, len(found))))
+    degree = topology.link_count // topology.node_count
+    most = max(2, min(max(most, degree), _MOST_PATHS // max(1, len(found))))
     base = topology.weights / topology.weights.mean()
     hops = np.ones(topology.link_count) + 1e-3 * base
     shut = np.array(sorted(closed), dtype=np.int64)
@@ -118,7 +120,7 @@ def candidates(
     for metric in (hops, base, np.where(np.isfinite(hops), 1 / topology.capacities, np.inf)):
         _collect(topology, metric, found, most)
     if topology.node_count <= _NEXT_SHORTEST_LIMIT:
-        _collect_next_shortest(topology, hops, found, 3 + most // 2)
+        _collect_next_shortest(topology, hops, found, max(3 + most // 2, min(degree, most)))
     rng = np.random.default_rng(seed)
     detours = topology.link_count * topology.node_count <= _DETOUR_LIMIT
     for metric in (hops, base) if detours else ():
@@ -146,7 +148,7 @@ def _collect(
     ]
     if not wanting:
         return
-    before, link_between = _shortest(topology, metric, wanting)
+    before, link_between = shortest(topology, metric, wanting)
     rows, columns = topology.pairs
     for pair in wanting:
         source, target = int(rows[pair]), int(columns[pair])
@@ -158,7 +160,7 @@ def _users(topology: Topology, metric: Floats) -> dict[int, list[int]]:
     """Return which pairs' shortest paths under a metric pass each link."""
     users: dict[int, list[int]] = defaultdict(list)
     rows, columns = topology.pairs
-    before, link_between = _shortest(topology, metric)
+    before, link_between = shortest(topology, metric)
     for pair, (source, target) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
         if before[source, target] >= 0:
             for link in _walk(before[source], link_between, source, target):
@@ -166,7 +168,7 @@ def _users(topology: Topology, metric: Floats) -> dict[int, list[int]]:
     return users
 
 
-def _shortest(
+def shortest(
     topology: Topology, metric: Floats, pairs: list[int] | None = None
 ) -> tuple[npt.NDArray[np.int32], Integers]:
     """Return the node before each on the shortest paths `(N, N)`, and the link between two nodes.

@@ -146,7 +146,10 @@ class Planner:
         )
 
     def _clean(self, history: Floats) -> Floats:
-        """Return the past of all pairs `(T, P)`; at least one row."""
+        """Return the past of all pairs `(T, P)`, its largest value 1; at least one row.
+
+        What is decided does not depend on the unit, so that of demands may be any.
+        """
         traffic = np.asarray(history, dtype=np.float64)
         known = self.topology.demands(traffic)
         if not len(known):
@@ -159,7 +162,8 @@ class Planner:
         for step in np.flatnonzero(bad.any(axis=1)):
             if step:
                 past[step, bad[step]] = past[step - 1, bad[step]]
-        return past
+        most = past.max(initial=0.0)
+        return past / most if most > 0 else past
 
     def _judge(self, past: Floats, previous: Plan | None) -> tuple[float, ...]:
         if previous is None:
@@ -168,9 +172,9 @@ class Planner:
             utilisation(self.paths, first_order.shares(self.paths, own), past[-1]).max(initial=0.0)
             for own in previous.logits
         ]
-        best = max(min(reached), 1e-12)
+        best = min(reached)
         return tuple(
-            self._discount * before + (now / best - 1)
+            self._discount * before + (now / best - 1 if best > 0 else 0.0)
             for before, now in zip(previous.losses, reached, strict=True)
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
-from qnx_hw.network.paths import PathSet
+from qnx_hw.network.paths import PathSet, shortest
 from qnx_hw.network.topology import Floats, Topology
 
 
@@ -17,8 +17,9 @@ def least_utilisation(topology: Topology, matrix: Floats) -> float:
     """
     demands = np.zeros((topology.node_count, topology.node_count))
     demands[topology.pairs] = topology.demands(matrix)
-    # The solver's tolerances are absolute, so it gets numbers about 1, whatever the unit was.
-    most, widest = demands.max(initial=0.0), topology.capacities.max(initial=0.0)
+    # The solver's tolerances are absolute, and it takes very small factors for none; so it gets
+    # demands up to 1, and utilisation as a part of what simple routing reaches.
+    most = demands.max(initial=0.0)
     demands /= most or 1.0
     destinations = np.flatnonzero(demands.sum(axis=0) > 0)
     if not destinations.size:
@@ -35,29 +36,49 @@ def least_utilisation(topology: Topology, matrix: Floats) -> float:
         shifted = (row.data, (row.row, row.col + index * links))
         blocks.append(csr_array(shifted, shape=(nodes - 1, destinations.size * links + 1)))
         right.append(demands[others, destination])
+    bound = _reached(topology, demands)
+    able = topology.capacities * bound
     one_each = [csr_array(np.eye(links))] * destinations.size
-    load = hstack([*one_each, csr_array(-topology.capacities[:, None] / widest)])
+    load = hstack([*one_each, csr_array(-able[:, None])])
     cost = np.zeros(destinations.size * links + 1)
     cost[-1] = 1.0
     least, _ = _solve(cost, load, np.zeros(links), vstack(blocks), np.concatenate(right))
-    return least * float(most / widest)
+    return least * bound * float(most)
 
 
 def best_splits(paths: PathSet, demands: Floats) -> tuple[float, Floats]:
     """Return the least largest utilisation over `paths` for demands `(P,)`, and its splits."""
-    most, widest = demands.max(initial=0.0) or 1.0, paths.topology.capacities.max(initial=0.0)
-    flow = demands[paths.pair_of] / most
-    load = csr_array(paths.incidence.T.multiply(flow[None, :]))
-    load = hstack([load, csr_array(-paths.topology.capacities[:, None] / widest)])
+    topology, most = paths.topology, demands.max(initial=0.0) or 1.0
+    load = csr_array(paths.incidence.T.multiply((demands / most)[paths.pair_of][None, :]))
+    first = np.zeros(len(paths))
+    first[paths.first[:-1][paths.has_path]] = 1.0
+    bound = float((load @ first / topology.capacities).max(initial=0.0)) or 1.0
+    load = hstack([load, csr_array(-topology.capacities[:, None] * bound)])
     pairs = paths.first.size - 1
     ones = csr_array(
         (np.ones(len(paths)), (paths.pair_of, np.arange(len(paths)))), shape=(pairs, len(paths) + 1)
     )
     cost = np.zeros(len(paths) + 1)
     cost[-1] = 1.0
-    right = np.zeros(paths.topology.link_count)
-    utilisation, solution = _solve(cost, load, right, ones, paths.has_path.astype(np.float64))
-    return utilisation * float(most / widest), solution[:-1]
+    right = np.zeros(topology.link_count)
+    least, solution = _solve(cost, load, right, ones, paths.has_path.astype(np.float64))
+    return least * bound * float(most), solution[:-1]
+
+
+def _reached(topology: Topology, demands: Floats) -> float:
+    """Return the largest utilisation where each demand goes where links are widest.
+
+    Ways have the least sum of inverse capacity. Where nothing leads, nothing goes.
+    """
+    before, link_between = shortest(topology, topology.capacities.max() / topology.capacities)
+    sources, here = np.nonzero((demands > 0) & (before >= 0))
+    amounts, loads = demands[sources, here], np.zeros(topology.link_count)
+    while sources.size:
+        there = before[sources, here]
+        np.add.at(loads, link_between[there, here], amounts)
+        left = there != sources
+        sources, here, amounts = sources[left], there[left], amounts[left]
+    return float((loads / topology.capacities).max(initial=0.0)) or 1.0
 
 
 def _solve(

@@ -49,7 +49,7 @@ def search(
     _descend(
         demands,
         shares_of_cases,
-        (1.0 / paths.topology.capacities).astype(np.float32),
+        (paths.topology.capacities.max() / paths.topology.capacities).astype(np.float32),
         (paths.offsets, slots, paths.first, offsets, links),
         logits,
         iterations,

@@ -151,6 +151,36 @@ def test_the_optimum_does_not_hang_on_the_unit(unit: float) -> None:
     )
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_a_plan_does_not_hang_on_the_unit_of_demand(unit: float) -> None:
+    matrices = traffic(ring(5), 20)
+    planner = Planner(ring(5))
+
+    usual, scaled = planner.decide(matrices), planner.decide(matrices * unit)
+
+    np.testing.assert_allclose(scaled.splits, usual.splits, atol=0.02)
+
+
+def test_links_of_very_different_width_have_an_optimum() -> None:
+    topology = ring(7)
+    widths = 10.0 ** np.random.default_rng(2).integers(-3, 10, topology.link_count // 2)
+    topology = replace(topology, capacities=np.tile(widths, 2))
+    matrix = traffic(topology, 1)[0]
+
+    best = programmes.least_utilisation(topology, matrix)
+    on_paths, _ = programmes.best_splits(candidates(topology), topology.demands(matrix))
+
+    assert 0 < best <= on_paths * (1 + 1e-6)
+
+
+def test_a_full_mesh_offers_every_way_over_one_node() -> None:
+    near, far = np.nonzero(~np.eye(14, dtype=bool))
+    names = tuple(f"n{node}" for node in range(14))
+    paths = candidates(Topology(names, near, far, np.ones(near.size), np.ones(near.size)))
+
+    assert np.all(np.bincount(paths.pair_of, np.diff(paths.offsets) <= 2) == 13)
+
+
 def test_demands_that_no_way_joins_do_not_count() -> None:
     ends = np.array([[0, 1], [1, 0], [2, 3], [3, 2]])
     topology = Topology(tuple("abcd"), ends[:, 0], ends[:, 1], np.ones(4), np.ones(4))
