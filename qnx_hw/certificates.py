@@ -35,7 +35,7 @@ def of_participant(
     name: str,
     key: ec.EllipticCurvePublicKey,
     authority: x509.Certificate,
-    days: int,
+    days: float,
     usages: Sequence[x509.ObjectIdentifier],
     hosts: Sequence[str] = (),
 ) -> x509.CertificateBuilder:
@@ -61,7 +61,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _builder(
-    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    name: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (

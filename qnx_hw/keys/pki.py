@@ -81,15 +81,14 @@ def make_authority(folder: Path, name: str) -> Files:
 
 
 def issue(
-    folder: Path,
-    signer: str,
+    by: Files,
     files: Files,
     name: str,
     usages: list[x509.ObjectIdentifier],
     hosts: tuple[str, ...] = (),
+    days: float = VALID_DAYS,
 ) -> None:
-    """Make a key and a certificate with one common name, signed by an authority of the folder."""
-    by = authority(folder, signer)
+    """Make a key and a certificate with one common name, signed by an authority."""
     try:
         parent = x509.load_pem_x509_certificate(by.certificate.read_bytes())
     except (OSError, ValueError) as error:
@@ -97,28 +96,30 @@ def issue(
     parent_key = load_pem_private_key(read_private(by.key), password=None)
     assert isinstance(parent_key, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = certificates.of_participant(name, key.public_key(), parent, VALID_DAYS, usages, hosts)
+    builder = certificates.of_participant(name, key.public_key(), parent, days, usages, hosts)
     _write(files, builder.sign(parent_key, SHA256()), key)
 
 
-def make_kme(network: NetworkFile, folder: Path, node: str) -> list[Files]:
+def make_kme(
+    network: NetworkFile, folder: Path, node: str, days: float = VALID_DAYS
+) -> list[Files]:
     """Make a key manager's two certificates; each names the host where it listens."""
     section = network.nodes[node].kme
     assert section is not None
     made = [of_kme(folder, node)]
     host = section.listen.rpartition(":")[0].strip("[]")
-    issue(folder, SAE_AUTHORITY, made[0], section.id or node, [SERVER], (host,))
+    issue(authority(folder, SAE_AUTHORITY), made[0], section.id or node, [SERVER], (host,), days)
     if section.peers is not None:
         host = section.peers.rpartition(":")[0].strip("[]")
         made.append(of_peer(folder, node))
-        issue(folder, KME_AUTHORITY, made[1], node, [SERVER, CLIENT], (host,))
+        issue(authority(folder, KME_AUTHORITY), made[1], node, [SERVER, CLIENT], (host,), days)
     return made
 
 
 def make_sae(folder: Path, sae: str) -> list[Files]:
     """Make an SAE's certificate."""
     files = of_sae(folder, sae)
-    issue(folder, SAE_AUTHORITY, files, sae, [CLIENT])
+    issue(authority(folder, SAE_AUTHORITY), files, sae, [CLIENT])
     return [files]
 
 

@@ -46,7 +46,7 @@ class Served:
 
     def renew(self) -> None:
         """Put a new certificate and its key in the old one's place."""
-        pki.issue(self.folder, pki.SAE_AUTHORITY, self.files, "alice", [pki.SERVER], ("alice",))
+        pki.issue(self.authority, self.files, "alice", [pki.SERVER], ("alice",))
 
     def end(self) -> None:
         """Put a certificate in the old one's place that ends at this moment."""

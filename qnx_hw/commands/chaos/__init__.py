@@ -68,6 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
                 traffic=arguments.traffic,
             )
             reports.append(run_async(trial.run(wish, lambda line: print(line, flush=True))))
+        # After each run, so that one that cannot start costs nothing of the others.
+        if arguments.json is not None:
+            arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(reports)) + b"\n")
+        if arguments.page is not None:
+            arguments.page.write_text(page(reports), encoding="utf-8")
     for line in lines(reports):
         print(
             f"{line.kind:22} {line.survived}/{line.count}  median {_s(line.median_s)}  "
@@ -75,10 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
     broken = [words for report in reports for words in report.broken]
     print("\n".join(broken) if broken else "every invariant held")
-    if arguments.json is not None:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(reports)) + b"\n")
-    if arguments.page is not None:
-        arguments.page.write_text(page(reports), encoding="utf-8")
     return 0 if all(report.is_good for report in reports) else 1
 
 

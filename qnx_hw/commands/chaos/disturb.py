@@ -11,6 +11,10 @@ from qnx_hw.commands.chaos.processes import NodeProcess
 from qnx_hw.commands.chaos.schedule import Fault, Kind
 from qnx_hw.commands.chaos.wires import Wire
 from qnx_hw.commands.sim import tell
+from qnx_hw.keys import pki
+
+ENDED_DAYS = -1 / 1440
+"""The validity of a certificate that ended a minute ago."""
 
 
 class Disturber:
@@ -31,6 +35,8 @@ class Disturber:
                 self._nodes[fault.target].freeze()
             case Kind.DISK:
                 self._nodes[fault.target].fill_disk()
+            case Kind.CERTIFICATE:
+                self._issue(fault.target, ENDED_DAYS)
             case Kind.CORE:
                 assert self._layout.core is not None
                 await self._layout.core.kill()
@@ -49,6 +55,8 @@ class Disturber:
                 self._nodes[fault.target].thaw()
             case Kind.DISK:
                 self._nodes[fault.target].free_disk()
+            case Kind.CERTIFICATE:
+                self._issue(fault.target, pki.VALID_DAYS)
             case Kind.CORE:
                 assert self._layout.core is not None
                 await self._layout.core.start()
@@ -72,6 +80,10 @@ class Disturber:
             return self._layout.plugs[fault.target]
         link = self._layout.network.links[fault.target]
         return self._layout.paths[frozenset({link.alice.node, link.bob.node})]
+
+    def _issue(self, node: str, days: float) -> None:
+        network = self._layout.network
+        pki.make_kme(network, network.certificates, node, days)
 
     async def _tell(self, command: str) -> None:
         await asyncio.to_thread(tell, self._bench["control"], command)

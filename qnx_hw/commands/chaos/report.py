@@ -96,8 +96,9 @@ Network file `{first.file}`, seeds {seeds}, {minutes:.1f} minutes in all.
 |---|---|---|---|---|
 {rows}
 
-Recovery is the time from the end of a fault to the next block of key at both ends of every link it
-touched.
+Recovery is the time from the end of a fault until every link it touched made another block of key
+at both ends, every instrument of the network is in order again, every link makes key, and every
+edge follows the newest routes.
 
 | held at all times | |
 |---|---|

@@ -26,12 +26,17 @@ class Kind(StrEnum):
     DISK = "disk full"
     CONTROLLER = "controller killed"
     CORE = "core restarted"
+    CERTIFICATE = "certificate ended"
 
 
-ALWAYS_TOLD = frozenset({Kind.CUT, Kind.KILL, Kind.CONTROLLER, Kind.EAVESDROPPER})
+ALWAYS_TOLD = frozenset(
+    {Kind.CUT, Kind.KILL, Kind.CONTROLLER, Kind.EAVESDROPPER, Kind.UNPLUG, Kind.CERTIFICATE}
+)
 """Faults of which the operator must hear."""
 Bench = Mapping[str, Any]  # the laboratory's own document
 SHORTEST_S, LONGEST_S = 2.0, 6.0
+NOTICED_S = 10.0
+"""Added to the time of a fault that nodes find out by looking now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,10 @@ def faults(network: NetworkFile, seed: str, kinds: frozenset[Kind]) -> list[Faul
 
     def add(kind: Kind, target: str, links: tuple[str, ...], strength: float = 0.0) -> None:
         if kind in kinds:
-            found.append(
-                Fault(kind, target, links, chance.uniform(SHORTEST_S, LONGEST_S), strength)
-            )
+            lasts_s = chance.uniform(SHORTEST_S, LONGEST_S)
+            if kind is Kind.CERTIFICATE:
+                lasts_s += NOTICED_S
+            found.append(Fault(kind, target, links, lasts_s, strength))
 
     decides = network.controller.node if network.controller is not None else None
     if decides is not None:
@@ -66,6 +72,8 @@ def faults(network: NetworkFile, seed: str, kinds: frozenset[Kind]) -> list[Faul
         add(Kind.CONTROLLER if node == decides else Kind.KILL, node, touched)
         add(Kind.FREEZE, node, touched)
         add(Kind.DISK, node, touched)
+        if sae_of(network, node) is not None:
+            add(Kind.CERTIFICATE, node, touched)
         for instrument in section.instruments:
             add(Kind.UNPLUG, f"{node}.{instrument}", touched)
     for name, link in network.links.items():
@@ -81,6 +89,11 @@ def faults(network: NetworkFile, seed: str, kinds: frozenset[Kind]) -> list[Faul
             add(Kind.STORM, station, (name,), 0.05)
     chance.shuffle(found)
     return found
+
+
+def sae_of(network: NetworkFile, node: str) -> str | None:
+    """Return an application that gets its keys at a node; None where there is none."""
+    return next((name for name, sae in network.saes.items() if sae.node == node), None)
 
 
 def loss_db(bench: Bench, station: str) -> float:

@@ -146,6 +146,8 @@ class _Trial:
         lasted_s = time.monotonic() - began_s
         if fault.kind is Kind.EAVESDROPPER and blocks is not None:
             self._check_silence(fault, blocks)
+        if fault.kind is Kind.CERTIFICATE and await self._keys.serves(self._sae(fault)):
+            self._broken.append(f"{fault.target} served with a certificate that had ended")
         await self._disturber.mend(fault)
         recovered_s = await self._recovery(fault)
         told = bool(self._sight.alarms() - before)
@@ -185,16 +187,29 @@ class _Trial:
                     self._broken.append(f"{link} made key while somebody measured every photon")
 
     async def _recovery(self, fault: Fault) -> float | None:
-        """Return how long it takes until key comes again and all follow the newest routes."""
+        """Return how long it takes until key comes again and everything is in order."""
         ended_s = time.time()
         for_key_s = await self._new_blocks(fault.links, RECOVERY_DEADLINE_S)
         if for_key_s is None:
             return None
-        while not self._sight.agree_on_routes(self._layout.network, since_s=ended_s):
+        while not await self._is_in_order(fault, ended_s):
             if time.time() - ended_s > RECOVERY_DEADLINE_S:
                 return None
             await asyncio.sleep(LOOK_S)
         return time.time() - ended_s
+
+    async def _is_in_order(self, fault: Fault, since_s: float) -> bool:
+        """Whether no complaint is left, all follow the newest routes, applications are served."""
+        return (
+            self._sight.is_calm()
+            and self._sight.agree_on_routes(self._layout.network, since_s=since_s)
+            and (fault.kind is not Kind.CERTIFICATE or await self._keys.serves(self._sae(fault)))
+        )
+
+    def _sae(self, fault: Fault) -> str:
+        sae = schedule.sae_of(self._layout.network, fault.target)
+        assert sae is not None  # the schedule looked
+        return sae
 
     async def _new_blocks(self, links: tuple[str, ...], timeout_s: float) -> float | None:
         """Return how long it took until every link made another block at both ends."""

@@ -18,6 +18,7 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 
 LOOK_S, FETCH_S = 0.25, 2.0
+IN_ORDER = frozenset({"ready", "busy", "streaming"})
 MOST_REMEMBERED = 200
 """Keys whose bits are searched for on the wires; a number that still takes seconds."""
 
@@ -45,6 +46,19 @@ class Keys:
                 await asyncio.to_thread(self._get, master, slave)
             await self.settle()
             await asyncio.sleep(FETCH_S)
+
+    async def serves(self, sae: str) -> bool:
+        """Whether an application is served by its key manager, whose certificate it checks."""
+        return await asyncio.to_thread(self._serves, sae)
+
+    def _serves(self, sae: str) -> bool:
+        others = (name for name in self.network.saes if name != sae)
+        try:
+            with client_of(self.network, sae) as client:
+                client.status(next(others))
+        except (QnxError, OSError):
+            return False
+        return True
 
     async def settle(self) -> None:
         """Fetch at the other end what one end gave out."""
@@ -125,6 +139,20 @@ class Sight:
         plan = state.plans[0] if state is not None and state.plans else None
         edges = {name for name, node in network.nodes.items() if node.edge is not None}
         return plan is not None and plan.time_s > since_s and edges <= set(plan.acknowledged)
+
+    def is_calm(self) -> bool:
+        """Whether all nodes answer, all links make key and all instruments are in order."""
+        states = self.states.values()
+        return all(
+            state is not None
+            and all(link.phase is LinkPhase.GENERATING for link in state.links)
+            and all(
+                instrument.state in IN_ORDER
+                for node in state.nodes
+                for instrument in node.instruments
+            )
+            for state in states
+        )
 
     def alarms(self) -> set[tuple[str, float, str]]:
         """Return the events that ask for attention."""

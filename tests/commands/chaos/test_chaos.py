@@ -53,6 +53,9 @@ def test_a_network_with_a_controller_loses_it_and_the_core_too() -> None:
 
     found = {(fault.kind, fault.target) for fault in faults(network, "1", ALL)}
 
+    assert {target for kind, target in found if kind is Kind.CERTIFICATE} == {
+        network.saes[sae].node for sae in network.saes
+    }
     assert {(Kind.CONTROLLER, "alice"), (Kind.CORE, "core"), (Kind.DISK, "erin")} <= found
     assert {kind for kind, _ in found} == ALL
 
