@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from drivers.knobs import Setting
-from drivers.operation import all_or_none
+from drivers.operation import all_or_none, sit_out
 from drivers.text_line import SerialLine, TextLine, number
 from qnx_hw.errors import (
-    Cancelled,
     InstrumentRefused,
     ProtocolError,
     RangeError,
@@ -38,7 +36,6 @@ OLDEST_FIRMWARE = (2, 2)
 UNKNOWN = "Unknown command"
 # No document gives limits of the dwell; these keep a typing error from the wire.
 DWELL_RANGE_S = (0.001, 1000.0)
-CANCEL_CHECK_S = 0.02
 # No document gives a jitter or a rate either: here the window's step, and a generous guess.
 CAPABILITIES = TaggerCapabilities(
     n_channels=2,
@@ -146,14 +143,22 @@ class Cc1(TimeTagger):
         return Reference.INTERNAL
 
     def count_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count both inputs as `coincidence_rates` does."""
-        rates = self.coincidence_rates(integration_s, cancel=cancel)
+        rates = self.coincidence_rates(integration_s, timeout_s=timeout_s, cancel=cancel)
         return rates.input_1_cps, rates.input_2_cps
 
     def coincidence_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> CoincidenceRates:
         """Count inputs and coincidences; `dwell_s` is `integration_s` afterwards.
 
@@ -161,22 +166,16 @@ class Cc1(TimeTagger):
         dwell ends between two answers, they are of neighbouring dwells.
         """
         _KNOBS["dwell_s"].encode("dwell_s", integration_s)
-        with self._line.operation.within():
+        with self._line.operation.within(timeout_s):
             self._stopped.clear()
             dwell_s = float(self._set("dwell_s", integration_s, None))
-            self._wait(2.0 * dwell_s, cancel)
+            sit_out(f"a count of '{self.name}'", 2.0 * dwell_s, self._stopped, cancel)
             counts = [self._count(name) for name in ("C1", "C2", "CO")]
         return CoincidenceRates(*(count / dwell_s for count in counts))
 
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Refuse: the unit has no time stamps."""
         raise Unsupported(f"'{self.name}' counts only, it has no time stamps")
-
-    def _wait(self, span_s: float, cancel: threading.Event | None) -> None:
-        ends_s = time.monotonic() + span_s
-        while (left_s := ends_s - time.monotonic()) > 0.0:
-            if self._stopped.wait(min(left_s, CANCEL_CHECK_S)) or (cancel and cancel.is_set()):
-                raise Cancelled(f"a count of '{self.name}' was cancelled")
 
     def _count(self, name: str) -> int:
         reply = self._ask(f"COUN:{name}?", None)

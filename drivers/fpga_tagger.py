@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from drivers.fpga_board import REPLY_TIMEOUT_S, Board, Setting
 from drivers.fpga_frames import Frame, Kind, tag_block
+from drivers.operation import SET_BACK_S
 from qnx_hw.errors import (
     Busy,
     Cancelled,
@@ -32,7 +33,7 @@ from qnx_hw.instruments.values import (
     Reference,
     TaggerCapabilities,
 )
-from qnx_hw.transports import Recorder
+from qnx_hw.transports import Recorder, left_s, overtime, together
 
 # Spans that wait for a reader; the board sends about 50 a second.
 WAITING_SPANS = 2048
@@ -122,34 +123,43 @@ class FpgaTagger(TimeTagger):
         return Reference(str(held["reference"]))
 
     def count_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count the tags of a short stream."""
         if not 0.001 <= integration_s <= 3600.0:
             raise RangeError(f"'{self.name}' counts for 0.001 to 3600 s, not {integration_s}")
         counts = np.zeros(256, dtype=np.int64)
-        with self.start_stream(block_s=min(integration_s, 0.1)) as stream:
+        with (
+            together(timeout_s),
+            self.start_stream(block_s=min(integration_s, 0.1)) as stream,
+        ):
             span_s = 0.0
             while span_s < integration_s:
                 if cancel is not None and cancel.is_set():
                     raise Cancelled(f"a count of '{self.name}' was cancelled")
                 try:
-                    block = stream.read()
+                    block = stream.read(timeout_s=left_s(2.0))
                 except StreamEnded as error:
                     raise Cancelled(f"a count of '{self.name}' was stopped") from error
                 span_s += (block.end_ps - block.start_ps) / 1e12
                 counts += np.bincount(block.channels, minlength=256)
         return tuple(float(counts[n]) / span_s for n in range(1, 1 + self.capabilities.n_channels))
 
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Start streaming tags in blocks of at least `block_s`."""
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
         self._board.check()
-        with self._board.operation.within():
+        with self._board.operation.within(timeout_s):
             if self._stream is not None:
                 raise Busy(f"'{self.name}' streams; close the stream first")
-            stream = self._stream = SpanStream(self, round(block_s * 1e12))
+            stream = self._stream = SpanStream(
+                self.name, round(block_s * 1e12), self._board.check, self._finish
+            )
             try:
                 self._board.ask(Kind.START)
             except InstrumentError:
@@ -157,19 +167,14 @@ class FpgaTagger(TimeTagger):
                 raise
             return stream
 
-    def finish(self, stream: SpanStream) -> None:
-        """End a stream of this tagger."""
-        with self._board.operation.within():
+    def _finish(self, stream: SpanStream) -> None:
+        with overtime(SET_BACK_S), self._board.operation.within():
             if self._stream is stream:
                 self._stream = None
                 try:
                     self._board.ask(Kind.STOP)
                 except NotConnected:
                     return  # it is gone, and with it all that could run
-
-    def check(self) -> None:
-        """Raise `NotConnected` where the wire is gone."""
-        self._board.check()
 
     def _arrived(self, frame: Frame) -> None:
         stream = self._stream
@@ -182,12 +187,23 @@ class StreamEnded(NotConnected):
 
 
 class SpanStream(TagStream):
-    """Blocks put together from the spans a board sends; one thread reads, any thread closes."""
+    """Blocks put together from the spans a board sends; one thread reads, any thread closes.
 
-    def __init__(self, tagger: FpgaTagger, block_ps: int) -> None:
+    `check` raises `NotConnected` where the wire is gone; `finish` ends the stream.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        block_ps: int,
+        check: Callable[[], None],
+        finish: Callable[[SpanStream], None],
+    ) -> None:
         self.gaps = 0
         """How often spans did not join."""
-        self._tagger = tagger
+        self._name = name
+        self._check = check
+        self._finish = finish
         self._block_ps = block_ps
         self._changed = threading.Condition()
         self._waiting: deque[bytes] = deque(maxlen=WAITING_SPANS)
@@ -217,10 +233,10 @@ class SpanStream(TagStream):
                     min(max(deadline_s - time.monotonic(), 0), LOSS_CHECK_S),
                 )
                 if self._is_over:
-                    raise StreamEnded(f"the stream of '{self._tagger.name}' was ended")
+                    raise StreamEnded(f"the stream of '{self._name}' was ended")
                 payload = self._waiting.popleft() if self._waiting else None
             if payload is None:
-                self._tagger.check()
+                self._check()
                 if time.monotonic() < deadline_s:
                     continue
                 raise InstrumentTimeout(f"no complete block of tags within {timeout_s:g} s")
@@ -230,7 +246,7 @@ class SpanStream(TagStream):
 
     def close(self) -> None:
         """Stop the tagger."""
-        self._tagger.finish(self)
+        self._finish(self)
 
     def _joined(self, spans: list[TagBlock]) -> TagBlock:
         start_ps = spans[0].start_ps if self._end_ps is None else self._end_ps

@@ -24,10 +24,9 @@ from drivers.id900_service import DataLinkService
 from drivers.id900_settings import CHANNELS, THRESHOLD_RANGE_V
 from drivers.id900_stream import Id900Stream, Inboxes
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation, all_or_none
+from drivers.operation import SET_BACK_S, Operation, all_or_none, sit_out
 from qnx_hw.errors import (
     Busy,
-    Cancelled,
     ConfigError,
     InstrumentError,
     InstrumentRefused,
@@ -43,7 +42,7 @@ from qnx_hw.instruments.values import (
     Reference,
     TaggerCapabilities,
 )
-from qnx_hw.transports import Priority, Recorder, address, option
+from qnx_hw.transports import Priority, Recorder, address, option, overtime
 
 DATA_LINK = "127.0.0.1:6060"
 SHORTEST_ACQUISITION_S = 0.2
@@ -168,11 +167,15 @@ class Id900(TimeTagger):
         return reference
 
     def count_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count for 1 ms to 65.535 s; takes two to three times as long."""
         self._counts.checked_ms(integration_s)
-        with self._idle():
+        with self._idle(timeout_s):
             self._stopped.clear()
             return self._counts.rates(integration_s, cancel)
 
@@ -181,13 +184,14 @@ class Id900(TimeTagger):
         pairs: Sequence[tuple[int, int]],
         integration_s: float,
         *,
+        timeout_s: float | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count coincidences of pairs of inputs, in the windows that the controller holds.
 
         Uses its combiners from the first on; takes as long as `count_rates`.
         """
-        with self._idle():
+        with self._idle(timeout_s):
             self._stopped.clear()
             return self._counts.coincidences(pairs, integration_s, cancel)
 
@@ -198,10 +202,11 @@ class Id900(TimeTagger):
         *,
         bin_ps: int = 100,
         n_bins: int = MOST_BINS,
+        timeout_s: float | None = None,
         cancel: threading.Event | None = None,
     ) -> Histogram:
         """Return how often each time passed from a click of one input to one of another."""
-        with self._idle():
+        with self._idle(timeout_s):
             self._stopped.clear()
             return self._counts.histogram(inputs, 0, bin_ps, n_bins, (integration_s, cancel))
 
@@ -212,12 +217,12 @@ class Id900(TimeTagger):
             self._line.ask("INPU1:HIRE:CLEA", timeout_s)
             self._look_for_faults()
 
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Record the enabled inputs; a block is an acquisition, of `block_s` but 0.2 s at least."""
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
         acquisition_ps = round(max(block_s, SHORTEST_ACQUISITION_S) * PS_PER_S)
-        with self._idle():
+        with self._idle(timeout_s):
             self._look_for_faults()
             inputs = [n for n in CHANNELS if self._line.is_enabled(n)]
             if not inputs:
@@ -238,7 +243,8 @@ class Id900(TimeTagger):
                     self._line.put(f"RAW{n}:SEND", "ON")
                 self._line.ask("REC:PLAY")
             except InstrumentError:
-                self._end_stream()
+                with overtime(SET_BACK_S):
+                    self._end_stream()
                 raise
             return self._stream
 
@@ -291,14 +297,8 @@ class Id900(TimeTagger):
         faults = [f"input {n}: {_hires_fault(code)}" for n, code in codes.items() if code != "0"]
         self._fault = ", ".join(faults)
 
-    def _pause(self, duration_s: float, cancel: threading.Event | None) -> None:
-        """Wait while the controller counts."""
-        clock = threading.Event() if cancel is None else cancel
-        waited_s, step_s = 0.0, min(duration_s, 0.05)
-        while waited_s < duration_s:
-            if clock.is_set() or self._stopped.wait(step_s):
-                raise Cancelled(f"the count of '{self.name}' was cancelled")
-            waited_s += step_s
+    def _pause(self, span_s: float, cancel: threading.Event | None) -> None:
+        sit_out(f"the count of '{self.name}'", span_s, self._stopped, cancel)
 
     def _idle(self, timeout_s: float | None = None) -> AbstractContextManager[None]:
         """Return the turn of an operation; a running stream forbids them."""

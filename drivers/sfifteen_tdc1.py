@@ -186,7 +186,11 @@ class Tdc1(TimeTagger):
         return reference
 
     def count_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count for 1 ms to 65.535 s; a cancelled or timed-out count is aborted."""
         if not 0.001 <= integration_s <= LONGEST_INTEGRATION_S:
@@ -194,7 +198,7 @@ class Tdc1(TimeTagger):
                 f"'{self.name}' counts for 0.001 to {LONGEST_INTEGRATION_S} s, not {integration_s}"
             )
         time_ms = round(integration_s * 1000)
-        with self._idle():
+        with self._idle(timeout_s):
             self._set_mode("SINGLES", SINGLES, None)
             self._set_time_ms(time_ms, None)
             self._stopped.clear()
@@ -210,11 +214,11 @@ class Tdc1(TimeTagger):
                 raise
         return tuple(int(count) * 1000 / time_ms for count in line.split())
 
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Start streaming; the first block begins with the first word that arrives."""
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
-        with self._idle():
+        with self._idle(timeout_s):
             link = self._held.link()
             self._set_mode("TIMESTAMP", TIMESTAMP, None)
             self._set_time_ms(0, None)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from drivers import sim900_blocks as blocks
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
-from drivers.operation import Operation
+from drivers.operation import Operation, has_time
 from drivers.sim900_modules import (
     ADC_HIGH_GAIN_V,
     ADC_LOW_GAIN_V,
@@ -141,9 +141,10 @@ class Sim900(BiasSource):
         voltage_v: float,
         *,
         slope_v_per_s: float = 1.0,
+        timeout_s: float | None = None,
         cancel: threading.Event | None = None,
     ) -> float:
-        """Ramp an output and return the voltage it holds; a cancelled ramp stays where it is."""
+        """Ramp an output and return the voltage it holds; one that is ended stays where it is."""
         module = self._module(channel)
         if not module.low_v <= voltage_v <= module.high_v:
             raise RangeError(
@@ -154,7 +155,7 @@ class Sim900(BiasSource):
             raise RangeError(
                 f"'{self.name}' ramps at up to {SLOPE_LIMIT_V_PER_S:g} V/s, not {slope_v_per_s:g}"
             )
-        with self._operation.within():
+        with self._operation.within(timeout_s):
             self._stopped.clear()
             return self._ramp(channel, voltage_v, slope_v_per_s, cancel)
 
@@ -211,10 +212,10 @@ class Sim900(BiasSource):
             self._tell(channel, f"+E{int(on)};")
             return counts(self._ask(channel, "+E?", timeout_s), "+E?") == 1
 
-    def unlatch(self, channel: int) -> None:
+    def unlatch(self, channel: int, *, timeout_s: float | None = None) -> None:
         """Have a Quantum Opus take the bias of its detector away for a moment, and give it back."""
         self._opus(channel)
-        with self._operation.within():
+        with self._operation.within(timeout_s):
             self._tell(channel, "+F;")
 
     def auto_bias_v(self, channel: int, *, timeout_s: float | None = None) -> float:
@@ -240,6 +241,11 @@ class Sim900(BiasSource):
                 if self._stopped.is_set() or (cancel is not None and cancel.is_set()):
                     raise Cancelled(
                         f"the ramp of slot {channel} of '{self.name}' ended at {present_v:.3f} V"
+                    )
+                if not has_time(STEP_S):
+                    raise InstrumentTimeout(
+                        f"the time for the ramp of slot {channel} of '{self.name}' was over"
+                        f" at {present_v:.3f} V"
                     )
                 way_v = target_v - present_v
                 present_v += math.copysign(min(abs(way_v), step_v), way_v)

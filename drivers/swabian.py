@@ -6,21 +6,19 @@ Source: the maker's documentation of the TimeTagger package.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from drivers.knobs import Setting, number_within
-from drivers.operation import Operation, all_or_none
+from drivers.operation import Operation, all_or_none, sit_out
 from drivers.package_calls import PackageCalls
 from drivers.swabian_inputs import THRESHOLD_RANGE_V, Inputs
 from drivers.swabian_package import Package, Tagger, TagSource, makers_package
 from drivers.swabian_stream import SwabianStream
 from qnx_hw.errors import (
     Busy,
-    Cancelled,
     ConfigError,
     InstrumentError,
     NotConnected,
@@ -44,7 +42,6 @@ CONNECT_TIMEOUT_S = 20.0
 CALL_TIMEOUT_S = 2.0
 # A buffer of the package holds so many tags; an Ultra fills it in a quarter of a second.
 BUFFER_TAGS = 20_000_000
-CANCEL_CHECK_S = 0.02
 MOST_INPUTS = 20
 ResultT = TypeVar("ResultT")
 
@@ -202,25 +199,29 @@ class Swabian(TimeTagger):
         return reference
 
     def count_rates(
-        self, integration_s: float, *, cancel: threading.Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
         """Count every input for `integration_s`, by the package's own counter."""
         number_within(self.name, "integration_s", integration_s, 0.001, 3600.0)
-        with self._idle():
+        with self._idle(timeout_s):
             self._stopped.clear()
             package = self._open().package
             counter = self._ask(lambda tagger: package.Countrate(tagger, self._inputs.wires()))
             try:
-                self._pause(integration_s, cancel)
+                sit_out(f"a count of '{self.name}'", integration_s, self._stopped, cancel)
                 return self._ask(lambda _: tuple(float(rate) for rate in counter.getData()))
             finally:
                 self._ask(lambda _: counter.stop())
 
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Start streaming all inputs, each at its edge."""
         if not 0.001 <= block_s <= 60.0:
             raise RangeError(f"blocks of '{self.name}' last 0.001 to 60 s, not {block_s} s")
-        with self._idle():
+        with self._idle(timeout_s):
             opened = self._open()
 
             def begin(tagger: Tagger) -> TagSource:
@@ -246,14 +247,6 @@ class Swabian(TimeTagger):
         if stream is not None:
             stream.end()
             self._lost_tags += stream.lost_tags
-
-    def _pause(self, duration_s: float, cancel: threading.Event | None) -> None:
-        ends_s = time.monotonic() + duration_s
-        while (left_s := ends_s - time.monotonic()) > 0:
-            if (cancel is not None and cancel.is_set()) or self._stopped.wait(
-                min(left_s, CANCEL_CHECK_S)
-            ):
-                raise Cancelled(f"the count of '{self.name}' was cancelled")
 
     def _apply(self, settings: Mapping[str, Setting]) -> None:
         for step in self._inputs.steps(settings):

@@ -120,12 +120,16 @@ class TimeTagger(Instrument, Protocol):
 
     @abstractmethod
     def count_rates(
-        self, integration_s: float, *, cancel: Event | None = None
+        self,
+        integration_s: float,
+        *,
+        timeout_s: float | None = None,
+        cancel: Event | None = None,
     ) -> tuple[float, ...]:
         """Count every input for `integration_s` and return counts per second."""
 
     @abstractmethod
-    def start_stream(self, *, block_s: float = 0.1) -> TagStream:
+    def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Start streaming tags in blocks of `block_s`."""
 
 
@@ -265,9 +269,10 @@ class BiasSource(Instrument, Protocol):
         voltage_v: float,
         *,
         slope_v_per_s: float = 1.0,
+        timeout_s: float | None = None,
         cancel: Event | None = None,
     ) -> float:
-        """Ramp an output and return the voltage it holds."""
+        """Ramp an output and return the voltage it holds; it ends where the time does."""
 
     @abstractmethod
     def enable(self, channel: int, on: bool, *, timeout_s: float | None = None) -> bool:

@@ -139,6 +139,16 @@ def test_a_cancelled_ramp_stays_where_it_is(serve: Serve) -> None:
         assert source.settings()["voltage_1_v"] == 0.0
 
 
+def test_a_ramp_ends_where_its_time_does(serve: Serve) -> None:
+    (url,) = serve(Sim900Emulator())
+
+    with Sim900(f"{url}?slots=1") as source:
+        with pytest.raises(InstrumentTimeout):
+            source.ramp_to_v(1, 20.0, timeout_s=0.3)
+
+        assert 0.0 <= source.settings()["voltage_1_v"] < 20.0
+
+
 @pytest.mark.parametrize("slots", ["0", "9", "one"])
 def test_slots_that_cannot_be_are_refused(slots: str) -> None:
     with pytest.raises(ConfigError):

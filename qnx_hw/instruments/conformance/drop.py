@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from qnx_hw.instruments.conformance.calls import BLOCK_S, stream_flaw
+from qnx_hw.instruments.conformance.photon_calls import BLOCK_S, stream_flaw
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
 from qnx_hw.instruments.conformance.subject import Subject

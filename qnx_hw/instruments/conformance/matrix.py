@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, Unsupported
-from qnx_hw.instruments.conformance.calls import BLOCK_S, Call, calls_of, stream_flaw
+from qnx_hw.instruments.conformance.call import Call
+from qnx_hw.instruments.conformance.calls import calls_of
+from qnx_hw.instruments.conformance.photon_calls import BLOCK_S, stream_flaw
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
 from qnx_hw.instruments.conformance.subject import Subject, watched, within

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from qnx_hw.instruments.families import (
     Attenuator,
@@ -29,36 +31,40 @@ def out_of_range(instrument: Instrument) -> Refusals:
     return refusals(instrument) if refusals else ()
 
 
-def long_call(instrument: Instrument) -> tuple[str, Callable[[Event], object], bool] | None:
-    """Return a call that takes long and can be cancelled, and whether it changes something."""
+class LongAct(Protocol):
+    """Makes a call that takes long."""
+
+    def __call__(
+        self, *, cancel: Event | None = None, timeout_s: float | None = None
+    ) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LongCall:
+    """A call that takes long, can be cancelled, and ends where its time does."""
+
+    name: str
+    act: LongAct
+    changes: bool
+    """Whether it moves, switches or sets something."""
+
+
+def long_call(instrument: Instrument) -> LongCall | None:
+    """Return a call of the instrument's family that takes long, if there is one."""
+    held: Any = instrument  # Any: which interface it has is what its family says
     match instrument.family:
         case Family.TIME_TAGGER:
-            tagger: Any = instrument
-            return (
-                "count_rates",
-                lambda cancel: tagger.count_rates(LONG_COUNT_S, cancel=cancel),
-                False,
-            )
+            return LongCall("count_rates", partial(held.count_rates, LONG_COUNT_S), False)
         case Family.POLARIZATION_CONTROLLER:
-            controller: Any = instrument
-            axis = controller.capabilities.axes[0]
-            half = (axis.low + axis.high) / 2
-            return "move", lambda cancel: controller.move(1, half, cancel=cancel), True
+            axis = held.capabilities.axes[0]
+            return LongCall("move", partial(held.move, 1, (axis.low + axis.high) / 2), True)
         case Family.BIAS_SOURCE:
-            source: Any = instrument
-            first = source.channels[0]
-            return "ramp_to_v", lambda cancel: source.ramp_to_v(first, 1.0, cancel=cancel), True
+            return LongCall("ramp_to_v", partial(held.ramp_to_v, held.channels[0], 1.0), True)
         case Family.ATTENUATOR:
-            attenuator: Any = instrument
-            return (
-                "set_attenuation_db",
-                lambda cancel: attenuator.set_attenuation_db(30.0, cancel=cancel),
-                True,
-            )
+            return LongCall("set_attenuation_db", partial(held.set_attenuation_db, 30.0), True)
         case Family.PHOTON_DETECTOR:
-            detector: Any = instrument
-            rates = [100.0] * detector.capabilities.n_channels
-            return "auto_bias", lambda cancel: detector.auto_bias(rates, cancel=cancel), True
+            rates = [100.0] * held.capabilities.n_channels
+            return LongCall("auto_bias", partial(held.auto_bias, rates), True)
         case _:
             return None
 

@@ -6,11 +6,20 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from qnx_hw.errors import Busy, Cancelled, InstrumentError, NotConnected, RangeError, Unsupported
-from qnx_hw.instruments.conformance.calls import Call, Setting, alike, calls_of, reading
-from qnx_hw.instruments.conformance.ranges import long_call, out_of_range
+from qnx_hw.errors import (
+    Busy,
+    Cancelled,
+    InstrumentError,
+    InstrumentTimeout,
+    NotConnected,
+    RangeError,
+    Unsupported,
+)
+from qnx_hw.instruments.conformance.call import Call, Setting, alike
+from qnx_hw.instruments.conformance.calls import calls_of, reading
+from qnx_hw.instruments.conformance.ranges import LongCall, long_call, out_of_range
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
-from qnx_hw.instruments.conformance.subject import Subject, within
+from qnx_hw.instruments.conformance.subject import Subject, watched, within
 from qnx_hw.instruments.families import Instrument
 from qnx_hw.instruments.values import Family, Identity, InstrumentState
 
@@ -60,6 +69,7 @@ def _while_connected(subject: Subject, calls: tuple[Call, ...]) -> list[Check]:
         judge("stop", lambda: _stop(subject, calls)),
         judge("cancel", lambda: _cancel(subject, calls)),
         judge("stop ends a long call", lambda: _stop_long(subject, calls)),
+        judge("deadline", lambda: _deadline(subject, calls)),
     ]
     return checks
 
@@ -239,17 +249,12 @@ def _interrupted(
     subject: Subject, calls: tuple[Call, ...], cancel: threading.Event, stop: Callable[[], None]
 ) -> str:
     """Start a long call and interrupt it until it ends, by its event or by `stop`."""
-    found = long_call(subject.instrument)
-    if found is None:
-        raise Skipped("no call of this family takes long")
-    name, act, changes = found
-    if changes and not subject.consent:
-        raise Skipped(NO_CONSENT)
+    found = _long_call(subject)
     ended = threading.Event()
 
     def call() -> str:
         try:
-            act(cancel)
+            found.act(cancel=cancel)
         except Cancelled:
             return "cancelled"
         finally:
@@ -263,12 +268,43 @@ def _interrupted(
             if ended.wait(0.05):
                 break
         try:
-            how = within(subject.patience.usual_s, name, calling.result)
+            how = within(subject.patience.usual_s, found.name, calling.result)
         except Unsupported as error:
             raise Skipped(str(error)) from error
-    usable = next(each for each in calls if each.name == "settings")
-    _settled(subject, usable)
-    return f"{name} was {how}, and the next call works"
+    _settled(subject, next(each for each in calls if each.name == "settings"))
+    return f"{found.name} was {how}, and the next call works"
+
+
+def _deadline(subject: Subject, calls: tuple[Call, ...]) -> str:
+    """Give a long call too little time: it ends with it, and says so."""
+    found = _long_call(subject)
+    patience = subject.patience
+    future, span = watched(
+        patience.sabotaged_s + patience.grace_s,
+        found.name,
+        lambda: found.act(timeout_s=patience.sabotaged_s),
+    )
+    allowed_s = patience.sabotaged_s + patience.slack_s
+    if span.overdue_s(allowed_s):
+        raise Failed(f"{found.name} took {span.took_s:.2f} s, and {allowed_s:.2f} s are allowed")
+    how = "was over before that"
+    try:
+        future.result()
+    except InstrumentTimeout as error:
+        how = f"says: {error}"
+    except Unsupported as error:
+        raise Skipped(str(error)) from error
+    _settled(subject, next(each for each in calls if each.name == "settings"))
+    return f"{found.name} {how}"
+
+
+def _long_call(subject: Subject) -> LongCall:
+    found = long_call(subject.instrument)
+    if found is None:
+        raise Skipped("no call of this family takes long")
+    if found.changes and not subject.consent:
+        raise Skipped(NO_CONSENT)
+    return found
 
 
 def _settled(subject: Subject, call: Call) -> None:
