@@ -52,7 +52,8 @@ def match(
     same pair; it is indexed by the channel numbers themselves. A distance is
     `|t_b - t_a - delay|`; a pair needs at most half of `window_ps` (its full width). Of two
     clicks equally near, the earlier in the array counts as nearer. The result does not depend on
-    how a stream is cut into blocks (see `pair_stream`). Both clocks must run together already.
+    how a stream is cut into blocks (see `pair_stream`, and `merged_stream` for one stream of both
+    sides). Both clocks must run together already.
 
     Raise `ValueError` for times out of order or beyond 13 days, a channel without a delay, or a
     window that is not positive.

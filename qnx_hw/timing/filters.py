@@ -1,12 +1,14 @@
 """Choose, move and drop tags before they are matched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.timing.arrays import Channels, Times, as_channels, as_times, kernel
+from qnx_hw.timing.coincidence import Side
 
+Places = npt.NDArray[np.uint64]
 _CHANNELS = 256
 
 
@@ -25,17 +27,35 @@ def split(
 
     A channel belongs to one group at most; `ValueError` otherwise.
     """
-    group_of = np.full(_CHANNELS, len(groups), np.int64)
-    for number, group in enumerate(groups):
-        if len(set(group)) != len(group) or np.any(group_of[group] != len(groups)):
-            raise ValueError(f"a channel stands twice in the groups {groups}")
-        group_of[group] = number
-    values = as_channels(channels, times_ps)
-    times, kept, ends = _dealt(times_ps, values, group_of, len(groups) + 1)
+    group_of = group_of_channel(groups)
+    times = np.require(times_ps, dtype=np.int64, requirements=("C", "W", "A"))
+    values = as_channels(channels, times)
+    # Every group's part could hold all tags. What is never written takes no memory.
+    starts = np.arange(len(groups) + 1, dtype=np.uint64) * np.uint64(times.size)
+    ends = starts.copy()
+    room = starts.size * times.size
+    dealt, kept = np.empty(room, np.int64), np.empty(room, np.uint8)
+    _deal((times, values), group_of, (dealt, kept), ends)
     return [
-        (times[ends[number] : ends[number + 1]], kept[ends[number] : ends[number + 1]])
-        for number in range(len(groups))
+        (dealt[start:end], kept[start:end])
+        for start, end in zip(starts[:-1].tolist(), ends[:-1].tolist(), strict=True)
     ]
+
+
+def group_of_channel(groups: Sequence[Sequence[int]]) -> Channels:
+    """Return for each channel the number of its group; `len(groups)` where it is in none.
+
+    A channel from 0 to 255 belongs to one group at most; `ValueError` otherwise.
+    """
+    wanted = [channel for group in groups for channel in group]
+    if len(set(wanted)) != len(wanted):
+        raise ValueError(f"a channel stands twice in the groups {groups}")
+    if wanted and not 0 <= min(wanted) <= max(wanted) < _CHANNELS:
+        raise ValueError(f"channels are numbers from 0 to {_CHANNELS - 1}, not {wanted}")
+    group_of = np.full(_CHANNELS, len(groups), np.uint8)
+    for number, group in enumerate(groups):
+        group_of[list(group)] = number
+    return group_of
 
 
 def without_delays(
@@ -97,28 +117,13 @@ def _live(times: Times, channels: Channels, dead_time: int) -> npt.NDArray[np.bo
 
 
 @kernel()
-def _dealt(
-    times: Times, channels: Channels, group_of: Times, n_groups: int
-) -> tuple[Times, Channels, Times]:
-    """Write each tag to the next place of its group; the last group is what nobody wants.
-
-    Also return where each group begins, and where the last one ends.
-    """
-    counts = np.zeros(_CHANNELS, np.int64)
-    for channel in channels:
-        counts[channel] += 1
-    ends = np.zeros(n_groups + 1, np.int64)
-    for channel in range(_CHANNELS):
-        ends[group_of[channel] + 1] += counts[channel]
-    for group in range(n_groups):
-        ends[group + 1] += ends[group]
-    places = ends.copy()
-    dealt = np.empty_like(times)
-    kept = np.empty_like(channels)
-    for index in range(times.size):
-        group = group_of[channels[index]]
-        place = places[group]
-        dealt[place] = times[index]
-        kept[place] = channels[index]
-        places[group] = place + 1
-    return dealt, kept, ends
+def _deal(tags: Side, group_of: Channels, dealt: Side, ends: Places) -> None:
+    """Write each tag to where its group's part ends, and move that on."""
+    for index in range(np.uint64(tags[0].size)):
+        channel = tags[1][index]
+        group = np.uint64(group_of[channel])
+        place = ends[group]
+        dealt[0][place] = tags[0][index]
+        dealt[1][place] = channel
+        # Unsigned places need no check for those counted from the end.
+        ends[group] = place + np.uint64(1)

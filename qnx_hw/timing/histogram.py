@@ -9,6 +9,8 @@ from qnx_hw.timing.arrays import Times, UnsortedTimes, as_times, kernel
 
 Counts = npt.NDArray[np.int64]
 MAX_BINS = 1 << 24
+# Notes that stay in the processor's first cache.
+_NOTED = 1 << 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,29 @@ def _joined(old: Times, new: Times) -> Times:
 
 @kernel()
 def _count(times_a: Times, times_b: Times, start: int, width: int, counts: Counts) -> None:
-    low, end = 0, width * counts.size
-    for time in times_a:
-        first = time + start
-        while low < times_b.size and times_b[low] < first:
-            low += 1
-        k = low
-        while k < times_b.size and times_b[k] - first < end:
-            counts[(times_b[k] - first) // width] += 1
-            k += 1
+    """Add every pair's difference to its bin.
+
+    Whether a click has a partner is what a processor cannot foresee. So a walk without branches
+    first notes who has one, then the few noted ones are counted. Unsigned places save the checks
+    for places counted from the end.
+    """
+    end = width * counts.size
+    size_a, size_b = np.uint64(times_a.size), np.uint64(times_b.size)
+    noted_a, noted_b = np.empty(_NOTED, np.uint64), np.empty(_NOTED, np.uint64)
+    i = j = np.uint64(0)
+    one = np.uint64(1)
+    while i < size_a and j < size_b:
+        n = np.uint64(0)
+        while i < size_a and j < size_b and n < np.uint64(_NOTED):
+            since = times_b[j] - times_a[i] - start
+            is_before = since < 0
+            noted_a[n], noted_b[n] = i, j
+            n += np.uint64((not is_before) & (since < end))
+            i += np.uint64(not is_before)
+            j += np.uint64(is_before)
+        for note in range(n):
+            first = times_a[noted_a[note]] + start
+            k = noted_b[note]
+            while k < size_b and times_b[k] - first < end:
+                counts[np.uint64(times_b[k] - first) // np.uint64(width)] += 1
+                k += one

@@ -6,6 +6,7 @@ import numpy as np
 
 from qnx_hw.timing import coincidence, filters, histogram, tag_codec
 from qnx_hw.timing.clock_sync import acquire
+from qnx_hw.timing.merged_stream import MergedStream
 from qnx_hw.timing.pulse_clock import recover
 
 
@@ -33,6 +34,7 @@ def warm_up(progress: Callable[[str, float], None]) -> None:
 def _match() -> None:
     times, channels = _few_tags()
     coincidence.match(times, channels, times, channels, coincidence.no_delays(), 3000)
+    MergedStream(coincidence.no_delays(), 3000, [1], [2]).feed(times, channels, 10_000)
 
 
 def _count() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from qnx_hw.timing.arrays import UnsortedTimes
 from qnx_hw.timing.coincidence import Pairs, match, no_delays
+from qnx_hw.timing.merged_stream import MergedStream
 from qnx_hw.timing.pair_stream import PairStream
 
 CROWDED = st.lists(st.tuples(st.integers(-60, 60), st.integers(1, 3)), max_size=25).map(sorted)
@@ -76,6 +77,59 @@ def test_cutting_the_streams_never_changes_the_pairs(
 
     assert found == as_list(match(*arrays(a), *arrays(b), delays, window))
     assert stream.waiting == (0, 0)
+
+
+MERGED = st.lists(st.tuples(st.integers(-60, 60), st.integers(1, 7)), max_size=50).map(sorted)
+
+
+@settings(max_examples=300, deadline=None)
+@given(MERGED, DELAYS, st.integers(1, 30), st.lists(st.integers(-70, 70), max_size=6))
+def test_a_merged_stream_has_the_pairs_of_its_two_sides(
+    tags: Tags, delays: np.ndarray, window: int, cuts: list[int]
+) -> None:
+    by_channel = np.zeros((7, 7), np.int64)
+    by_channel[1:4, 4:7] = delays[1:, 1:]
+    stream = MergedStream(by_channel, window, [1, 2, 3], [4, 5, 6])
+    found = []
+    for start, end in zip([-100, *sorted(cuts)], [*sorted(cuts), 100], strict=True):
+        part = [tag for tag in tags if start <= tag[0] < end]
+        found += as_list(stream.feed(*arrays(part), end))
+    found += as_list(stream.feed(*arrays([]), 1000))
+
+    sides = ([k for k, tag in enumerate(tags) if tag[1] in side] for side in ((1, 2, 3), (4, 5, 6)))
+    places_a, places_b = sides
+    expected = match(
+        *arrays([tags[k] for k in places_a]),
+        *arrays([tags[k] for k in places_b]),
+        by_channel,
+        window,
+    )
+    assert found == [(places_a[i], places_b[j], dt) for i, j, dt in as_list(expected)]
+
+
+@pytest.mark.parametrize(
+    ("block", "until_ps", "words"),
+    [
+        ([60, 50, 70], 80, "steps back 1 times"),
+        ([30], 80, "before 40 ps"),
+        ([60], 50, "before its last tag 60"),
+    ],
+)
+def test_a_merged_block_out_of_order_is_refused_and_forgotten(
+    block: list[int], until_ps: int, words: str
+) -> None:
+    stream = MergedStream(no_delays(), 10, [1], [2])
+    stream.feed(*arrays([(35, 1)]), 40)
+
+    with pytest.raises(UnsortedTimes, match=words):
+        stream.feed(*arrays([(time, 2) for time in block]), until_ps)
+
+    assert as_list(stream.feed(*arrays([(40, 2)]), 60)) == [(0, 1, 5)]
+
+
+def test_a_channel_of_both_sides_is_refused() -> None:
+    with pytest.raises(ValueError, match="stands twice"):
+        MergedStream(no_delays(), 10, [1, 2], [2, 3])
 
 
 @settings(max_examples=100, deadline=None)

@@ -26,16 +26,19 @@ def test_splitting_loses_and_invents_nothing(tags: list[tuple[int, int]]) -> Non
 
     parts = filters.split(times, channels, [[1, 3], [2], [4]])
 
-    together = sorted(
-        (t, c) for part in parts for t, c in zip(*(x.tolist() for x in part), strict=True)
-    )
-    assert together == tags
-    assert set(parts[0][1].tolist()) <= {1, 3}
+    for part, group in zip(parts, ((1, 3), (2,), (4,)), strict=True):
+        found = list(zip(*(x.tolist() for x in part), strict=True))
+        assert found == sorted((tag for tag in tags if tag[1] in group), key=lambda tag: tag[0])
 
 
 def test_a_channel_is_in_one_group_only() -> None:
     with pytest.raises(ValueError, match="twice"):
         filters.split(*arrays([(1, 1)]), [[1, 2], [2]])
+
+
+def test_a_channel_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="numbers from 0 to 255"):
+        filters.split(*arrays([(1, 1)]), [[256]])
 
 
 @settings(max_examples=100, deadline=None)

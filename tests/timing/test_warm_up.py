@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qnx_hw.timing import arrays, coincidence, filters, histogram, pulse_clock, tag_codec
+from qnx_hw.timing import (
+    arrays,
+    coincidence,
+    filters,
+    histogram,
+    merged_stream,
+    pulse_clock,
+    tag_codec,
+)
 from qnx_hw.timing.clock_sync import acquire, coarse, line
 from qnx_hw.timing.warm_up import warm_up
 
@@ -14,10 +22,13 @@ ENTRIES = (
     coarse._fold,
     coarse._peaks,
     coincidence.match_kernel,
+    filters._deal,
     filters._live,
     histogram._count,
     line._best_box,
     line._differences,
+    merged_stream._deal,
+    merged_stream._near,
     pulse_clock._best_rate,
     pulse_clock._phase_sum,
     tag_codec._pack,
@@ -42,6 +53,9 @@ def test_nothing_is_left_to_compile_after_warming_up() -> None:
     unpacked, _ = tag_codec.decode(tag_codec.encode(times, channels, unit_ps=2000))
     histogram.delays(times, unpacked, start_ps=-5000, bin_ps=100, n_bins=100)
     filters.live(times, channels, 50_000)
+    filters.split(times, channels, [[1, 2], [3]])
+    stream = merged_stream.MergedStream(coincidence.no_delays(), 3000, [1, 2], [3, 4])
+    stream.feed(times, channels, 10**12)
 
     assert min(compiled) >= 1
     assert [len(entry.signatures) for entry in ENTRIES] == compiled
