@@ -9,15 +9,11 @@ the other's memory, so a store restored from an old copy jumps over what it forg
 
 from __future__ import annotations
 
-import secrets
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from qnx_hw.errors import Conflict, KeyExhausted
-from qnx_hw.keys import waiting
+from qnx_hw.keys import names, waiting
 from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.chunks import Chunks
 from qnx_hw.keys.database import Database, Execute
@@ -28,7 +24,7 @@ from qnx_hw.keys.ledger import (
     TAGS,
     TAKEN,
     Allotment,
-    NamedKey,
+    NamedKeys,
     Order,
     Purpose,
     Quota,
@@ -42,8 +38,6 @@ from qnx_hw.secret import Secret
 
 PAD_WINDOW_BYTES = 16 << 20
 """How far pads may be used out of order, as parallel connections do."""
-VERSION_4 = bytes(octet & 0x0F | 0x40 for octet in range(256))
-VARIANT_10 = bytes(octet & 0x3F | 0x80 for octet in range(256))
 FROM_ELSEWHERE = (1 << 31) - 1
 """Stands for the block of keys that were not cut from a ledger of this node."""
 
@@ -77,13 +71,9 @@ class IssuedKeys(Storage):
                     raise KeyExhausted(f"link {link}: what is left is kept for authentication")
             runs = ledger.take_runs(wish.n_bits // 8, wish.number)
             self._check_origin(execute, link, [run for run, _ in runs], wish.may_be_simulated)
-            names = iter(wish.key_ids or _fresh_names(wish.number))
-            keys = [
-                NamedKey(next(names), secret)
-                for run, octets in runs
-                for secret in _slices(octets, run.count)
-            ]
-            return Allotment(tuple(run for run, _ in runs), tuple(keys))
+            key_ids = wish.key_ids or names.fresh(wish.number)
+            keys = NamedKeys(key_ids, _joined([octets for _, octets in runs]))
+            return Allotment(tuple(run for run, _ in runs), keys)
 
         return await self._database.write(work)
 
@@ -102,7 +92,7 @@ class IssuedKeys(Storage):
 
         await self._database.write(work)
 
-    async def take(self, holder: str, master: str, key_ids: Sequence[uuid.UUID]) -> list[Secret]:
+    async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         def work(execute: Execute) -> list[Secret]:
             keys, origins = self._waiting(execute).take(holder, master, key_ids, self._now())
             for origin, count in origins:
@@ -119,14 +109,12 @@ class IssuedKeys(Storage):
             lambda execute: self._waiting(execute).expire(self._now())
         )
 
-    async def waiting(self, link: str, master: str) -> tuple[uuid.UUID, ...]:
+    async def waiting(self, link: str, master: str) -> tuple[str, ...]:
         return await self._database.write(
             lambda execute: self._waiting(execute).names(link, master)
         )
 
-    async def void(
-        self, link: str, master: str, key_ids: Sequence[uuid.UUID]
-    ) -> frozenset[uuid.UUID]:
+    async def void(self, link: str, master: str, key_ids: Sequence[str]) -> frozenset[str]:
         return await self._database.write(
             lambda execute: self._waiting(execute).void(link, master, key_ids)
         )
@@ -284,19 +272,11 @@ class IssuedKeys(Storage):
         return Chunks(execute, self._keys, link, purpose)
 
 
-def _fresh_names(count: int) -> list[uuid.UUID]:
-    """Return random names, RFC 9562, section 5.4; all at once, which takes a quarter as long."""
-    octets = bytearray(secrets.token_bytes(16 * count))
-    octets[6::16] = octets[6::16].translate(VERSION_4)
-    octets[8::16] = octets[8::16].translate(VARIANT_10)
-    digits = octets.hex()
-    return msgspec.convert(
-        [digits[at : at + 32] for at in range(0, 32 * count, 32)], list[uuid.UUID]
-    )
-
-
-def _slices(octets: Secret, count: int) -> list[Secret]:
-    whole = octets.reveal()
-    n_bytes = len(whole) // count
-    octets.wipe()
-    return [Secret(whole[at : at + n_bytes]) for at in range(0, len(whole), n_bytes)]
+def _joined(pieces: Sequence[Secret]) -> Secret:
+    """Return secrets one after the other; they are wiped."""
+    if len(pieces) == 1:
+        return pieces[0]
+    whole = Secret(b"".join(each.reveal() for each in pieces))
+    for each in pieces:
+        each.wipe()
+    return whole

@@ -13,7 +13,6 @@ import asyncio
 import dataclasses
 import logging
 import time
-import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -21,9 +20,10 @@ from typing import Protocol
 import msgspec
 
 from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhausted, KeyNotFound
+from qnx_hw.keys import names
 from qnx_hw.keys.desk import Desk, LinkEnd
 from qnx_hw.keys.envelope import pad_bytes, seal, unseal
-from qnx_hw.keys.ledger import KEYS, TAKEN, Allotment, NamedKey, Order, Stock, Wish
+from qnx_hw.keys.ledger import KEYS, TAKEN, Allotment, NamedKeys, Order, Stock, Wish
 from qnx_hw.keys.links import Links
 from qnx_hw.keys.messages import (
     MOST_KEYS,
@@ -53,7 +53,6 @@ FETCHED_INTERVAL_S = 1.0
 """How often the peer is told how many keys were fetched, where nothing else is said."""
 PING_INTERVAL_S = 3.0
 """A peer is asked something at least so often, so that a wire that fell silent is noticed."""
-UUID_CHARACTERS = 36
 
 
 def consumer_at(node: str) -> str:
@@ -131,7 +130,7 @@ class Kme:
             master=consumer_at(self.node),
             holders=(consumer_at(peer),),
         )
-        return [(str(key.key_id), key.secret) for key in keys]
+        return [(key.key_id, key.secret) for key in keys]
 
     async def get_by_id(self, peer: str, key_ids: Sequence[str]) -> list[Secret]:
         """Return the keys of these names that `peer` got, all or none; they are gone afterwards.
@@ -175,17 +174,21 @@ class Kme:
         master: str,
         holders: tuple[str, ...],
         ttl_s: float = KEY_TTL_S,
-    ) -> tuple[NamedKey, ...]:
+    ) -> NamedKeys:
         """Take new keys that `holders` at `peer` may each fetch once; both ends durable."""
         if wish.n_bits < 8 or wish.n_bits % 8 or not 1 <= wish.number <= MOST_KEYS:
             raise ValueError(f"{wish.number} keys of {wish.n_bits} bits cannot be cut")
-        keys: list[NamedKey] = []
-        for desk, part in await self._links_to(peer).spread(wish):
-            keys += await self._reserve(desk, part, master, holders, ttl_s)
-        return tuple(keys)
+        parts = [
+            await self._reserve(desk, part, master, holders, ttl_s)
+            for desk, part in await self._links_to(peer).spread(wish)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        key_ids = tuple(name for part in parts for name in part.key_ids)
+        return NamedKeys(key_ids, Secret(b"".join(part.octets.reveal() for part in parts)))
 
     async def share(
-        self, peers: Mapping[str, tuple[str, ...]], keys: Sequence[NamedKey], order: Order
+        self, peers: Mapping[str, tuple[str, ...]], keys: NamedKeys, order: Order
     ) -> None:
         """Bring keys that were reserved with one peer to holders at other nodes, or at this one.
 
@@ -193,7 +196,7 @@ class Kme:
         raises, some may have them, but the master must not.
         """
         for peer, holders in peers.items():
-            octets = Secret(b"".join(key.secret.reveal() for key in keys))
+            octets = Secret(keys.octets.reveal())
             named = dataclasses.replace(order, holders=holders, runs=())
             if peer == self.node:
                 await self._storage.keep(f"{self.node}~", named, octets)
@@ -224,21 +227,17 @@ class Kme:
     async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys that wait here for `holder`, all or none."""
         try:
-            names = [uuid.UUID(key_id) for key_id in key_ids if len(key_id) == UUID_CHARACTERS]
+            wanted = [names.canonical(key_id) for key_id in key_ids]
         except ValueError:
             raise KeyNotFound("one or more keys specified are not found on KME") from None
-        if len(names) != len(key_ids):
-            raise KeyNotFound("one or more keys specified are not found on KME")
-        return await self._storage.take(holder, master, names)
+        return await self._storage.take(holder, master, wanted)
 
-    async def waiting(self, peer: str, master: str) -> tuple[uuid.UUID, ...]:
+    async def waiting(self, peer: str, master: str) -> tuple[str, ...]:
         """Return the names of the keys that a master at `peer` got and that wait here."""
-        names = [await self._storage.waiting(link, master) for link in self.links(peer)]
-        return tuple(name for each in names for name in each)
+        found = [await self._storage.waiting(link, master) for link in self.links(peer)]
+        return tuple(name for each in found for name in each)
 
-    async def void(
-        self, peer: str, master: str, key_ids: Sequence[uuid.UUID]
-    ) -> frozenset[uuid.UUID]:
+    async def void(self, peer: str, master: str, key_ids: Sequence[str]) -> frozenset[str]:
         """Delete keys that a peer takes back before they were fetched; which were still here."""
         gone = [await self._storage.void(link, master, key_ids) for link in self.links(peer)]
         return frozenset().union(*gone)
@@ -334,11 +333,11 @@ class Kme:
 
     async def _reserve(
         self, desk: Desk, wish: Wish, master: str, holders: tuple[str, ...], ttl_s: float
-    ) -> tuple[NamedKey, ...]:
+    ) -> NamedKeys:
         end = desk.end
         cut: Allotment = await self._storage.reserve(end.link, KEYS[end.side], wish)
         order = Order(
-            key_ids=tuple(key.key_id for key in cut.keys),
+            key_ids=cut.keys.key_ids,
             runs=cut.runs,
             n_bits=wish.n_bits,
             master=master,

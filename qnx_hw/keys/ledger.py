@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 
@@ -129,15 +128,36 @@ class Wish:
     """What must be left afterwards."""
     may_be_simulated: bool = True
     quota: Quota | None = None
-    key_ids: tuple[UUID, ...] = ()
+    key_ids: tuple[str, ...] = ()
     """Their names, where who asks has some; random ones otherwise."""
 
 
-class NamedKey(msgspec.Struct, frozen=True, eq=False):  # made in six times less than a dataclass
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedKey:
     """A key and the public name by which the other party asks for it."""
 
-    key_id: UUID
+    key_id: str
     secret: Secret
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedKeys:
+    """Keys of one size with their names, one after the other."""
+
+    key_ids: tuple[str, ...]
+    octets: Secret
+
+    def __len__(self) -> int:
+        return len(self.key_ids)
+
+    def __iter__(self) -> Iterator[NamedKey]:
+        for key_id, octets in zip(self.key_ids, self.cut(), strict=True):
+            yield NamedKey(key_id, Secret(octets))
+
+    def cut(self) -> list[bytes]:
+        """Return the bytes of each key; the caller answers for where they go."""
+        whole, n_bytes = self.octets.reveal(), len(self.octets) // len(self.key_ids)
+        return [whole[at : at + n_bytes] for at in range(0, len(whole), n_bytes)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,14 +165,14 @@ class Allotment:
     """Keys cut from a ledger, and where they lay, in the same order."""
 
     runs: tuple[Run, ...]
-    keys: tuple[NamedKey, ...]
+    keys: NamedKeys
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the peer cut from its direction, for whom, and until when; all public."""
 
-    key_ids: tuple[UUID, ...]
+    key_ids: tuple[str, ...]
     runs: tuple[Run, ...]
     n_bits: Count
     master: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
-from uuid import UUID
 
 from qnx_hw.keys.ledger import Allotment, Order, Purpose, Run, Stock, Wish
 from qnx_hw.secret import Secret
@@ -32,18 +31,18 @@ class KeyStorage(Protocol):
         """Keep keys for holders that came from elsewhere, one after the other in `octets`."""
 
     @abstractmethod
-    async def take(self, holder: str, master: str, key_ids: Sequence[UUID]) -> list[Secret]:
+    async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys to one of their holders, all or none, once.
 
         `NotEntitled` where one of them waits for others only, `KeyNotFound` where one is not here.
         """
 
     @abstractmethod
-    async def waiting(self, link: str, master: str) -> tuple[UUID, ...]:
+    async def waiting(self, link: str, master: str) -> tuple[str, ...]:
         """Return the names of the keys of a master's that wait here."""
 
     @abstractmethod
-    async def void(self, link: str, master: str, key_ids: Sequence[UUID]) -> frozenset[UUID]:
+    async def void(self, link: str, master: str, key_ids: Sequence[str]) -> frozenset[str]:
         """Delete keys that wait here; which were there."""
 
     @abstractmethod

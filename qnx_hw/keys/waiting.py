@@ -11,23 +11,22 @@ goes, and with the last of a block its key.
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from qnx_hw.errors import KeyNotFound, NotEntitled
+from qnx_hw.errors import Conflict, KeyNotFound, NotEntitled
 from qnx_hw.keys.block_keys import BlockKeys
 from qnx_hw.keys.database import Execute
 from qnx_hw.keys.ledger import Order
+from qnx_hw.keys.names import NAME_BYTES, packed, unpacked
 from qnx_hw.secret import Secret
 
 ROW_KEYS = 32
 """Keys of one row at most: more make a fetch of one of them seal more anew."""
 GENERATION_SHIFT = 14
 """A generation of the index has 16 384 keys: 100 pages, whatever waits beside them."""
-ID_BYTES = 16
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS waiting(
@@ -72,27 +71,32 @@ class WaitingKeys:
         self._execute = execute
         self._keys = keys
 
-    def add(
-        self, origin: Origin, order: Order, key_ids: Sequence[uuid.UUID], octets: Secret
-    ) -> None:
-        """Keep keys, which lie one after the other in `octets`, for each holder; wipe those."""
+    def add(self, origin: Origin, order: Order, key_ids: Sequence[str], octets: Secret) -> None:
+        """Keep keys, which lie one after the other in `octets`, for each holder; wipe those.
+
+        `Conflict` where a name is none, or waits already.
+        """
         whole, n_bytes = octets.reveal(), order.n_bits // 8
         octets.wipe()
-        for at in range(0, len(key_ids), ROW_KEYS):
-            names = tuple(key_id.bytes for key_id in key_ids[at : at + ROW_KEYS])
-            keys = Secret(whole[at * n_bytes : (at + len(names)) * n_bytes])
-            self._add_row(origin, order, names, keys)
+        try:
+            names = _cut(packed(key_ids))
+        except ValueError as error:
+            raise Conflict(str(error)) from None
+        for at in range(0, len(names), ROW_KEYS):
+            keys = Secret(whole[at * n_bytes : (at + ROW_KEYS) * n_bytes])
+            self._add_row(origin, order, names[at : at + ROW_KEYS], keys)
 
     def take(
-        self, holder: str, master: str, key_ids: Sequence[uuid.UUID], now_s: float
+        self, holder: str, master: str, key_ids: Sequence[str], now_s: float
     ) -> tuple[list[Secret], list[tuple[Origin, int]]]:
         """Hand out keys, all or none, and say how many came from where."""
         if len(set(key_ids)) != len(key_ids):
             raise KeyNotFound("a key is named twice, and can be fetched once")
+        names = _cut(packed(key_ids))
         asked: dict[int, list[bytes]] = {}
-        numbers = self._numbers([key_id.bytes for key_id in key_ids])
-        for key_id in key_ids:
-            asked.setdefault(numbers.get(_tag(key_id.bytes), 0), []).append(key_id.bytes)
+        numbers = self._numbers(names)
+        for name in names:
+            asked.setdefault(numbers.get(_tag(name), 0), []).append(name)
         found: dict[bytes, bytes] = {}
         origins = []
         rows = [self._entitled(number, holder, master, ids) for number, ids in asked.items()]
@@ -101,14 +105,14 @@ class WaitingKeys:
                 raise KeyNotFound("one or more keys specified are not found on KME")
             found |= self._take_from(row, ids)
             origins.append((row.origin, len(ids)))
-        return [Secret(found[key_id.bytes]) for key_id in key_ids], origins
+        return [Secret(found[name]) for name in names], origins
 
-    def void(self, link: str, master: str, key_ids: Sequence[uuid.UUID]) -> frozenset[uuid.UUID]:
+    def void(self, link: str, master: str, key_ids: Sequence[str]) -> frozenset[str]:
         """Delete keys that their master takes back, for all holders; which were here."""
         asked: dict[int, list[bytes]] = {}
-        for tag, number in self._numbers([key_id.bytes for key_id in key_ids]).items():
-            ids = [key_id.bytes for key_id in key_ids if _tag(key_id.bytes) == tag]
-            asked.setdefault(number, []).extend(ids)
+        names = _cut(packed(key_ids))
+        for tag, number in self._numbers(names).items():
+            asked.setdefault(number, []).extend(name for name in names if _tag(name) == tag)
         gone: set[bytes] = set()
         for number, ids in asked.items():
             for row in self._rows(number):
@@ -116,7 +120,7 @@ class WaitingKeys:
                 if here and (row.origin.link, row.master) == (link, master):
                     self._take_from(row, here)
                     gone |= here
-        return frozenset(uuid.UUID(bytes=key_id) for key_id in gone)
+        return frozenset(unpacked(b"".join(gone)))
 
     def expire(self, now_s: float) -> int:
         """Delete the keys whose time is over; how many."""
@@ -126,12 +130,12 @@ class WaitingKeys:
         """Delete all that waits from a link."""
         self._delete("link = ?", link)
 
-    def names(self, link: str, master: str) -> tuple[uuid.UUID, ...]:
+    def names(self, link: str, master: str) -> tuple[str, ...]:
         """Return the names of the keys of a master's that wait."""
         found = self._execute(
             "SELECT key_ids FROM waiting WHERE link = ? AND master = ?", link, master
         ).fetchall()
-        return tuple({uuid.UUID(bytes=name): None for (ids,) in found for name in _cut(ids)})
+        return tuple(dict.fromkeys(name for (ids,) in found for name in unpacked(bytes(ids))))
 
     def count(self, link: str) -> int:
         """Return how many keys of a link wait."""
@@ -243,7 +247,7 @@ class WaitingKeys:
             self._unname(number, _cut(key_ids))
         for link in {link for _, link, _, _ in gone}:
             self._keys.shred(self._execute, link, (b for _, each, b, _ in gone if each == link))
-        return sum(len(key_ids) // ID_BYTES for _, _, _, key_ids in gone)
+        return sum(len(key_ids) // NAME_BYTES for _, _, _, key_ids in gone)
 
     def _unname(self, number: int, key_ids: Iterable[bytes]) -> None:
         tags = [(number >> GENERATION_SHIFT, _tag(key_id)) for key_id in key_ids]
@@ -260,7 +264,7 @@ def _tag(key_id: bytes) -> int:
 
 def _cut(key_ids: bytes) -> tuple[bytes, ...]:
     octets = bytes(key_ids)
-    return tuple(octets[at : at + ID_BYTES] for at in range(0, len(octets), ID_BYTES))
+    return tuple(octets[at : at + NAME_BYTES] for at in range(0, len(octets), NAME_BYTES))
 
 
 def _context(holder: str, key_ids: Sequence[bytes]) -> str:

@@ -239,7 +239,7 @@ def test_an_order_that_comes_again_or_does_not_add_up_changes_nothing(tmp_path: 
         async with joined(tmp_path) as pair:
             bits = await pair.bob.stock("alice")
             run = Run(address_of(2), 2)
-            names = (uuid.uuid4(), uuid.uuid4())
+            names = (str(uuid.uuid4()), str(uuid.uuid4()))
             order = Order(names, (run,), 256, "sae-a", ("sae-b",), 1e12)
             wrong = [
                 replace(order, key_ids=names[:1]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import uuid
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,20 @@ from hypothesis import strategies as st
 from qnx_hw.errors import Conflict, KeyNotFound, NotEntitled
 from qnx_hw.keys import KeyStore
 from qnx_hw.keys.ledger import Order
+from qnx_hw.keys.names import packed, unpacked
 from qnx_hw.keys.waiting import ROW_KEYS
 from qnx_hw.secret import Secret
 
 LINK = "alice-bob"
 HOLDERS = ("sae-b", "sae-c")
-NAMES = tuple(uuid.UUID(int=place << 64 | 7919 * place) for place in range(1, ROW_KEYS + 8))
+NAMES = unpacked(
+    b"".join((place << 64 | 7919 * place).to_bytes(16, "big") for place in range(1, ROW_KEYS + 8))
+)
 COMING = Order(NAMES, (), 64, "sae-a", HOLDERS, expires_s=2e12)
 
 
-def key(name: uuid.UUID) -> bytes:
-    return name.bytes[-8:][::-1]
+def key(name: str) -> bytes:
+    return packed([name])[-8:][::-1]
 
 
 async def filled(store: KeyStore, order: Order = COMING) -> None:
@@ -32,7 +34,7 @@ async def filled(store: KeyStore, order: Order = COMING) -> None:
 
 
 # Who (a holder, or the master who takes keys back) asks for which keys.
-Step = tuple[str, list[uuid.UUID]]
+Step = tuple[str, list[str]]
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(
         st.sampled_from((*HOLDERS, "void")),

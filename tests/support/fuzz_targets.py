@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -119,7 +118,7 @@ def _classical() -> list[bytes]:
 
 def _reserve() -> key_messages.Reserve:
     order = Order(
-        key_ids=(UUID("490a382d-da27-4f44-b928-9c3b8b7c1a2d"),),
+        key_ids=("490a382d-da27-4f44-b928-9c3b8b7c1a2d",),
         runs=(Run(0, 1),),
         n_bits=256,
         master="sae-a",

@@ -143,7 +143,7 @@ class Streams:
             async with asyncio.timeout(found.qos.Timeout / 1000 or None):
                 if found.is_maker:
                     await self._make(caller, partner, stream, found, wanted)
-                names = [str(_name(stream, wanted))]
+                names = [_name(stream, wanted)]
                 (secret,) = await self._kme.take(caller, master, names)
         except (KeyExhausted, KeyNotFound, NotEntitled, TimeoutError):
             return Chunk(Status.INSUFFICIENT_KEY, wanted)
@@ -262,5 +262,5 @@ def _chunk(chunk: Chunk) -> Response:
     return Response(200, head)
 
 
-def _name(stream: uuid.UUID, index: int) -> uuid.UUID:
-    return uuid.uuid5(stream, str(index))
+def _name(stream: uuid.UUID, index: int) -> str:
+    return str(uuid.uuid5(stream, str(index)))

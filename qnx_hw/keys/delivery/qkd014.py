@@ -127,7 +127,7 @@ class Delivery:
         )
         if homes:
             order = Order(
-                key_ids=tuple(key.key_id for key in keys),
+                key_ids=keys.key_ids,
                 runs=(),
                 n_bits=size,
                 master=caller,
@@ -137,11 +137,7 @@ class Delivery:
             )
             await self._kme.share(homes, keys, order)
         report = {"qnx_route": "relayed" if supply.is_relayed else "direct"}
-        return values.container(
-            [key.key_id for key in keys],
-            [key.secret for key in keys],
-            report if agreed.is_reported else None,
-        )
+        return values.container(keys.key_ids, keys.cut(), report if agreed.is_reported else None)
 
     async def _supply(self, asked: values.KeyRequest, homes: Mapping[str, object]) -> Supply:
         if not (asked.extension_mandatory or asked.extension_optional):
@@ -161,7 +157,7 @@ class Delivery:
         if len({name.lower() for name in names}) != len(names):
             raise RequestRefused("a key is named twice in one request", 400)
         secrets = await self._kme.take(caller, sae, names)
-        return values.container(names, secrets)
+        return values.container(names, [secret.reveal() for secret in secrets])
 
     def _caller(self, client: str | None) -> str:
         known = self._registry.saes.get(client) if client is not None else None

@@ -100,7 +100,8 @@ def _void(body: bytes) -> values.Void:
         raise RequestRefused("void-request-not-understood", 400) from None
     if not asked.key_ids and not asked.all_confirmation:
         raise RequestRefused("no-key-ids-or-confirmation", 400)
-    return asked
+    key_ids = values.named(asked.key_ids, "void-request-not-understood")
+    return msgspec.structs.replace(asked, key_ids=key_ids)
 
 
 def _check_acks(body: bytes) -> None:
@@ -122,15 +123,13 @@ def problem(status: int, kind: str) -> Response:
 def _acks(reserves: Sequence[Reserve], replies: Sequence[Reply]) -> bytes:
     return msgspec.json.encode(
         [
-            values.Ack(
-                key_id_container=tuple(
-                    values.KeyIdHolder(key_id=name) for name in each.order.key_ids
-                ),
-                ack_status=values.RELAYED if isinstance(reply, Done) else values.FAILED,
-                initiator_sae_id=each.order.master,
-                target_sae_ids=each.order.holders,
-                message=reply.reason if isinstance(reply, Refused) else "",
-            )
+            {
+                "key_id_container": values.listed(each.order.key_ids),
+                "ack_status": values.RELAYED if isinstance(reply, Done) else values.FAILED,
+                "initiator_sae_id": each.order.master,
+                "target_sae_ids": each.order.holders,
+            }
+            | ({"message": reply.reason} if isinstance(reply, Refused) else {})
             for each, reply in zip(reserves, replies, strict=True)
         ]
     )

@@ -99,7 +99,7 @@ class Skip:
         (key,) = await self._kme.reserve(
             saes[remote].node, wish, master=caller, holders=(remote,), ttl_s=offer.ttl_s
         )
-        return _key(key.key_id.hex, key.secret.reveal())
+        return _key(key.key_id.replace("-", ""), key.secret.reveal())
 
     async def _key_by_id(self, caller: str, path: bytes, given: Mapping[str, str]) -> Response:
         remote = self._remote(given)

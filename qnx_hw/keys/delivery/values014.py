@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 import msgspec
 
 from qnx_hw.errors import RequestRefused
-from qnx_hw.secret import Secret
 
 MAX_DEPTH = 16
 SIZE_MULTIPLE = "size shall be a multiple of 8"  # clause 6.2
@@ -74,15 +72,15 @@ _KEY_IDS = msgspec.json.Decoder(KeyIds)
 
 
 def container(
-    names: Sequence[str] | Sequence[UUID],
-    secrets: Sequence[Secret],
+    names: Sequence[str],
+    keys: Sequence[bytes],
     extension: Mapping[str, object] | None = None,
 ) -> bytes:
     """Return a key container, clause 6.3; written by hand, so that no value holds the key."""
     written = msgspec.json.encode(names)[1:-1].split(b",")
     entries = [
-        b'{"key_ID":%b,"key":"%b"}' % (name, base64.b64encode(secret.reveal()))
-        for name, secret in zip(written, secrets, strict=True)
+        b'{"key_ID":%b,"key":"%b"}' % (name, b2a_base64(key, newline=False))
+        for name, key in zip(written, keys, strict=True)
     ]
     about = (
         b""

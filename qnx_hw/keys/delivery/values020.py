@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
 from qnx_hw.errors import UNREADABLE, RequestRefused
+from qnx_hw.keys import names
 from qnx_hw.keys.ledger import Count, Order, Run
 from qnx_hw.keys.messages import Reserve
 
@@ -35,7 +35,7 @@ RELAYED, FAILED, VOIDED, ABSENT = "relayed", "failed", "voided", "key not presen
 class ExtKey(msgspec.Struct, frozen=True, kw_only=True):
     """One key of a transfer."""
 
-    key_id: UUID
+    key_id: str
     value: str
 
 
@@ -74,7 +74,7 @@ class ExtKeys(msgspec.Struct, frozen=True, kw_only=True):
 class KeyIdHolder(msgspec.Struct, frozen=True, kw_only=True):
     """A key named in an acknowledgement."""
 
-    key_id: UUID
+    key_id: str
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,7 +90,7 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Void(msgspec.Struct, frozen=True, kw_only=True):
     """Keys that the sender takes back."""
 
-    key_ids: tuple[UUID, ...]
+    key_ids: tuple[str, ...]
     initiator_sae_id: str
     target_sae_ids: tuple[str, ...]
     ack_callback_url: str = ""
@@ -106,6 +106,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     title: str
 
 
+_EXT_KEYS = msgspec.json.Decoder(ExtKeys)
+
+
 def transfer(reserves: Sequence[Reserve]) -> bytes:
     """Return the body that carries reservations of one link, one master and the same holders."""
     first = reserves[0]
@@ -118,33 +121,54 @@ def transfer(reserves: Sequence[Reserve]) -> bytes:
         )
         for each in reserves
     )
-    keys = tuple(ExtKey(key_id=name, value="") for each in reserves for name in each.order.key_ids)
+    key_ids = [name for each in reserves for name in each.order.key_ids]
     return msgspec.json.encode(
-        ExtKeys(
-            keys=keys,
-            initiator_sae_id=first.order.master,
-            target_sae_ids=first.order.holders,
-            extension_mandatory={ORDERS: Orders(link=first.link, parts=parts)},
-        )
+        {
+            "keys": listed(key_ids, b',"value":""'),
+            "initiator_sae_id": first.order.master,
+            "target_sae_ids": first.order.holders,
+            "extension_mandatory": {ORDERS: Orders(link=first.link, parts=parts)},
+        }
     )
+
+
+def listed(key_ids: Sequence[str], more: bytes = b"") -> msgspec.Raw:
+    """Return a list of objects, each with one `key_id` and what else all have.
+
+    Written at once for all: as objects of their own they would cost most of a transfer.
+    """
+    begin, end = b'{"key_id":', more + b"}"
+    written = msgspec.json.encode(key_ids)[1:-1].replace(b",", end + b"," + begin)
+    return msgspec.Raw(b"[" + begin + written + end + b"]" if written else b"[]")
+
+
+def named(key_ids: Sequence[str], problem: str) -> tuple[str, ...]:
+    """Return names as the store knows them; refused where one is no UUID, RFC 9562."""
+    lower = tuple([key_id.lower() for key_id in key_ids])
+    try:
+        names.packed(lower)
+    except ValueError:
+        raise RequestRefused(problem, 400) from None
+    return lower
 
 
 def reservations(body: bytes) -> tuple[list[Reserve], str]:
     """Read a transfer, the opposite of `transfer`, and where to acknowledge it."""
     try:
-        asked = msgspec.json.decode(body, type=ExtKeys)
+        asked = _EXT_KEYS.decode(body)
         if set(asked.extension_mandatory) != {ORDERS}:
             raise RequestRefused("unsupported-mandatory-extension", 503)
         orders = msgspec.convert(asked.extension_mandatory[ORDERS], Orders)
     except UNREADABLE:
         raise RequestRefused("missing-parameters", 400) from None
-    names = [key.key_id for key in asked.keys]
-    if sum(part.count for part in orders.parts) != len(names) or any(k.value for k in asked.keys):
+    key_ids = named([key.key_id for key in asked.keys], "missing-parameters")
+    adds_up = sum(part.count for part in orders.parts) == len(key_ids)
+    if not adds_up or any(key.value for key in asked.keys):
         raise RequestRefused("missing-parameters", 400)
     found, at = [], 0
     for part in orders.parts:
         order = Order(
-            key_ids=tuple(names[at : at + part.count]),
+            key_ids=key_ids[at : at + part.count],
             runs=part.runs,
             n_bits=part.n_bits,
             master=asked.initiator_sae_id,

@@ -160,7 +160,7 @@ def test_all_keys_of_an_initiator_are_taken_back_where_that_is_confirmed(
                 str(key.key_id) for key in kept
             }
             with pytest.raises(KeyNotFound):
-                await sites.pair.bob.take("sae-b", "sae-a", [str(kept[0].key_id)])
+                await sites.pair.bob.take("sae-b", "sae-a", kept.key_ids[:1])
             await sites.pair.bob.get_by_id("alice", [others[0][0]])
 
     asyncio.run(scenario())
