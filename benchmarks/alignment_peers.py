@@ -20,13 +20,18 @@ from qnx_hw.control.polarization.searches import (
     spsa,
 )
 
+SIZES = (0.015, 0.03, 0.06)
 # What each peer may choose from.
 PEERS: dict[str, tuple[MakeSearch, ...]] = {
-    "SPGD": tuple(partial(spgd, gain=gain, size=0.03) for gain in (4.0, 12.0, 36.0)),
+    "SPGD": tuple(
+        partial(spgd, gain=gain, size=size) for gain in (2.0, 4.0, 8.0, 16.0) for size in SIZES
+    ),
     "coordinate descent": tuple(partial(coordinate, first=first) for first in (0.04, 0.12, 0.25)),
     "exact line search": (line_search,),
     "Nelder-Mead": tuple(partial(nelder_mead, first=first) for first in (0.08, 0.15, 0.3)),
-    "SPSA": tuple(partial(spsa, gain=gain) for gain in (0.04, 0.12, 0.36)),
+    "SPSA": tuple(
+        partial(spsa, gain=gain, size=size) for gain in (0.01, 0.03, 0.1) for size in SIZES
+    ),
 }
 TUNING_FIBRES = range(20_000, 20_008)
 LONGEST_TUNING = 600

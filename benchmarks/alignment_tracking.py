@@ -24,7 +24,11 @@ GOALS = {0.02: 0.5, 0.05: 1.0}
 FASTER = (0.06, 0.07, 0.08, 0.09)
 SLOWER = (0.001, 0.002, 0.005, 0.01)
 SEARCHES: dict[str, tuple[MakeSearch, ...]] = {
-    "SPGD": tuple(partial(spgd, gain=gain, size=0.03) for gain in (4.0, 12.0, 36.0, 110.0)),
+    "SPGD": tuple(
+        partial(spgd, gain=gain, size=size)
+        for gain in (1.0, 2.0, 4.0, 8.0)
+        for size in (0.005, 0.01, 0.02)
+    ),
     "coordinate descent": tuple(
         partial(coordinate, first=each) for each in (0.005, 0.015, 0.04, 0.12)
     ),

@@ -40,6 +40,14 @@ class Element(Protocol):
     def spread(self, parts: Real, axis: AxisRange) -> Real:
         """Return values that cover the element's effect evenly, for parts from 0 to 1."""
 
+    @abstractmethod
+    def part(self, value: float, axis: AxisRange) -> float:
+        """Return the part of which `spread` makes this value."""
+
+    @abstractmethod
+    def period(self, axis: AxisRange) -> float:
+        """Return after which part the effect repeats itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class RotatingPlate(Element):
@@ -56,6 +64,14 @@ class RotatingPlate(Element):
     def spread(self, parts: Real, axis: AxisRange) -> Real:
         """Return angles, evenly."""
         return axis.low + parts * (axis.high - axis.low)
+
+    def part(self, value: float, axis: AxisRange) -> float:
+        """Return the part of the range."""
+        return (value - axis.low) / (axis.high - axis.low)
+
+    def period(self, axis: AxisRange) -> float:
+        """Return half a turn: a plate has no front."""
+        return 180.0 / (axis.high - axis.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,19 @@ class DrivenRetarder(Element):
         wanted = retardances.min() + parts * np.ptp(retardances)
         found = np.interp(wanted, retardances[order], volts[order])
         return np.asarray(np.clip(found, axis.low, axis.high))
+
+    def part(self, value: float, axis: AxisRange) -> float:
+        """Return the part of the range of retardances."""
+        volts, retardances = _columns(self.curve)
+        return float((np.interp(value, volts, retardances) - retardances.min()) / self._range_rad)
+
+    def period(self, axis: AxisRange) -> float:
+        """Return one wave of retardance."""
+        return 2 * np.pi / self._range_rad
+
+    @property
+    def _range_rad(self) -> float:
+        return float(np.ptp(_columns(self.curve)[1]))
 
 
 def _in_linear_plane(size: Real, angle: Real | float) -> Real:
@@ -115,6 +144,17 @@ class Actuator:
         ]
         first, *others = turn(np.stack(vectors))
         return np.asarray(reduce(lambda whole, one: one @ whole, others, first))
+
+    def parts(self, values: Sequence[float]) -> Real:
+        """Return a setting in parts of each element's effect, 0 to 1."""
+        columns = zip(self.elements, values, self.axes, strict=True)
+        return np.array([each.part(value, axis) for each, value, axis in columns])
+
+    def setting(self, parts: Real) -> tuple[float, ...]:
+        """Return the setting, within all ranges, of parts of each element's effect."""
+        columns = zip(self.elements, parts, self.axes, strict=True)
+        spread = np.array([each.spread(part, axis) for each, part, axis in columns])
+        return tuple(self.within(spread).tolist())
 
     @property
     def lows(self) -> Real:

@@ -61,12 +61,15 @@ class Rehearsal:
         """The true error rate above that of a perfect setting."""
         return float(self._visibility * loss(self.fibre, self._turned()) / 2)
 
+    def excess_at(self, values: tuple[float, ...]) -> float:
+        """Return what `excess` would be elsewhere."""
+        turned = self._actuator.rotations(np.array([values]), self._errors[None])[0]
+        return float(self._visibility * loss(self.fibre, turned) / 2)
+
     @property
     def least_excess(self) -> float:
         """The excess of the best setting that the actuator has."""
-        best = solve(self._actuator, self.fibre, self.values, self._errors)
-        turned = self._actuator.rotations(np.array([best]), self._errors[None])[0]
-        return float(self._visibility * loss(self.fibre, turned) / 2)
+        return self.excess_at(solve(self._actuator, self.fibre, self.values, self._errors))
 
     def _turned(self) -> Real:
         if self._turned_at is None or self._turned_at[0] != self.values:

@@ -1,13 +1,14 @@
 """Alignment without a model: searches that only look at the error rate.
 
-Each search is a generator that yields a setting and is sent the error rate measured there; it runs
-on for ever. Settings are in parts of each axis' range, 0 to 1, so that one step size suits all.
+Each search is a generator that yields what to measure and is sent the error rate seen there; it
+runs on for ever. Settings are in parts of each element's effect, 0 to 1, so that one step size
+suits all; those of periodic axes go on beyond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,15 +18,28 @@ from qnx_hw.control.polarization.aligner import Aligner, Decision
 from qnx_hw.control.polarization.measurement import Measurement
 from qnx_hw.control.polarization.rotations import Real
 
-Search: TypeAlias = Generator[Real, float, None]
+
+class Trial(NamedTuple):
+    """What a search wants to see next."""
+
+    at: Real
+    rests: Real
+    """Where it would stay if it had to end now."""
+
+
+Search: TypeAlias = Generator[Trial, float, None]
 MakeSearch: TypeAlias = Callable[[Actuator, Real, np.random.Generator], Search]
+
+
+FAR_WORSE = 0.2
+"""By so much the error rate at a known place rises only when the fibre has jumped."""
 
 
 class Searching(Aligner):
     """Runs a search until the error rate is at the target, then rests until it rises again.
 
-    A step after which the error rate is worse than the best one seen by more than three standard
-    errors is undone when the search would rest, or when it is told to stop there.
+    Every search keeps a place where it would rest and comes back to it from trials that were worse.
+    Where that place itself is far worse than it was, the fibre has jumped, and a new search begins.
     """
 
     def __init__(
@@ -40,8 +54,14 @@ class Searching(Aligner):
     def restart(self) -> None:
         """Search again."""
         self._search: Search | None = None
-        self._best: tuple[float, tuple[float, ...]] | None = None
+        self._best = 1.0
         self._is_resting = False
+        self._rests: tuple[float, ...] | None = None
+
+    @property
+    def rests(self) -> tuple[float, ...] | None:
+        """Where it would stay if it had to end now; None before it has begun."""
+        return self._rests
 
     def observe(self, measurement: Measurement) -> Decision:
         """Take the error rate of a setting."""
@@ -58,25 +78,25 @@ class Searching(Aligner):
         return self._step(measurement)
 
     def _step(self, measurement: Measurement) -> Decision:
-        low, span = self._actuator.lows, self._actuator.highs - self._actuator.lows
+        rate, reason = measurement.qber, "the search goes on"
+        if self._search is not None and measurement.values == self._rests:
+            if rate > self._best + FAR_WORSE:
+                self._search, reason = None, "far worse where it was good; a new search begins"
+            self._best = rate
+        is_back = False
         if self._search is None:
             rng = np.random.default_rng(self._seed)
-            here = (np.array(measurement.values) - low) / span
+            here = self._actuator.parts(measurement.values)
             self._search = self._make_search(self._actuator, here, rng)
-            self._best = measurement.qber, measurement.values
+            self._best = rate
             wanted = next(self._search)
         else:
-            assert self._best is not None
-            worse = measurement.qber > self._best[0] + 0.2
-            if worse and measurement.values != self._best[1] and self._best[0] < 0.1:
-                # Far off a good place: the fibre has jumped, or the move went astray.
-                back, self._search = self._best[1], None
-                self._best = 1.0, back
-                return self._decide(measurement, back, "a step made it far worse", undoes=True)
-            self._best = min(self._best, (measurement.qber, measurement.values))
-            wanted = self._search.send(measurement.qber)
-        values = self._actuator.within(low + wanted * span)
-        return self._decide(measurement, tuple(values.tolist()), "the search goes on")
+            self._best = min(self._best, rate)
+            wanted = self._search.send(rate)
+            is_back = np.array_equal(wanted.at, wanted.rests)
+        self._rests = self._actuator.setting(wanted.rests)
+        at = self._actuator.setting(wanted.at)
+        return self._decide(measurement, at, reason, undoes=is_back)
 
     def _decide(
         self,
@@ -101,57 +121,61 @@ def coordinate(
 ) -> Search:
     """Try a step up and down on one axis after another; halve the step after a fruitless round."""
     here, step = start, first
-    best = yield here
+    best = yield Trial(here, here)
     while True:
         improved = False
         for axis in range(len(here)):
             for side in (1.0, -1.0):
-                tried = here.copy()
-                tried[axis] = _inside(actuator, axis, tried[axis] + side * step)
-                rate = yield tried
+                tried = _inside(actuator, here + side * step * np.eye(len(here))[axis])
+                rate = yield Trial(tried, here)
                 if rate < best:
                     here, best, improved = tried, rate, True
                     break
         if not improved:
             step = step / 2 if step > 0.004 else first
-            best = yield here
+            best = yield Trial(here, here)
 
 
 def line_search(actuator: Actuator, start: Real, rng: np.random.Generator) -> Search:
-    """Fit a + b cos + c sin to five points of one axis after another and go to its least value.
+    """Fit two waves to five points of one axis after another and go to their least value.
 
-    Exact for a rotating plate: the error rate of each is a sum of such waves in 2θ and 4θ.
+    Exact wherever a whole period is within reach: the error rate is a sum of waves in 2θ and 4θ of
+    a plate's angle, or in the retardance of a driven element.
     """
-    here, reach = start, 0.5
+    here = start
     while True:
-        for axis in range(len(here)):
-            offsets = np.linspace(-reach, reach, 5, endpoint=False) + reach / 5
+        for number, element in enumerate(actuator.elements):
+            axis = actuator.axes[number]
+            period = element.period(axis)
+            width = period if axis.periodic else min(period, 1.0)
+            low = here[number] - width / 2
+            low = low if axis.periodic else min(max(low, 0.0), 1.0 - width)
+            places = low + width * (np.arange(5) + 0.5) / 5
             rates = []
-            for offset in offsets:
-                tried = here.copy()
-                tried[axis] = _inside(actuator, axis, tried[axis] + offset)
-                rates.append((yield tried))
-            waves = np.stack([_waves(offsets, reach, n) for n in range(5)], axis=1)
-            parts = np.linalg.lstsq(waves, np.array(rates), rcond=None)[0]
-            fine = np.linspace(-reach, reach, 201)
-            model = sum(parts[n] * _waves(fine, reach, n) for n in range(5))
-            here = here.copy()
-            here[axis] = _inside(actuator, axis, here[axis] + float(fine[np.argmin(model)]))
-        yield here
+            for place in places:
+                rates.append((yield Trial(_with(here, number, place), here)))
+            parts = np.linalg.lstsq(_waves(places / period), np.array(rates), rcond=None)[0]
+            fine = np.linspace(low, low + width, 201)
+            here = _with(here, number, float(fine[np.argmin(_waves(fine / period) @ parts)]))
 
 
 def spsa(
-    actuator: Actuator, start: Real, rng: np.random.Generator, *, gain: float = 0.12
+    actuator: Actuator,
+    start: Real,
+    rng: np.random.Generator,
+    *,
+    gain: float = 0.01,
+    size: float = 0.015,
 ) -> Search:
     """Simultaneous perturbation (Spall, IEEE Trans. Autom. Control 37, 332 (1992), eq. 2.2)."""
     here, number = start, 0
     while True:
         number += 1
-        step, size = gain / (number + 5) ** 0.3, 0.06 / number**0.101
+        step, reach = gain / (number + 5) ** 0.3, size / number**0.101
         side = rng.choice([-1.0, 1.0], size=len(here))
-        above = yield _all_inside(actuator, here + size * side)
-        below = yield _all_inside(actuator, here - size * side)
-        here = _all_inside(actuator, here - step * (above - below) / (2 * size) * side)
+        above = yield Trial(_inside(actuator, here + reach * side), here)
+        below = yield Trial(_inside(actuator, here - reach * side), here)
+        here = _inside(actuator, here - step * (above - below) / (2 * reach) * side)
 
 
 def spgd(
@@ -159,16 +183,16 @@ def spgd(
     start: Real,
     rng: np.random.Generator,
     *,
-    gain: float = 12.0,
+    gain: float = 2.0,
     size: float = 0.03,
 ) -> Search:
     """Parallel gradient descent with a constant gain (Vorontsov et al., Opt. Lett. 22, 907)."""
     here = start
     while True:
         side = size * rng.choice([-1.0, 1.0], size=len(here))
-        above = yield _all_inside(actuator, here + side)
-        below = yield _all_inside(actuator, here - side)
-        here = _all_inside(actuator, here - gain * (above - below) * side)
+        above = yield Trial(_inside(actuator, here + side), here)
+        below = yield Trial(_inside(actuator, here - side), here)
+        here = _inside(actuator, here - gain * (above - below) * side)
 
 
 def nelder_mead(
@@ -177,31 +201,31 @@ def nelder_mead(
     """The simplex of Nelder and Mead, Comput. J. 7, 308 (1965); begun anew where it has shrunk."""
     size = len(start)
     while True:
-        points = [start, *(_all_inside(actuator, start + first * row) for row in np.eye(size))]
+        points = [start, *(_inside(actuator, start + first * row) for row in np.eye(size))]
         rates = []
         for point in points:
-            rates.append((yield point))
+            rates.append((yield Trial(point, start)))
         while np.ptp(points, axis=0).max() > 0.004:
             order = np.argsort(rates)
             points, rates = [points[i] for i in order], [rates[i] for i in order]
-            middle = np.mean(points[:-1], axis=0)
-            mirrored = _all_inside(actuator, 2 * middle - points[-1])
-            rate = yield mirrored
+            middle, best = np.mean(points[:-1], axis=0), points[0]
+            mirrored = _inside(actuator, 2 * middle - points[-1])
+            rate = yield Trial(mirrored, best)
             if rate < rates[0]:
-                further = _all_inside(actuator, 3 * middle - 2 * points[-1])
-                far = yield further
+                further = _inside(actuator, 3 * middle - 2 * points[-1])
+                far = yield Trial(further, mirrored)
                 points[-1], rates[-1] = (further, far) if far < rate else (mirrored, rate)
             elif rate < rates[-2]:
                 points[-1], rates[-1] = mirrored, rate
             else:
                 near = (middle + points[-1]) / 2
-                close = yield near
+                close = yield Trial(near, best)
                 if close < rates[-1]:
                     points[-1], rates[-1] = near, close
                 else:
                     for n in range(1, size + 1):
                         points[n] = (points[0] + points[n]) / 2
-                        rates[n] = yield points[n]
+                        rates[n] = yield Trial(points[n], best)
         start = points[int(np.argmin(rates))]
 
 
@@ -215,23 +239,30 @@ def gaussian_process(actuator: Actuator, start: Real, rng: np.random.Generator) 
     rates: list[float] = []
     for point in [start, *rng.random((4 * size, size))]:
         seen.append(point)
-        rates.append((yield point))
+        rates.append((yield Trial(point, start)))
     while True:
         kernel = 0.1 * RBF(0.15) + WhiteKernel(1e-4)
         process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
         process.fit(_circle(actuator, np.array(seen[-60:])), rates[-60:])
         best = seen[int(np.argmin(rates))]
         near = best + 0.05 * rng.standard_normal((200, size))
-        tried = _all_inside(actuator, np.vstack([rng.random((600, size)), near]))
+        tried = _inside(actuator, np.vstack([rng.random((600, size)), near]))
         mean, sigma = process.predict(_circle(actuator, tried), return_std=True)
         point = tried[int(np.argmin(mean - sigma))]
         seen.append(point)
-        rates.append((yield point))
+        rates.append((yield Trial(point, best)))
 
 
-def _waves(offset: Real, reach: float, number: int) -> Real:
-    turn = np.pi * ((number + 1) // 2) * offset / reach
-    return np.asarray(np.cos(turn) if number % 2 == 0 else np.sin(turn))
+def _waves(periods: Real) -> Real:
+    """Return a constant, and cosine and sine of the first two waves, as columns."""
+    turn = 2 * np.pi * periods[:, None] * np.array([1.0, 2.0])
+    return np.hstack([np.ones((len(periods), 1)), np.cos(turn), np.sin(turn)])
+
+
+def _with(here: Real, axis: int, part: float) -> Real:
+    there = here.copy()
+    there[axis] = part
+    return there
 
 
 def _circle(actuator: Actuator, points: Real) -> Real:
@@ -246,10 +277,7 @@ def _circle(actuator: Actuator, points: Real) -> Real:
     return np.stack(columns, axis=1)
 
 
-def _inside(actuator: Actuator, axis: int, part: float) -> float:
-    return part % 1.0 if actuator.axes[axis].periodic else min(max(part, 0.0), 1.0)
-
-
-def _all_inside(actuator: Actuator, parts: Real) -> Real:
+def _inside(actuator: Actuator, parts: Real) -> Real:
+    """Return parts cut off at the ends of axes that have some."""
     periodic = np.array([axis.periodic for axis in actuator.axes])
-    return np.where(periodic, parts % 1.0, np.clip(parts, 0.0, 1.0))
+    return np.where(periodic, parts, np.clip(parts, 0.0, 1.0))
