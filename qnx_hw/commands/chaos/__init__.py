@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     for seed in arguments.seed:
         with TemporaryDirectory(prefix="qnx-chaos-") as made:
             folder = arguments.keep / str(seed) if arguments.keep else Path(made)
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(folder)
             wish = trial.Wish(
                 file=arguments.file or DEFAULT_FILE,
                 seed=seed,
@@ -81,6 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     broken = [words for report in reports for words in report.broken]
     print("\n".join(broken) if broken else "every invariant held")
     return 0 if all(report.is_good for report in reports) else 1
+
+
+def _make(folder: Path) -> None:
+    from qnx_hw.errors import ConfigError
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder} holds an earlier run, whose keys would be used again: "
+            "remove it, or give another folder to --keep"
+        )
 
 
 def _s(seconds: float | None) -> str:

@@ -167,3 +167,13 @@ def test_a_network_without_a_bench_is_refused(
 
     assert main(["chaos", str(file)]) == 1
     assert "simulated laboratories only" in capsys.readouterr().err
+
+
+def test_the_folder_of_an_earlier_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "alice.log").touch()
+
+    assert main(["chaos", str(DEMO), "--seed", "7", "--keep", str(tmp_path)]) == 1
+    assert "holds an earlier run" in capsys.readouterr().err
