@@ -29,6 +29,7 @@ LEAST_CLICKS = 400
 ONSET_CLICKS = 40
 """The onset is known to within the time of so many clicks."""
 LONGEST_SEARCH_PS = 20_000_000_000_000
+"""A training that was not found by then was missed: the light was weak, or came late."""
 FRESH_CLICKS = 50
 """Clicks by which a phase is corrected; fewer are gathered over several chunks."""
 LEAST_CONTRAST = 0.2
@@ -63,7 +64,7 @@ class _Clock:
 
 
 class PulsesLost(Exception):
-    """The clicks do not follow the pulses any more."""
+    """The clicks do not follow the pulses any more, or never did."""
 
 
 class PulseNumbers:
@@ -81,6 +82,7 @@ class PulseNumbers:
         self._fresh: list[Numbers] = []
         self._covered: int | None = None
         self._light_ps = 0
+        self._asked_ps: int | None = None
         self.contrast = 0.0
         """Length of the mean phase vector of the last clicks: 1 for sharp pulses."""
         self.jitter_ps = 0.0
@@ -100,12 +102,13 @@ class PulseNumbers:
     def expect(self, training_key: bytes) -> None:
         """A training by this key begins soon; whatever was known of earlier pulses is over."""
         self._shining = training_bits(training_key, self._parameters.training_pulses)
-        self._clock, self._held, self._fresh = None, [], []
+        self._clock, self._held, self._fresh, self._asked_ps = None, [], [], None
 
     def take(self, events: Events) -> list[Events]:
         """Return what can be numbered now, in order; nothing while no training was found.
 
-        Raises `PulsesLost` where a clock that was found does not fit any more.
+        Raises `PulsesLost` where a clock that was found does not fit any more, and where no
+        training was found in the time in which one must have come.
         """
         if self._shining is None:
             return []
@@ -113,10 +116,18 @@ class PulseNumbers:
             return [self._numbered(self._clock, events)]
         self._held.append(events)
         if not self._search():
+            self._expire(events)
             return []
         assert self._clock is not None
         held, self._held = self._held, []
         return [self._numbered(self._clock, each) for each in held if each.end_ps > self._light_ps]
+
+    def _expire(self, events: Events) -> None:
+        if self._asked_ps is None:
+            self._asked_ps = events.start_ps
+        training_ps = round(self._parameters.training_s * 1e12)
+        if events.end_ps - self._asked_ps > LONGEST_SEARCH_PS + 2 * training_ps:
+            raise PulsesLost("the training was not found among the clicks")
 
     def _search(self) -> bool:
         times = np.concatenate([each.times_ps for each in self._held])
@@ -124,8 +135,6 @@ class PulseNumbers:
         training_ps = round(self._parameters.training_s * 1e12)
         onset_ps, rate_hz = _onset(times, start_ps, end_ps)
         if onset_ps is None:
-            if end_ps - start_ps > LONGEST_SEARCH_PS:
-                del self._held[: len(self._held) // 2]
             return False
         if end_ps - onset_ps < 2 * training_ps:
             return False
@@ -201,7 +210,7 @@ class PulseNumbers:
         vector = np.exp(2j * np.pi * residuals / clock.period_ps).mean()
         self.contrast = float(abs(vector))
         if self.contrast < LEAST_CONTRAST:
-            raise PulsesLost
+            raise PulsesLost("the pulses' clock was lost")
         error_ps = float(np.angle(vector)) / (2 * math.pi) * clock.period_ps
         near = residuals[np.abs(residuals - error_ps) < clock.period_ps / 4]
         self.jitter_ps = float(near.std()) if near.size else 0.0

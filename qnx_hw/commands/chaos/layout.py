@@ -59,9 +59,11 @@ def lay_out(file: Path, folder: Path) -> Layout:
         raise ConfigError(f"{file} has no [bench]: chaos is for simulated laboratories only")
     taken, nodes = sorted(local_ports(table)), list(table["nodes"])
     # No wire may take a port that a node or an emulator is going to.
-    with held_ports(len(taken) + len(nodes) + 1) as ports:
-        core_port, apis = ports[0], dict(zip(nodes, ports[1:], strict=False))
-        table = moved(table, dict(zip(taken, ports[1 + len(nodes) :], strict=True)))
+    with held_ports(len(taken) + len(nodes) + 2) as ports:
+        core_port, control_port, *others = ports
+        apis = dict(zip(nodes, others, strict=False))
+        table = moved(table, dict(zip(taken, others[len(nodes) :], strict=True)))
+        table["bench"].setdefault("control", f"tcp://127.0.0.1:{control_port}")
         table["network"]["data_dir"] = str(folder / "data")
         for link in table["links"].values():
             link["max_block_s"] = min(LONGEST_BLOCK_S, link.get("max_block_s", LONGEST_BLOCK_S))

@@ -118,8 +118,8 @@ class PulsedBobDesk(BobDesk):
         outputs: list[Output] = []
         try:
             numbered = self._numbers.take(events)
-        except PulsesLost:
-            raise SessionOver("the pulses' clock was lost") from None
+        except PulsesLost as error:
+            raise SessionOver(str(error)) from None
         for each in numbered:
             if each.end_ps > each.start_ps:
                 outputs += super().saw(each)

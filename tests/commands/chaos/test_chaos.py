@@ -92,6 +92,16 @@ def test_nothing_of_a_layout_goes_around_its_wires(tmp_path: Path) -> None:
         wire.close()
 
 
+def test_a_bench_that_takes_no_commands_is_given_a_place_for_them(tmp_path: Path) -> None:
+    layout = lay_out(EXAMPLES / "decoy-bb84.toml", tmp_path)
+
+    url = layout.network.bench["control"]
+    assert url.startswith("tcp://127.0.0.1:")
+    assert int(url.rpartition(":")[2]) not in {wire.port for wire in layout.wires}
+    for wire in layout.wires:
+        wire.close()
+
+
 def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

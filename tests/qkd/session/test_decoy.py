@@ -52,6 +52,20 @@ def test_both_ends_release_the_same_key(bench: ModuleType, pulses: PulseParamete
     assert 0.02 * made.sifted_bits < made.secret_bits < 0.5 * made.sifted_bits
 
 
+def test_a_training_that_nobody_saw_is_asked_for_again(bench: ModuleType) -> None:
+    made = pulsed_link.bench(pulsed_link.TWO_DECOYS)
+    pair = bench.Pair(
+        pulsed_link.parameters(pulsed_link.TWO_DECOYS), transmit=lambda asked: None
+    ).start()
+
+    for block in tag_blocks(made, "bob", 25.0):  # dark counts alone
+        pair.feed_bob(block)
+
+    (ended,) = pair.of(Role.BOB, Ended)
+    assert ended.reason == "the training was not found among the clicks"
+    assert pair.keys(Role.BOB) == pair.keys(Role.ALICE) == {}
+
+
 def test_rates_and_errors_are_those_of_the_closed_formulas(bench: ModuleType) -> None:
     pulses = pulsed_link.TWO_DECOYS
     heard: list[tuple[int, np.ndarray[Any, Any]]] = []
