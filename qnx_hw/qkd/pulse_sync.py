@@ -28,7 +28,7 @@ FALSE_LOCK = 1e-9
 LEAST_CLICKS = 400
 ONSET_CLICKS = 40
 """The onset is known to within the time of so many clicks."""
-LONGEST_SEARCH_PS = 20_000_000_000_000
+LONGEST_SEARCH_PS = 10_000_000_000_000
 """A training that was not found by then was missed: the light was weak, or came late."""
 FRESH_CLICKS = 50
 """Clicks by which a phase is corrected; fewer are gathered over several chunks."""

@@ -58,7 +58,7 @@ def test_a_training_that_nobody_saw_is_asked_for_again(bench: ModuleType) -> Non
         pulsed_link.parameters(pulsed_link.TWO_DECOYS), transmit=lambda asked: None
     ).start()
 
-    for block in tag_blocks(made, "bob", 25.0):  # dark counts alone
+    for block in tag_blocks(made, "bob", 13.0):  # dark counts alone
         pair.feed_bob(block)
 
     (ended,) = pair.of(Role.BOB, Ended)
