@@ -10,6 +10,7 @@ LINES = """
 import logging
 from qnx_hw import logs
 logs.configure({level})
+logging.getLogger("asyncio").warning(logs.EMPTY_WORDS)
 for name in ("qnx_hw.node", "numba.core.byteflow", "asyncio"):
     for level in (logging.DEBUG, logging.WARNING):
         logging.getLogger(name).log(level, "%s said %d", name, level)
