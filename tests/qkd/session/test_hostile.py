@@ -1,11 +1,10 @@
 """A classical channel in the hands of an attacker: equal keys or none, never different ones."""
 
 from types import ModuleType
-from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
+from hostile_channel import ACTIONS, KINDS, SEALED, Attack, Target, check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,81 +13,14 @@ from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import decode, encode
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
-from qnx_hw.qkd.session import Aborted, Ended, KeyPending
+from qnx_hw.qkd.session import Aborted, Ended
 
 Streams = tuple[list[TagBlock], list[TagBlock]]
-
-KINDS = [
-    (Role.ALICE, messages.Hello),
-    (Role.BOB, messages.Hello),
-    (Role.ALICE, messages.Plan),
-    (Role.BOB, messages.Times),
-    (Role.ALICE, messages.Pairs),
-    (Role.BOB, messages.Bases),
-    (Role.ALICE, messages.Test),
-    (Role.BOB, messages.Disclosure),
-    (Role.BOB, messages.Question),
-    (Role.ALICE, messages.Answer),
-    (Role.BOB, messages.Corrected),
-    (Role.ALICE, messages.Amplify),
-    (Role.ALICE, messages.Seal),
-    (Role.BOB, messages.Seal),
-    (Role.ALICE, messages.Release),
-]
-
-SEALED = [kind for kind in KINDS if kind[1] not in (messages.Hello, messages.Release)]
-
-
-class Attack:
-    """Does something to the first message of a kind, and lets all others pass."""
-
-    def __init__(self, target: tuple[Role, type], action: str, place: float = 0.5) -> None:
-        self._target, self._action, self._place = target, action, place
-        self._held: bytes | None = None
-        self.is_done = False
-
-    def __call__(self, role: Role, message: bytes) -> list[bytes]:
-        if self._held is not None and role is self._target[0]:
-            held, self._held = self._held, None
-            return [message, held]
-        is_target = role is self._target[0] and isinstance(decode(message), self._target[1])
-        if self.is_done or not is_target:
-            return [message]
-        self.is_done = True
-        return self._changed(message)
-
-    def _changed(self, message: bytes) -> list[bytes]:
-        at = int(self._place * len(message))
-        match self._action:
-            case "drop":
-                return []
-            case "repeat":
-                return [message, message]
-            case "delay":
-                self._held = message
-                return []
-            case "cut":
-                return [message[:at]]
-            case "flip":
-                bit = 1 << int(self._place * 1e6) % 8
-                return [message[:at] + bytes([message[at] ^ bit]) + message[at + 1 :]]
-            case _:
-                return [np.random.default_rng(at).bytes(len(message))]
 
 
 @pytest.fixture(scope="module")
 def tags(bench: ModuleType) -> Streams:
     return bench.Source(seconds=2.3).blocks()
-
-
-def check(pair: Any) -> None:
-    """Whatever happened, no two keys of one block differ, and Bob is never ahead of Alice."""
-    alice, bob = pair.keys(Role.ALICE), pair.keys(Role.BOB)
-    pending = {o.block: o.pending.key.reveal() for o in pair.of(Role.BOB, KeyPending)}
-    for block, key in bob.items():
-        assert alice[block] == key
-    for block, key in alice.items():
-        assert pending[block] == key
 
 
 @pytest.mark.slow
@@ -99,14 +31,14 @@ def check(pair: Any) -> None:
 )
 @given(
     st.sampled_from(KINDS),
-    st.sampled_from(["drop", "repeat", "delay", "cut", "flip", "forge"]),
+    st.sampled_from(ACTIONS),
     st.floats(0, 0.999),
 )
 def test_any_attack_on_any_message_leaves_equal_keys_or_none(
     bench: ModuleType,
     tags: Streams,
     small: SessionParameters,
-    target: tuple[Role, type],
+    target: Target,
     action: str,
     place: float,
 ) -> None:
@@ -126,7 +58,7 @@ def test_a_changed_bit_in_a_block_costs_its_key(
     bench: ModuleType,
     tags: Streams,
     small: SessionParameters,
-    target: tuple[Role, type],
+    target: Target,
     place: float,
 ) -> None:
     pair = bench.Pair(small)
