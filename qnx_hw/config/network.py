@@ -150,6 +150,8 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     """Largest part of the window by which a detector's arrival times may differ; 0 watches none."""
     z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     """Part of a station's events in Z and X that should be in Z; 0 where nobody knows."""
+    bell_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """E91: part of Bob's events that should be at 22.5 and 67.5 degrees; 0 where nobody knows."""
     watch_multi_clicks: bool = True
     """Whether missing clicks of two detectors at once are an alarm."""
     test_fraction: Probability = 0.1

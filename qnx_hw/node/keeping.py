@@ -274,6 +274,7 @@ def _session_parameters(
         detectors_swapped=_are_swapped(link),
         arrival_limit=security.arrival_limit,
         z_share=security.z_share,
+        bell_share=security.bell_share,
         watch_multi_clicks=security.watch_multi_clicks,
         clock_offset_limit_s=link.clock_offset_limit_s,
         clock_drift_limit_ppm=link.clock_drift_limit_ppm,

@@ -29,13 +29,13 @@ class EndReport:
 
 
 def delays_view(name: str, ends: tuple[EndReport, ...]) -> DelaysView | None:
-    """Return how the delays of each pair of detectors spread; only Alice's end knows it."""
+    """Return how the delays of H V D A with H V D A spread; only Alice's end knows it."""
     known = next((end.metrics.delays for end in ends if end.metrics.delays is not None), None)
     if known is None:
         return None
     return DelaysView(
         name=name, block=known.block, start_ps=known.start_ps, bin_ps=known.bin_ps,
-        counts=known.counts,
+        counts=tuple(row[:4] for row in known.counts),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ FALSE_ALARM = 1e-10
 """Chance of an alarm where two detectors click together only by chance, per block."""
 BASIS_TOLERANCE = 0.05
 """Splitters and detectors drift by less."""
+BASES = ("Z", "X", "22.5°", "67.5°")
 LEAST_EVENTS = 2_000
 """Fewer say nothing about ratios."""
 
@@ -71,6 +72,7 @@ class Watch:
         self._check_multi_clicks()
         self._check_balance()
         self._check_bases()
+        self._check_bell_settings()
         self._phases.check(self.parameters.arrival_limit_ps, "Bob")
 
     @property
@@ -106,6 +108,19 @@ class Watch:
                 f"may choose which detectors answer"
             )
 
+    def _check_bell_settings(self) -> None:
+        """Each of E91's settings at 22.5 and 67.5 degrees has half the share of both."""
+        wanted = self.parameters.bell_share / 2
+        events, seen = int(self._outcomes.sum()), self._outcomes[4:].reshape(2, 2).sum(axis=1)
+        if not wanted or events < LEAST_EVENTS or not seen.any():
+            return  # Alice has no such settings
+        for angle, count in zip(("22.5°", "67.5°"), seen.tolist(), strict=True):
+            if abs(count / events - wanted) > BASIS_TOLERANCE:
+                raise Tampering(
+                    f"{count / events:.0%} of the events are in the setting at {angle}, where it "
+                    f"should be {wanted:.0%}: somebody may choose which detectors answer"
+                )
+
     def _check_balance(self) -> None:
         limit = self.parameters.imbalance_limit
         for basis in range(4):
@@ -115,6 +130,6 @@ class Watch:
             imbalance = (plus - minus) / (plus + minus)
             if abs(imbalance) > limit:
                 raise Tampering(
-                    f"the detectors of basis {'ZXab'[basis]} answer {imbalance:+.0%} unequally, "
+                    f"the detectors of basis {BASES[basis]} answer {imbalance:+.0%} unequally, "
                     f"more than {limit:.0%}"
                 )

@@ -82,6 +82,9 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     z_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     """Part of a station's Z and X events that should be in Z; a block with another share is an
     alarm. 0: nobody knows."""
+    bell_share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """E91: part of Bob's events that should be in the settings at 22.5 and 67.5 degrees, half in
+    each; a block with another share is an alarm. 0: nobody knows."""
     watch_multi_clicks: bool = True
     """Whether missing clicks of two detectors at once are an alarm; not for taggers that cannot
     tag two inputs at once."""

@@ -44,11 +44,6 @@ class Sifted(Generic[Scalar]):
         return self.values[self.ends[0] : self.ends[1]]
 
     @property
-    def mixed(self) -> npt.NDArray[Scalar]:
-        """Z against X, either way."""
-        return self.values[self.ends[1] : self.ends[3]]
-
-    @property
     def mismatched(self) -> npt.NDArray[Scalar]:
         """All rounds whose bases differ."""
         return self.values[self.ends[1] :]

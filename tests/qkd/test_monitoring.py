@@ -28,14 +28,15 @@ def watched(
     random = np.random.default_rng(11)
     counts = random.poisson(np.array(rates_cps) * seconds)
     times = random.integers(0, round(seconds * SECOND_PS), counts.sum())
-    channels = np.repeat(np.arange(1, 5, dtype=np.uint8), counts)
+    inputs = tuple(range(1, len(rates_cps) + 1))
+    channels = np.repeat(np.array(inputs, dtype=np.uint8), counts)
     order = np.argsort(times)
     times, channels = times[order], channels[order]
     if forced_gap_ps:
         kept = np.diff(times, prepend=-forced_gap_ps - 1) > forced_gap_ps
         times, channels = times[kept], channels[kept]
     finder = EventFinder(
-        StationInputs(),
+        StationInputs(channels=inputs),
         window_ps=parameters.coincidence_window_ps,
         dead_time_ps=parameters.dead_time_ps,
     )
@@ -103,3 +104,21 @@ def test_a_basis_that_answers_too_often_is_an_alarm() -> None:
     with pytest.raises(Tampering, match="in Z, where it should be 50%"):
         watched((7e4, 7e4, 4e4, 4e4), parameters=even).check()
     watched((7e4, 7e4, 4e4, 4e4)).check()
+
+
+def test_e91s_further_detectors_are_watched_like_the_others() -> None:
+    watched((5e4,) * 5 + (4e4, 5e4, 5e4)).check()
+
+    with pytest.raises(Tampering, match=r"basis 22\.5° answer"):
+        watched((5e4,) * 5 + (2e4, 5e4, 5e4)).check()
+    with pytest.raises(Tampering, match=r"basis 67\.5° answer"):
+        watched((5e4,) * 6 + (2e4, 5e4)).check()
+
+
+def test_a_setting_of_e91_that_answers_too_often_is_an_alarm() -> None:
+    half = SessionParameters(link="test", coincidence_window_ps=2000, bell_share=0.5)
+    watched((5e4,) * 8, parameters=half).check()
+    watched(parameters=half).check()  # Alice's station has no such settings
+
+    with pytest.raises(Tampering, match=r"35% of the events .* at 67\.5°, where it should be 25%"):
+        watched((5e4,) * 6 + (8e4, 8e4), parameters=half).check()

@@ -16,7 +16,7 @@ Counts = tuple[tuple[tuple[int, ...], ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class PairDelays:
-    """Delays of one block: bins of Alice's H V D A, of each with Bob's H V D A."""
+    """Delays of one block: bins of Alice's H V D A, of each with all of Bob's detectors."""
 
     block: int
     start_ps: int
@@ -29,13 +29,16 @@ class PairDelays:
         return ArrivalTimes.binned(np.array(self.counts).sum(axis=0), centres_ps)
 
 
-def spread(block: int, window_ps: int, delays_ps: Times, alice: Bits, bob: Bits) -> PairDelays:
-    """Count delays over the window for each pair; `alice` and `bob` are detectors 0 to 3."""
+def spread(
+    block: int, window_ps: int, delays_ps: Times, pairs: tuple[Bits, Bits], n_bob: int
+) -> PairDelays:
+    """Count delays over the window for each pair: detectors 0 to 3 of Alice's, `n_bob` of his."""
+    alice, bob = pairs
     bin_ps = -(-window_ps // BINS)
     start_ps = -(bin_ps * BINS) // 2
     places = np.clip((delays_ps - start_ps) // bin_ps, 0, BINS - 1)
-    cells = (alice.astype(np.int64) * 4 + bob) * BINS + places
-    counts = np.bincount(cells, minlength=16 * BINS).reshape(4, 4, BINS).tolist()
+    cells = (alice.astype(np.int64) * n_bob + bob) * BINS + places
+    counts = np.bincount(cells, minlength=4 * n_bob * BINS).reshape(4, n_bob, BINS).tolist()
     return PairDelays(
         block, start_ps, bin_ps, tuple(tuple(tuple(bins) for bins in row) for row in counts)
     )

@@ -125,7 +125,7 @@ class Rounds:
             self._tested_kinds = part(self._kinds.x, tested_x)[0]
         if self._delays:
             open_ = (part(self._delays.z, tested_z)[0], part(self._delays.x, tested_x)[0])
-            self._open_delays = np.concatenate((*open_, self._delays.mixed))
+            self._open_delays = np.concatenate((*open_, self._delays.mismatched))
 
     def disclosed(self) -> Disclosed:
         """Return this party's outcomes that may be published, once they are chosen."""
@@ -141,17 +141,20 @@ class Rounds:
         )
 
     def open_delays(self, block: int, window_ps: int, theirs: Disclosed) -> PairDelays | None:
-        """Alice: spread the delays of rounds in Z and X that both published; None without times."""
+        """Alice: spread the delays of the rounds that both published; None without times."""
         if not self._delays:
             return None
-        ours, mixed = self._disclosed, self.sifted.mixed.size
-        sizes = [ours.z.size, ours.x.size, self.sifted.cuts[0], mixed - self.sifted.cuts[0]]
+        ours = self._disclosed
+        ends = (0, *self.sifted.cuts, ours.mismatched.size)
+        sizes = [ours.z.size, ours.x.size, *np.diff(ends).tolist()]
         alice, bob = (
-            np.concatenate((open_.z, open_.x, open_.mismatched[:mixed])) for open_ in (ours, theirs)
+            np.concatenate((open_.z, open_.x, open_.mismatched)) for open_ in (ours, theirs)
         )
-        alice += np.repeat(np.array([0, 2, 0, 2], dtype=np.uint8), sizes)
-        bob += np.repeat(np.array([0, 2, 2, 0], dtype=np.uint8), sizes)
-        return spread(block, window_ps, self._open_delays, alice, bob)
+        # ZZ, XX, then as `sift` sorts what differs: ZX, XZ, Za, Zb, Xa, Xb.
+        alice += np.repeat(np.array([0, 2, 0, 2, 0, 0, 2, 2], dtype=np.uint8), sizes)
+        bob += np.repeat(np.array([0, 2, 2, 0, 4, 6, 4, 6], dtype=np.uint8), sizes)
+        n_bob = 8 if self._protocol is Protocol.E91 else 4
+        return spread(block, window_ps, self._open_delays, (alice, bob), n_bob)
 
     def keys(self) -> tuple[Bits, Bits]:
         """Return this party's Z and X strings: the sifted rounds that were not tested."""

@@ -1,9 +1,11 @@
 """E91: the session of BBM92 with a CHSH test from settings of its own."""
 
+import dataclasses
 import math
 from types import ModuleType
 
 import msgspec
+import numpy as np
 import pytest
 
 from qnx_hw.instruments.tags import TagBlock
@@ -91,3 +93,23 @@ def test_settings_that_are_left_out_cost_the_block(
 
     assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
     assert pair.of(Role.ALICE, Aborted)
+
+
+@pytest.mark.parametrize(("channel", "angle"), [(5, "22.5"), (8, "157.5")])
+def test_a_detector_of_the_bell_settings_that_is_late_is_an_alarm(
+    bench: ModuleType, tags: Streams, bell: SessionParameters, channel: int, angle: str
+) -> None:
+    late = []
+    for block in tags[1]:
+        times = block.times_ps + 900 * (block.channels == channel)
+        times = np.minimum(times, block.end_ps - 1)
+        order = np.argsort(times, kind="stable")
+        late.append(
+            dataclasses.replace(block, times_ps=times[order], channels=block.channels[order])
+        )
+    pair = bench.Pair(bell).start().feed(tags[0], late)
+
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB) == {}
+    given_up = pair.of(Role.ALICE, Aborted)
+    assert given_up
+    assert all(each.is_alarm and f"Bob's detector {angle}°" in each.reason for each in given_up)
