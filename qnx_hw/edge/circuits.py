@@ -14,7 +14,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -146,10 +146,9 @@ async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
-            found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            family, kind, protocol, _, place = await _found(address)
     except (OSError, TimeoutError) as error:
         raise ChannelError(f"{address[0]} is no address: {error}") from error
-    family, kind, protocol, _, place = found[0]
     circuit = socket.socket(family, kind, protocol)
     with closed_on_failure(circuit):
         circuit.setblocking(False)
@@ -162,6 +161,14 @@ async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
                 f"nobody at {address[0]}:{address[1]}: {error or 'deadline'}"
             ) from error
         yield circuit
+
+
+async def _found(address: tuple[str, int]) -> tuple[int, int, int, str, Any]:
+    """Look an address up; one in numbers at once, since names wait for a thread."""
+    with suppress(OSError):
+        return socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+    found = await asyncio.get_running_loop().getaddrinfo(*address, type=socket.SOCK_STREAM)
+    return found[0]
 
 
 @contextmanager

@@ -11,8 +11,10 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -51,9 +53,12 @@ from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
 
+MOST_ASIDE = 64
+"""Sessions that may wait at once for their first record, or to go on over a new circuit."""
 RETRY_S = 0.25
 TICK_S = 1.0
 KEY_LOOK_S = 0.25
+_Result = TypeVar("_Result")
 Teller = Callable[[Level, str, str], object]
 Service = Callable[[Traffic], Awaitable[socket.socket]]
 """Returns the connected socket of the user at the destination."""
@@ -95,6 +100,7 @@ class Edge:
         self._openings: dict[Session, tuple[bytes, Line]] = {}
         self._attempts: dict[bytes, int] = {}
         self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(MOST_ASIDE, thread_name_prefix="edge-aside")
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         for hop in self.hops.values():
@@ -119,6 +125,7 @@ class Edge:
             for left in self.held:
                 left.close()
             await asyncio.to_thread(self._crowd.stop)
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def refused(self) -> int:
@@ -172,6 +179,10 @@ class Edge:
         task = self._tasks.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    async def _aside(self, work: Callable[[], _Result]) -> _Result:
+        """Run what waits for a circuit in a thread; the usual few are left to the other parts."""
+        return await self._loop.run_in_executor(self._threads, work)
 
     async def _open(self, line: Line) -> Session:
         await line.keys.renew()
@@ -264,7 +275,7 @@ class Edge:
         session = self._session(circuit, keys, line, hello.session)
         session.path = path
         try:
-            await asyncio.to_thread(session.prove)
+            await self._aside(session.prove)
             user = await self.services[traffic.service](traffic)
         except (QnxError, OSError) as error:
             session.abandon()
@@ -288,13 +299,13 @@ class Edge:
         self._attempts[resume.session] = resume.attempt
         session.lose()
         # The record that is being opened may wait for its pad, which takes this loop.
-        expected = await asyncio.to_thread(session.talk.expected)
+        expected = await self._aside(session.talk.expected)
         resumed = signed(ours, resume.session, resume.attempt, expected)
         session.path = (*request.path, self.node)
         reply = Opened(path=session.path, greeting=msgspec.msgpack.encode(resumed))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await self._reception.reply(circuit, request, reply)
-        await asyncio.to_thread(session.attach, circuit, resume.expected)
+        await self._aside(partial(session.attach, circuit, resume.expected))
         return True
 
     def _lost(self, session: Session) -> None:
@@ -308,13 +319,15 @@ class Edge:
 
     async def _resume(self, session: Session) -> None:
         """Open new circuits for a session until one stands or it is over."""
+        if session not in self._openings:
+            return  # it ended before this could begin
         name, line = self._openings[session]
         ours, theirs = session.keys.resume_keys
         end_s = time.monotonic() + RESUME_S
         while session in self._openings and time.monotonic() < end_s:
             attempt = self._attempts[name] = self._attempts.get(name, 0) + 1
             session.lose()
-            expected = await asyncio.to_thread(session.talk.expected)
+            expected = await self._aside(session.talk.expected)
             asked = signed(ours, name, attempt, expected)
             request = self._request(line, Purpose.RESUME, msgspec.msgpack.encode(asked))
             try:
@@ -332,7 +345,7 @@ class Edge:
                 await asyncio.sleep(RETRY_S)
                 continue
             session.path = answer.path
-            await asyncio.to_thread(session.attach, circuit, resume.expected)
+            await self._aside(partial(session.attach, circuit, resume.expected))
             return
 
     def _over(self, session: Session) -> None:
@@ -396,7 +409,7 @@ class Edge:
                         continue
                     if session.keys.may_wait:
                         if number % 4 == 0:
-                            await asyncio.to_thread(session.tick)
+                            await self._aside(session.tick)
                     else:
                         session.tick()
 

@@ -178,14 +178,14 @@ class Session:
     def attach(self, circuit: socket.socket, expected: int) -> None:
         """Go on over a new circuit: repeat what the other end lacks. Blocks while it does."""
         circuit.setblocking(self._pump is None or self._pump.is_blocking)
-        self.carrier.attach(circuit)
-        self.counters.circuits += 1
-        self.talk.heard_s = time.monotonic()
-        if self._pump is not None:
-            try:
+        try:
+            self.carrier.attach(circuit)
+            self.counters.circuits += 1
+            self.talk.heard_s = time.monotonic()
+            if self._pump is not None:
                 self._pump.repeat(expected)
-            except SessionOver as error:
-                self.finish(str(error))
+        except SessionOver as error:
+            self.finish(str(error))
 
     def tick(self) -> None:
         """Every second or so: measure the round trip, and give up a circuit that fell silent.

@@ -22,8 +22,8 @@ WIRES = Path(__file__).with_name("wires.py")
 CLONE_NEWNET = 0x40000000  # sched.h
 MTU = 9000
 BURST_S = 0.01
+"""What a wire's rate may send at once."""
 QUEUE_S = 0.05
-"""What a wire's rate may send at once, and how long it keeps what is too much."""
 CORE = "core"
 """A namespace for servers: the hosts' common net begins there."""
 
@@ -36,6 +36,8 @@ class Shape:
     loss: float = 0.0
     rate_bps: float = 0.0
     """0 for as much as the machine can."""
+    queue_s: float = QUEUE_S
+    """How long what is too much for the rate waits at most."""
 
 
 @dataclass(slots=True)
@@ -108,9 +110,10 @@ class Hosts:
     def shape(self, one: str, other: str, shape: Shape) -> None:
         """Change a wire; it holds when this returns."""
         number, wire = self._wire(one, other)
-        if wire.shape is None or shape.rate_bps != wire.shape.rate_bps:
+        rate = shape.rate_bps, shape.queue_s
+        if wire.shape is None or rate != (wire.shape.rate_bps, wire.shape.queue_s):
             for end, host in enumerate(wire.ends):
-                _rate(host, _device(number, end), shape.rate_bps)
+                _rate(host, _device(number, end), shape)
         wire.shape = shape
         self._tell(number, shape)
 
@@ -179,7 +182,7 @@ class Hosts:
                 _in(host, "ip", "link", "set", device, "up")
             else:
                 _in(host, "ip", "link", "set", device, "mtu", str(MTU), "up")
-                _rate(host, device, wire.shape.rate_bps)
+                _rate(host, device, wire.shape)
         if wire.shape is not None:
             self._tell(number, wire.shape)
 
@@ -232,14 +235,15 @@ def _device(wire: int, end: int) -> str:
     return f"q{os.getpid()}.{wire}{'ab'[end]}"
 
 
-def _rate(host: str, device: str, rate_bps: float) -> None:
-    if not rate_bps:
+def _rate(host: str, device: str, shape: Shape) -> None:
+    if not shape.rate_bps:
         with suppress(RuntimeError):  # there was none
             _in(host, "tc", "qdisc", "del", "dev", device, "root")
         return
-    burst = max(2 * MTU, int(rate_bps / 8 * BURST_S))
-    _in(host, "tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", f"{rate_bps:.0f}bit",
-        "burst", f"{burst}b", "latency", f"{1000 * QUEUE_S:.0f}ms")  # fmt: skip
+    burst = max(2 * MTU, int(shape.rate_bps / 8 * BURST_S))
+    _in(host, "tc", "qdisc", "replace", "dev", device, "root", "tbf",
+        "rate", f"{shape.rate_bps:.0f}bit", "burst", f"{burst}b",
+        "latency", f"{1000 * shape.queue_s:.0f}ms")  # fmt: skip
 
 
 def _in(host: str, *words: str) -> None:
