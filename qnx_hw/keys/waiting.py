@@ -3,13 +3,15 @@
 How it thinks: keys that were cut together lie together, a few in one row, sealed at once, in the
 order in which they came; so a write touches the end of a table, however many wait. An index by a
 part of the name says which row a key is in. Names are random, so the index is cut into generations
-by age: writes touch the newest alone, and who fetches is looked for from the newest to the oldest.
+by age: writes touch the newest alone, and who fetches is looked for in each. A name that waits in
+two of them is given to nobody: nobody honest makes it.
 A holder who fetches some of a row's keys has the rest sealed anew; with the last of them the row
 goes, and with the last of a block its key.
 """
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -82,9 +84,14 @@ class WaitingKeys:
             names = _cut(packed(key_ids))
         except ValueError as error:
             raise Conflict(str(error)) from None
+        tags: list[tuple[int, int, int]] = []
         for at in range(0, len(names), ROW_KEYS):
             keys = Secret(whole[at * n_bytes : (at + ROW_KEYS) * n_bytes])
-            self._add_row(origin, order, names[at : at + ROW_KEYS], keys)
+            row = names[at : at + ROW_KEYS]
+            number = self._add_row(origin, order, row, keys)
+            generation = number >> GENERATION_SHIFT
+            tags += [(generation, tag, number) for tag in _tags(row)]
+        self._execute.many("INSERT INTO named VALUES (?, ?, ?)", sorted(tags))  # as they will lie
 
     def take(
         self, holder: str, master: str, key_ids: Sequence[str], now_s: float
@@ -95,8 +102,8 @@ class WaitingKeys:
         names = _cut(packed(key_ids))
         asked: dict[int, list[bytes]] = {}
         numbers = self._numbers(names)
-        for name in names:
-            asked.setdefault(numbers.get(_tag(name), 0), []).append(name)
+        for name, tag in zip(names, _tags(names), strict=True):
+            asked.setdefault(numbers.get(tag, 0), []).append(name)
         found: dict[bytes, bytes] = {}
         origins = []
         rows = [self._entitled(number, holder, master, ids) for number, ids in asked.items()]
@@ -111,8 +118,10 @@ class WaitingKeys:
         """Delete keys that their master takes back, for all holders; which were here."""
         asked: dict[int, list[bytes]] = {}
         names = _cut(packed(key_ids))
-        for tag, number in self._numbers(names).items():
-            asked.setdefault(number, []).extend(name for name in names if _tag(name) == tag)
+        numbers = self._numbers(names)
+        for name, tag in zip(names, _tags(names), strict=True):
+            if tag in numbers:
+                asked.setdefault(numbers[tag], []).append(name)
         gone: set[bytes] = set()
         for number, ids in asked.items():
             for row in self._rows(number):
@@ -144,7 +153,7 @@ class WaitingKeys:
 
     def _add_row(
         self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret
-    ) -> None:
+    ) -> int:
         vault = self._keys.of(self._execute, origin.link, origin.block, may_make=True)
         newest = self._execute("SELECT coalesce(max(number), 0) FROM waiting").fetchone()[0]
         number = newest + len(names)
@@ -157,23 +166,28 @@ class WaitingKeys:
                 vault.seal(keys, _context(holder, names)),
             )
         keys.wipe()
-        generation = number >> GENERATION_SHIFT
-        rows = [(generation, _tag(name), number) for name in names]
-        self._execute.many("INSERT INTO named VALUES (?, ?, ?)", rows)
+        return int(number)
 
     def _numbers(self, key_ids: Sequence[bytes]) -> dict[int, int]:
-        """Return the rows' numbers by the tags of keys; a key that does not wait has none."""
-        missing = {_tag(key_id) for key_id in key_ids}
+        """Return the rows' numbers by the tags of keys; a key that does not wait has none.
+
+        Nor has one whose name waits twice: it is in doubt which of the two is meant.
+        """
+        tags = set(_tags(key_ids))
+        places = ", ".join("?" * len(tags))
         found: dict[int, int] = {}
+        twice: set[int] = set()
         generation = sys.maxsize >> GENERATION_SHIFT
-        while missing and (generation := self._older(generation)) >= 0:
-            places = ", ".join("?" * len(missing))
-            found |= self._execute(
-                f"SELECT tag, number FROM named WHERE generation = ? AND tag IN ({places})",  # noqa: S608 - marks only
-                *(generation, *missing),
-            ).fetchall()
-            missing -= found.keys()
-        return found
+        while (generation := self._older(generation)) >= 0:
+            here = dict(
+                self._execute(
+                    f"SELECT tag, number FROM named WHERE generation = ? AND tag IN ({places})",  # noqa: S608 - marks only
+                    *(generation, *tags),
+                ).fetchall()
+            )
+            twice |= found.keys() & here.keys()
+            found |= here
+        return {tag: number for tag, number in found.items() if tag not in twice}
 
     def _older(self, generation: int) -> int:
         """Return the next older generation of which keys wait; -1 where there is none."""
@@ -250,21 +264,22 @@ class WaitingKeys:
         return sum(len(key_ids) // NAME_BYTES for _, _, _, key_ids in gone)
 
     def _unname(self, number: int, key_ids: Iterable[bytes]) -> None:
-        tags = [(number >> GENERATION_SHIFT, _tag(key_id)) for key_id in key_ids]
-        self._execute.many("DELETE FROM named WHERE generation = ? AND tag = ?", tags)
+        here = [(number >> GENERATION_SHIFT, tag) for tag in _tags(key_ids)]
+        self._execute.many("DELETE FROM named WHERE generation = ? AND tag = ?", here)
 
 
-def _tag(key_id: bytes) -> int:
-    """Return the half of a name that has 62 random bits, RFC 9562, section 5.4.
+def _tags(key_ids: Iterable[bytes]) -> tuple[int, ...]:
+    """Return of each name the half that has 62 random bits, RFC 9562, section 5.4.
 
     Two keys of a generation with the same tag, a case in 10**9, are a duplicate that is refused.
     """
-    return int.from_bytes(key_id[8:], "big", signed=True)
+    octets = b"".join(key_ids)
+    return struct.unpack(f">{'8xq' * (len(octets) // NAME_BYTES)}", octets)
 
 
 def _cut(key_ids: bytes) -> tuple[bytes, ...]:
     octets = bytes(key_ids)
-    return tuple(octets[at : at + NAME_BYTES] for at in range(0, len(octets), NAME_BYTES))
+    return tuple([octets[at : at + NAME_BYTES] for at in range(0, len(octets), NAME_BYTES)])
 
 
 def _context(holder: str, key_ids: Sequence[bytes]) -> str:

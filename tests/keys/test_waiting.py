@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from qnx_hw.errors import Conflict, KeyNotFound, NotEntitled
 from qnx_hw.keys import KeyStore
 from qnx_hw.keys.ledger import Order
-from qnx_hw.keys.names import packed, unpacked
-from qnx_hw.keys.waiting import ROW_KEYS
+from qnx_hw.keys.names import fresh, packed, unpacked
+from qnx_hw.keys.waiting import GENERATION_SHIFT, ROW_KEYS
 from qnx_hw.secret import Secret
 
 LINK = "alice-bob"
@@ -97,5 +98,22 @@ def test_a_key_named_twice_is_given_to_nobody(tmp_path: Path) -> None:
 
             (found,) = await store.issued.take("sae-b", "sae-a", [NAMES[0]])
             assert found.reveal() == key(NAMES[0])
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_came_twice_long_apart_is_given_to_nobody(tmp_path: Path) -> None:
+    others = Order(fresh(1 << GENERATION_SHIFT), (), 64, "sae-a", ("sae-c",), expires_s=2e12)
+
+    async def scenario() -> None:
+        with KeyStore(tmp_path) as store:
+            for order in (COMING, others):
+                await filled(store, order)
+            await filled(store, replace(COMING, key_ids=NAMES[:1]))
+
+            with pytest.raises(KeyNotFound):
+                await store.issued.take("sae-b", "sae-a", NAMES[:1])
+            (found,) = await store.issued.take("sae-b", "sae-a", NAMES[1:2])
+            assert found.reveal() == key(NAMES[1])
 
     asyncio.run(scenario())
