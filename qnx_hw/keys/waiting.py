@@ -151,9 +151,7 @@ class WaitingKeys:
         statement = "SELECT coalesce(sum(key_count), 0) FROM waiting WHERE link = ?"
         return int(self._execute(statement, link).fetchone()[0])
 
-    def _add_row(
-        self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret
-    ) -> int:
+    def _add_row(self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret) -> int:
         vault = self._keys.of(self._execute, origin.link, origin.block, may_make=True)
         newest = self._execute("SELECT coalesce(max(number), 0) FROM waiting").fetchone()[0]
         number = newest + len(names)
