@@ -335,18 +335,19 @@ class Kme:
         self, desk: Desk, wish: Wish, master: str, holders: tuple[str, ...], ttl_s: float
     ) -> NamedKeys:
         end = desk.end
-        cut: Allotment = await self._storage.reserve(end.link, KEYS[end.side], wish)
-        order = Order(
-            key_ids=cut.keys.key_ids,
-            runs=cut.runs,
-            n_bits=wish.n_bits,
-            master=master,
-            holders=holders,
-            expires_s=self._now() + ttl_s,
-            may_be_simulated=wish.may_be_simulated,
-        )
-        await desk.ask(Reserve(end.link, order))
-        return cut.keys
+        with desk.admitted(wish.number):
+            cut: Allotment = await self._storage.reserve(end.link, KEYS[end.side], wish)
+            order = Order(
+                key_ids=cut.keys.key_ids,
+                runs=cut.runs,
+                n_bits=wish.n_bits,
+                master=master,
+                holders=holders,
+                expires_s=self._now() + ttl_s,
+                may_be_simulated=wish.may_be_simulated,
+            )
+            await desk.ask(Reserve(end.link, order))
+            return cut.keys
 
     def _links_to(self, peer: str) -> Links:
         if peer not in self._links:

@@ -146,5 +146,32 @@ async def served(network: NetworkFile, folder: Path, n_bytes: int = 8192) -> Asy
         yield Sites(network, pair, ports)
 
 
+def request(line: bytes, *headers: bytes, version: bytes = b"1.1", body: bytes = b"") -> bytes:
+    """Return a request as it goes over the wire."""
+    return b"\r\n".join((line + b" HTTP/" + version, b"Host: x", *headers, b"", body))
+
+
+async def talk(port: int, tls: ssl.SSLContext, sent: bytes) -> bytes:
+    """Send bytes and return all that comes back; empty where the server hung up on us."""
+    writer = None
+    try:
+        async with asyncio.timeout(40):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+            writer.write(sent)
+            await writer.drain()
+            return await reader.read()
+    except (ssl.SSLError, ConnectionError):
+        return b""
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+
+
+async def check_alive(sites: Sites) -> None:
+    """Check that keys are still given and fetched."""
+    given = await sites.enc("sae-a", "sae-b")
+    assert (await sites.dec("sae-b", "sae-a", *given.keys)).keys == given.keys
+
+
 def _tell(level: Level, source: str, message: str) -> None:
     """Nobody listens to the events of these tests."""

@@ -12,10 +12,13 @@ import asyncio
 import logging
 import re
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +38,8 @@ REQUEST_DEADLINE_S = 10.0
 """For a whole request to arrive, for the next to begin, and for an answer to be taken."""
 HANDSHAKE_DEADLINE_S = 5.0
 SWEEP_INTERVAL_S = 0.5
+RETRY_AFTER_S = 1
+"""What a client is asked to wait after a 503."""
 _ABSOLUTE = re.compile(rb"^https://[^/?]*", re.IGNORECASE)
 """Before the path of a request in absolute form (RFC 9112, section 3.2.2)."""
 
@@ -54,12 +59,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What to answer; always JSON."""
+    """What to answer; JSON, where the status allows a body."""
 
     status: int
     body: bytes
     allow: tuple[str, ...] = ()
-    """The methods that the path takes, where the request had another."""
+    """The methods that the path takes, where that was asked or the request had another."""
 
     def __repr__(self) -> str:
         return f"<response {self.status} with {len(self.body)} bytes>"
@@ -130,6 +135,8 @@ class _Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)  # it has no types
         self._waiting: deque[tuple[Request | Response, bool]] = deque()
         self._hosts = 0
+        self._is_expected = False
+        self._is_answering = False
         self._bell = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -195,6 +202,7 @@ class _Connection(asyncio.Protocol):
         self._body.clear()
         self._header_bytes = 0
         self._hosts = 0
+        self._is_expected = False
         self._is_in_body = False
 
     def on_url(self, piece: bytes) -> None:
@@ -211,13 +219,19 @@ class _Connection(asyncio.Protocol):
         is_length = name.lower() == b"content-length" and value.isdigit()
         if is_length and int(value[:20]) > self._service.max_body_bytes:
             raise _Unfit(413, f"a body has {self._service.max_body_bytes} bytes at most")
-        if name.lower() == b"expect" and value.lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if name.lower() == b"expect":
+            if value.lower() != b"100-continue":
+                raise _Unfit(417, "a client may expect 100-continue and nothing else")
+            self._is_expected = True
 
     def on_headers_complete(self) -> None:
         if self._hosts > 1 or (self._hosts == 0 and self._parser.get_http_version() == "1.1"):
             raise _Unfit(400, "a request names its host once")  # RFC 9112, section 3.2
         self._is_in_body = True
+        # Ahead of earlier answers it would be taken for one of theirs (RFC 9110, section 10.1.1).
+        is_next = not (self._waiting or self._is_answering)
+        if self._is_expected and is_next and self._parser.get_http_version() == "1.1":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
         self._body += piece
@@ -253,7 +267,9 @@ class _Connection(asyncio.Protocol):
                 self._transport.resume_reading()
             # The answer has deadlines of its own; nobody is cut off for how long it takes.
             self.deadline_s = float("inf")
+            self._is_answering = True
             response = await self._answer(item) if isinstance(item, Request) else item
+            self._is_answering = False
             self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
             # An answer to HEAD ends with its header (RFC 9110, section 9.3.2).
             is_bodiless = isinstance(item, Request) and item.method == "HEAD"
@@ -283,11 +299,31 @@ class _Unfit(Exception):
 
 
 def _head(response: Response, is_kept: bool) -> bytes:
-    status = HTTPStatus(response.status)
-    allow = f"Allow: {', '.join(response.allow)}\r\n" if response.allow else ""
     return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(response.body)}\r\n"
-        f"{allow}Cache-Control: no-store\r\n"
-        f"Connection: {'keep-alive' if is_kept else 'close'}\r\n\r\n"
-    ).encode()
+        _start(response.status, response.allow, is_kept)
+        + (f"Date: {_date(int(time.time()))}\r\n{_length(response)}\r\n").encode()
+    )
+
+
+@lru_cache(64)
+def _start(status_code: int, allow: tuple[str, ...], is_kept: bool) -> bytes:
+    """Return what the answers of one kind begin with."""
+    status = HTTPStatus(status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Cache-Control: no-store"]
+    lines += [f"Allow: {', '.join(allow)}"] * bool(allow)
+    lines += ["WWW-Authenticate: Certificate"] * (status is HTTPStatus.UNAUTHORIZED)
+    lines += [f"Retry-After: {RETRY_AFTER_S}"] * (status is HTTPStatus.SERVICE_UNAVAILABLE)
+    lines += [f"Connection: {'keep-alive' if is_kept else 'close'}", ""]
+    return "\r\n".join(lines).encode()
+
+
+def _length(response: Response) -> str:
+    if response.status == HTTPStatus.NO_CONTENT:
+        return ""
+    return f"Content-Type: application/json\r\nContent-Length: {len(response.body)}\r\n"
+
+
+@lru_cache(1)
+def _date(now_s: int) -> str:
+    """RFC 9110, section 6.6.1."""
+    return formatdate(now_s, usegmt=True)

@@ -29,7 +29,11 @@ from qnx_hw.keys.kme import Kme
 from qnx_hw.keys.ledger import Order, Quota, Wish
 
 PREFIX = [b"", b"api", b"v1", b"keys"]
-METHODS = {b"status": ("GET",), b"enc_keys": ("GET", "POST"), b"dec_keys": ("GET", "POST")}
+METHODS = {
+    b"status": ("GET", "HEAD"),
+    b"enc_keys": ("GET", "POST"),
+    b"dec_keys": ("GET", "POST"),
+}
 CAPACITY_BITS = 100_000_000
 """What `max_key_count` is counted from; the store itself has no such limit."""
 
@@ -58,6 +62,8 @@ class Delivery:
             caller = self._caller(request.client)
             method, sae = _route(request)
             self._rates.count(caller, self._registry.saes[caller].requests_per_s)
+            if request.method == "OPTIONS":
+                return Response(204, b"", METHODS[method])
             match method:
                 case b"status":
                     body = await self._status(caller, sae, request)
@@ -225,7 +231,7 @@ def _route(request: Request) -> tuple[bytes, str]:
     parts = request.path.split(b"/")
     if len(parts) != 6 or parts[:4] != PREFIX or parts[5] not in METHODS:
         raise RequestRefused("there is nothing at this path", 404)
-    if request.method not in METHODS[parts[5]]:
+    if request.method not in (*METHODS[parts[5]], "OPTIONS"):
         allowed = " or ".join(METHODS[parts[5]])
         raise RequestRefused(f"this path takes {allowed}", 405)
     try:

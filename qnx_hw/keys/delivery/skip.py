@@ -50,8 +50,10 @@ class Skip:
 
     async def answer(self, caller: str, request: Request) -> Response:
         """Answer one request of a router."""
-        if request.method != "GET" or request.body:
+        if request.method != "GET":
             return refuse(405, "this protocol asks with GET", ("GET",))
+        if request.body:
+            return refuse(400, "this protocol asks without a body")
         try:
             return await self._answer(caller, request.path, _parameters(request.query))
         except RequestRefused as error:

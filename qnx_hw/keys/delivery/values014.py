@@ -37,7 +37,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Clause 6.2; every member may be missing."""
+    """Clause 6.2; every member may be missing, or null, which means the same."""
 
     number: int = 1
     size: int | None = None
@@ -50,14 +50,14 @@ class KeyId(msgspec.Struct, frozen=True, kw_only=True):
     """One key asked for by name."""
 
     key_ID: str  # noqa: N815
-    key_ID_extension: Extension = {}  # noqa: N815 - msgspec copies it
+    key_ID_extension: Extension | None = None  # noqa: N815
 
 
 class KeyIds(msgspec.Struct, frozen=True, kw_only=True):
     """Clause 6.4."""
 
     key_IDs: tuple[KeyId, ...]  # noqa: N815
-    key_IDs_extension: Extension = {}  # noqa: N815
+    key_IDs_extension: Extension | None = None  # noqa: N815
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,7 +67,7 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     details: tuple[Mapping[str, str], ...] = ()
 
 
-_KEY_REQUEST = msgspec.json.Decoder(KeyRequest)
+_MEMBERS = msgspec.json.Decoder(dict[str, Any])
 _KEY_IDS = msgspec.json.Decoder(KeyIds)
 
 
@@ -100,7 +100,8 @@ def key_request(method: str, query: bytes, body: bytes) -> KeyRequest:
     if method == "POST":
         if query:
             raise RequestRefused("a POST request has its parameters in the body", 400)
-        request: KeyRequest = _decoded(_KEY_REQUEST, body)
+        members: dict[str, Any] = _decoded(_MEMBERS, body)
+        request = _converted(members)
         _check_depth((request.extension_mandatory, request.extension_optional))
         return request
     _check_no_body(body)
@@ -122,6 +123,14 @@ def key_ids(method: str, query: bytes, body: bytes) -> tuple[str, ...]:
     if "key_ID" not in given:
         raise RequestRefused("a GET request names one key: ?key_ID=UUID", 400)
     return (given["key_ID"],)
+
+
+def _converted(members: dict[str, Any]) -> KeyRequest:
+    given = {name: value for name, value in members.items() if value is not None}
+    try:
+        return msgspec.convert(given, KeyRequest)
+    except msgspec.ValidationError as error_:
+        raise RequestRefused(f"{BAD_FORMAT}: {_shown(error_)}", 400) from None
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:  # of the decoder's type

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from key_sites import Sites, served
+from key_sites import check_alive, request, served, talk
 
 from qnx_hw.config import NetworkFile
 from qnx_hw.keys import pki
@@ -80,27 +80,6 @@ def context(network: NetworkFile, files: pki.Files | None) -> ssl.SSLContext:
     if files is not None:
         tls.load_cert_chain(files.certificate, files.key)
     return tls
-
-
-async def talk(port: int, tls: ssl.SSLContext, sent: bytes) -> bytes:
-    """Send bytes and return all that comes back; empty where the server hung up on us."""
-    writer = None
-    try:
-        async with asyncio.timeout(40):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-            writer.write(sent)
-            await writer.drain()
-            return await reader.read()
-    except (ssl.SSLError, ConnectionError):
-        return b""
-    finally:
-        if writer is not None:
-            writer.transport.abort()
-
-
-async def check_alive(sites: Sites) -> None:
-    given = await sites.enc("sae-a", "sae-b")
-    assert (await sites.dec("sae-b", "sae-a", *given.keys)).keys == given.keys
 
 
 Make = Callable[[Forger, NetworkFile], pki.Files | None]
@@ -200,10 +179,6 @@ class Said(NamedTuple):
 
     sent: bytes
     statuses: list[int]
-
-
-def request(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:
-    return b"\r\n".join((line + b" HTTP/1.1", b"Host: x", *headers, b"", body))
 
 
 ENC = b"POST /api/v1/keys/sae-b/enc_keys"
