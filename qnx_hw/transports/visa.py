@@ -4,11 +4,13 @@ Byte streams (`TCPIP0::host::port::SOCKET`, `ASRL/dev/ttyUSB0::INSTR`) are read 
 pyvisa-py, whose sessions have a descriptor. Message resources (`USB0::...::INSTR`,
 `GPIB0::9::INSTR`, `TCPIP0::host::INSTR`) answer only what was asked: asking for a reply that nobody
 promised is an error there. So each line is written as a message of its own, and where it holds a
-question, one reply is read (IEEE 488.2, section 6.4).
+question, one reply is read (IEEE 488.2, section 6.4); not one in quotes, which a mainframe passes
+on (`SNDT 1,"VOLT?"` of a SIM900).
 """
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 from collections.abc import Callable
@@ -30,6 +32,7 @@ REPLY_TIMEOUT_MS = 2000
 LINE_END = 0x0A
 # What a port of pyserial has and a socket has not.
 IN_WAITING = "in_waiting"
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 
 
 def open_resource(name: str, library: str, timeout_s: float) -> MessageBasedResource:
@@ -177,13 +180,18 @@ def _serve_messages(resource: MessageBasedResource, far: socket.socket) -> None:
             line = bytes(pending[:size])
             del pending[:size]
             resource.write_raw(line)
-            if b"?" not in line:
+            if not is_question(line):
                 continue
             try:
                 far.sendall(resource.read_raw())
             except pyvisa.VisaIOError as error:
                 if error.error_code != pyvisa.constants.StatusCode.error_timeout:
                     raise
+
+
+def is_question(line: bytes) -> bool:
+    """Whether a reply belongs to a line: a question within quotes is for another device."""
+    return b"?" in _QUOTED.sub(b"", line)
 
 
 def _interface(resource: MessageBasedResource) -> Any:  # pyvisa-py does not type it

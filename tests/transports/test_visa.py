@@ -108,16 +108,18 @@ class Usbtmc:
     written: list[bytes] = field(default_factory=list)
     timeout: float = 0.0
     is_closed: bool = False
+    unpromised: int = 0
     _replies: list[bytes] = field(default_factory=list)
 
     def write_raw(self, line: bytes) -> int:
         self.written.append(line)
-        if b"?" in line and b"deaf" not in line:
+        if b"?" in line and b"deaf" not in line and b"SNDT" not in line:
             self._replies.append(b"=" + line)
         return len(line)
 
     def read_raw(self) -> bytes:
         if not self._replies:
+            self.unpromised += 1
             raise pyvisa.VisaIOError(pyvisa.constants.StatusCode.error_timeout)
         return self._replies.pop(0)
 
@@ -136,3 +138,13 @@ def test_a_message_resource_is_read_where_a_question_was_asked() -> None:
 
     assert device.written == [b"*CLS\n", b"SENS:CORR:WAV 1550\n", b"deaf?\n", b"MEAS:POW?\n"]
     assert device.is_closed
+
+
+def test_a_question_that_is_passed_on_is_not_read_for() -> None:
+    device = Usbtmc()
+    wire = VisaWire("GPIB0::2::INSTR", opener=lambda *_: device)  # type: ignore[arg-type,return-value]
+    with opened(wire) as link:
+        link.send(b'SNDT 1,"VOLT?"\n')
+        assert ask(link, "GETN? 1,128") == "=GETN? 1,128"
+
+    assert device.unpromised == 0
