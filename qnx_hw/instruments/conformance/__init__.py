@@ -4,16 +4,17 @@
 changes a bias happens only with the caller's consent.
 """
 
-from qnx_hw.instruments.conformance.drop import run_drop
+from qnx_hw.instruments.conformance.drop import ready_after_s, run_drop
 from qnx_hw.instruments.conformance.matrix import run_matrix
 from qnx_hw.instruments.conformance.relay import Relay
 from qnx_hw.instruments.conformance.report import Check, Outcome, Report
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
-from qnx_hw.instruments.conformance.subject import Patience, Subject
+from qnx_hw.instruments.conformance.subject import Maker, Patience, Subject
 from qnx_hw.instruments.conformance.suite import run
 
 __all__ = [
     "Check",
+    "Maker",
     "Outcome",
     "Patience",
     "Relay",
@@ -21,6 +22,7 @@ __all__ = [
     "Sabotage",
     "Saboteur",
     "Subject",
+    "ready_after_s",
     "run",
     "run_drop",
     "run_matrix",

@@ -26,9 +26,8 @@ def run_drop(subject: Subject, saboteur: Saboteur, *, away_s: float = 0.0) -> tu
     )
 
 
-def _drop(subject: Subject, saboteur: Saboteur, away_s: float) -> str:
-    if Sabotage.UNPLUG not in saboteur.skills:
-        raise Skipped("nobody here can unplug it")
+def ready_after_s(subject: Subject, saboteur: Saboteur, away_s: float = 0.0) -> float:
+    """Drop the wire under a supervisor and return how soon all is well once the wire is back."""
     settings = subject.settings if subject.consent else {}
     usual_s = 4 * subject.patience.usual_s
     with Supervisor(subject.instrument, name="dropped", settings=settings) as supervisor:
@@ -48,6 +47,13 @@ def _drop(subject: Subject, saboteur: Saboteur, away_s: float) -> str:
         again = supervisor.call(lambda instrument: instrument.settings())
     if again.keys() != held.keys():
         raise Failed(f"it has the settings {dict(again)} now, and {dict(held)} before")
+    return took_s
+
+
+def _drop(subject: Subject, saboteur: Saboteur, away_s: float) -> str:
+    if Sabotage.UNPLUG not in saboteur.skills:
+        raise Skipped("nobody here can unplug it")
+    took_s = ready_after_s(subject, saboteur, away_s)
     sentence = f"ready {took_s:.2f} s after its wire returned"
     if took_s > subject.patience.back_s:
         raise Failed(sentence)
