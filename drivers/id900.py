@@ -20,6 +20,7 @@ from drivers import id900_replies as replies
 from drivers import id900_settings as settings_of
 from drivers.id900_counts import MOST_BINS, Counts, Histogram
 from drivers.id900_line import REPLY_TIMEOUT_S, Id900Line
+from drivers.id900_saving import SavedInput, Saving, filename_of
 from drivers.id900_service import DataLinkService
 from drivers.id900_settings import CHANNELS, THRESHOLD_RANGE_V
 from drivers.id900_stream import Id900Stream, Inboxes
@@ -46,6 +47,7 @@ from qnx_hw.transports import Priority, Recorder, address, option, overtime
 
 DATA_LINK = "127.0.0.1:6060"
 SHORTEST_ACQUISITION_S = 0.2
+LONGEST_SAVING_S = 86_400.0
 PS_PER_S = 10**12
 STOP_RECORDING = "REC:STOP"
 _EDGES = {Edge.RISING: "RISING", Edge.FALLING: "FALLING"}
@@ -72,6 +74,7 @@ class Id900(TimeTagger):
             tunnel=_tunnel(url),
             recorder=recorder,
         )
+        self._saving = Saving(self._line, self._service, self._pause)
         self._operation = Operation(name)
         self._stopped = threading.Event()
         self._stream: Id900Stream | None = None
@@ -100,8 +103,7 @@ class Id900(TimeTagger):
             self.close()
             with self._line.opening(timeout_s):
                 identity = replies.identity(self._line.ask("*IDN?"))
-                width_ps = self._line.number("DEVI:RES:BWID?", "TB")
-                self._resolution_ps = max(round(width_ps), 1)
+                self._look_for_slots()
             self._fault = ""
             return identity
 
@@ -139,6 +141,7 @@ class Id900(TimeTagger):
                 for header, argument in commands:
                     undone.insert(0, f"{header} {self._line.ask(f'{header}?')}")
                     self._line.put(header, argument)
+            self._look_for_slots()
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -184,16 +187,19 @@ class Id900(TimeTagger):
         pairs: Sequence[tuple[int, int]],
         integration_s: float,
         *,
+        window_ps: tuple[int, int] | None = None,
         timeout_s: float | None = None,
         cancel: threading.Event | None = None,
     ) -> tuple[float, ...]:
-        """Count coincidences of pairs of inputs, in the windows that the controller holds.
+        """Count clicks of pairs' first inputs that one of the second follows within `window_ps`.
 
-        Uses its combiners from the first on; takes as long as `count_rates`.
+        That is from when to when after the first, and may begin before it; without, the windows
+        count that the controller holds. Uses its combiners from the first on; takes as long as
+        `count_rates`.
         """
         with self._idle(timeout_s):
             self._stopped.clear()
-            return self._counts.coincidences(pairs, integration_s, cancel)
+            return self._counts.coincidences(pairs, integration_s, window_ps, cancel)
 
     def histogram(
         self,
@@ -208,6 +214,7 @@ class Id900(TimeTagger):
         """Return how often each time passed from a click of one input to one of another."""
         with self._idle(timeout_s):
             self._stopped.clear()
+            number_within(self.name, "bin_ps", bin_ps, self._resolution_ps, PS_PER_S)
             return self._counts.histogram(inputs, 0, bin_ps, n_bins, (integration_s, cancel))
 
     def recalibrate(self, *, timeout_s: float = 30.0) -> None:
@@ -224,10 +231,8 @@ class Id900(TimeTagger):
         acquisition_ps = round(max(block_s, SHORTEST_ACQUISITION_S) * PS_PER_S)
         with self._idle(timeout_s):
             self._look_for_faults()
-            inputs = [n for n in CHANNELS if self._line.is_enabled(n)]
-            if not inputs:
-                raise InstrumentRefused(f"'{self.name}' has no enabled input to record")
-            self._prepare(inputs, acquisition_ps)
+            inputs = self._inputs_to_record()
+            self._prepare(inputs, acquisition_ps, "INF")
             inboxes = Inboxes(inputs)
             self._service.start(self._host, {n: partial(inboxes.put, n) for n in inputs})
             self._stream = Id900Stream(
@@ -248,11 +253,39 @@ class Id900(TimeTagger):
                 raise
             return self._stream
 
-    def _prepare(self, inputs: list[int], acquisition_ps: int) -> None:
+    def save(
+        self,
+        filename: str,
+        duration_s: float,
+        *,
+        file_format: str = "",
+        timeout_s: float | None = None,
+        cancel: threading.Event | None = None,
+    ) -> tuple[SavedInput, ...]:
+        """Record the enabled inputs once, into files on the computer of the data link service.
+
+        Input N goes to `filename` with -N before its suffix, in the format that the service calls
+        `file_format`, or its usual one.
+        """
+        number_within(self.name, "duration_s", duration_s, SHORTEST_ACQUISITION_S, LONGEST_SAVING_S)
+        with self._idle(timeout_s):
+            self._stopped.clear()
+            inputs = self._inputs_to_record()
+            self._prepare(inputs, round(duration_s * PS_PER_S), "1")
+            filenames = {n: filename_of(filename, n) for n in inputs}
+            return self._saving.save(self._host, filenames, file_format, duration_s, cancel)
+
+    def _inputs_to_record(self) -> list[int]:
+        inputs = [n for n in CHANNELS if self._line.is_enabled(n)]
+        if not inputs:
+            raise InstrumentRefused(f"'{self.name}' has no enabled input to record")
+        return inputs
+
+    def _prepare(self, inputs: list[int], acquisition_ps: int, number: str) -> None:
         self._line.put("REC:TRIG:ARM:MODE", "MANUAL")
         self._line.put("REC:ENAB", "ON")
         self._line.ask(STOP_RECORDING)
-        self._line.put("REC:NUM", "INF")
+        self._line.put("REC:NUM", number)
         self._line.put("REC:DUR", f"{acquisition_ps}TB")
         for n in CHANNELS:
             self._line.put(f"RAW{n}:SEND", "OFF")
@@ -290,6 +323,10 @@ class Id900(TimeTagger):
             return  # it is gone, and with it all that recorded
         finally:
             self._service.stop()
+
+    def _look_for_slots(self) -> None:
+        """Note how fine the slots are, which the resolution decides."""
+        self._resolution_ps = max(round(self._line.number("DEVI:RES:BWID?", "TB")), 1)
 
     def _look_for_faults(self) -> None:
         """Note what the high-resolution sampling complains of."""

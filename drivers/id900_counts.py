@@ -52,9 +52,11 @@ class Counts:
         self,
         pairs: Sequence[tuple[int, int]],
         integration_s: float,
+        window_ps: tuple[int, int] | None,
         cancel: threading.Event | None,
     ) -> tuple[float, ...]:
         """Return coincidences per second of pairs of inputs, by a combiner each."""
+        self._check_window(window_ps)
         if not 1 <= len(pairs) <= N_COMBINERS:
             raise RangeError(f"'{self._line.name}' counts 1 to {N_COMBINERS} pairs at once")
         for pair in pairs:
@@ -66,6 +68,11 @@ class Counts:
             self._line.put(f"{block}:SECO:LINK", f"INPU{second}")
             self._line.put(f"{block}:OPIN", "AND")
             self._line.put(f"{block}:OPOU", "MUTE")
+            for end, delay_ps in zip(("BEGI", "END"), window_ps or (), strict=False):
+                self._line.put(f"{block}:WIND:{end}:LINK", f"INPU{first}")
+                self._line.put(f"{block}:WIND:{end}:DELA", f"{delay_ps}TB")
+            if window_ps is not None:
+                self._line.put(f"{block}:WIND:ENAB", "ON")
         return self._counted(blocks, time_ms, cancel)
 
     def histogram(
@@ -111,6 +118,13 @@ class Counts:
             self._line.put(f"{block}:COUN:INTE", str(time_ms))
         self._pause(CYCLES_WAITED * time_ms / 1000 + COUNT_MARGIN_S, cancel)
         return tuple(self._line.number(f"{block}:COUN?") * 1000 / time_ms for block in blocks)
+
+    def _check_window(self, window_ps: tuple[int, int] | None) -> None:
+        if window_ps is not None and not -LONGEST_PS <= window_ps[0] < window_ps[1] <= LONGEST_PS:
+            raise RangeError(
+                f"'{self._line.name}' opens a window and closes it later, each within a second of"
+                f" the first click, not {window_ps[0]} to {window_ps[1]} ps"
+            )
 
     def _check(self, first: int, second: int) -> None:
         if first not in CHANNELS or second not in CHANNELS or first == second:

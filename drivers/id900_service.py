@@ -7,6 +7,7 @@ ZeroMQ PAIR socket that the service binds.
 from __future__ import annotations
 
 import secrets
+import shlex
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -81,10 +82,27 @@ class DataLinkService:
                 self._end_streams()
                 raise
 
+    def save(self, controller: str, filenames: Mapping[int, str], file_format: str) -> None:
+        """Have the service write these inputs of a controller into files, where it runs."""
+        self.stop()
+        with self._held.opening(Messages(), timeout_s=REPLY_TIMEOUT_S):
+            try:
+                self._stop_all()
+                for channel, filename in filenames.items():
+                    command = f"start-save --address {controller} --channel {channel}"
+                    command += f" --filename {shlex.quote(filename)}"
+                    command += f" --format {shlex.quote(file_format)}" if file_format else ""
+                    self._ids[channel] = replies.stream_id(self.name, self._ask(command))
+            except InstrumentError:
+                self._end_streams()
+                raise
+
     def status(self, channel: int) -> replies.StreamStatus:
         """Ask how far the service is with an input; raise `NotConnected` if its stream is gone."""
-        error = self._link(channel).link().error
-        if error is not None:
+        if channel not in self._ids:
+            raise NotConnected(f"'{self.name}' does not record input {channel} any more")
+        link = self._links.get(channel)
+        if link is not None and (error := link.link().error) is not None:
             raise NotConnected(f"the stream of input {channel} of '{self.name}' ended: {error}")
         return replies.stream_status(self.name, self._ask(f"status --id {self._ids[channel]}"))
 
@@ -134,12 +152,6 @@ class DataLinkService:
         while self._left_behind:
             self._ask(f"stop --id {self._left_behind[-1]}")
             self._left_behind.pop()
-
-    def _link(self, channel: int) -> HeldLink:
-        link = self._links.get(channel)
-        if link is None:
-            raise NotConnected(f"'{self.name}' does not stream input {channel} any more")
-        return link
 
     def _ask(self, command: str) -> bytes:
         return self._held.link().query(

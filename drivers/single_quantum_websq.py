@@ -39,6 +39,7 @@ BIAS_LIMIT_A = 50e-6
 TRIGGER_LIMIT_V = 0.4
 SHORTEST_PERIOD_S = 0.01
 MOST_DETECTORS = 24
+LATCHED_FACTOR = 3.0
 # What a unit rounds settings to is not published; this is far below what matters.
 BIAS_TOLERANCE_UA = 0.1
 TRIGGER_TOLERANCE_MV = 1.0
@@ -55,6 +56,7 @@ class WebSq(PhotonDetector):
         self._link = WebSqLink(url, counts_url, name, recorder)
         self._operation = Operation(name)
         self._n_detectors = 0
+        self._line_ohm = math.inf
 
     @property
     def capabilities(self) -> DetectorCapabilities:
@@ -75,6 +77,7 @@ class WebSq(PhotonDetector):
             if not isinstance(number, int) or not 1 <= number <= MOST_DETECTORS:
                 raise ProtocolError(f"'{self.name}' reports {number!r} detectors")
             self._n_detectors = number
+            self._line_ohm = math.inf
             return Identity("Single Quantum", "WebSQ")
 
     def close(self) -> None:
@@ -153,7 +156,7 @@ class WebSq(PhotonDetector):
             return self._numbers("TriggerLevel")[channel - 1] * MILLI
 
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
-        """Return the counts per second of the next whole measurement period."""
+        """Return the counts per second of the measurement period that ends next."""
         self._link.check()
         labels = self._link.labels
         before = labels.counts.number
@@ -161,6 +164,40 @@ class WebSq(PhotonDetector):
         wait_s = timeout_s or period_s + REPLY_TIMEOUT_S
         labels.wait(lambda: labels.counts.number > before, "a line of counts", wait_s)
         return tuple(count / period_s for count in labels.counts.counts)
+
+    def latched(self, *, timeout_s: float | None = None) -> tuple[bool, ...]:
+        """Tell which detectors have bias, a high voltage, and no count in a whole period.
+
+        A voltage is high where it shows a resistance of more than `LATCHED_FACTOR` times the least
+        one seen since connecting, which is that of the line alone.
+        """
+        with self._operation.within(timeout_s):
+            self.count_rates(timeout_s=timeout_s)  # its period may have begun before a change
+            rates = self.count_rates(timeout_s=timeout_s)
+            self._link.read_back(("BiasCurrent", "BiasVoltage"))
+            biases_ua, voltages_mv = self._numbers("BiasCurrent"), self._numbers("BiasVoltage")
+        resistances_ohm = [
+            voltage_mv * MILLI / (bias_ua * MICRO) if bias_ua else 0.0
+            for bias_ua, voltage_mv in zip(biases_ua, voltages_mv, strict=True)
+        ]
+        biased_ohm = (ohm for ohm in resistances_ohm if ohm > 0.0)
+        self._line_ohm = min((self._line_ohm, *biased_ohm))
+        return tuple(
+            rate == 0.0 and ohm > LATCHED_FACTOR * self._line_ohm
+            for rate, ohm in zip(rates, resistances_ohm, strict=True)
+        )
+
+    def relatch(self, channel: int, *, timeout_s: float | None = None) -> float:
+        """Take the bias of a latched detector away, give it back, and return it in ampere."""
+        self._check_channel(channel)
+        with self._operation.within(timeout_s):
+            self._link.read_back(("BiasCurrent",))
+            biases_ua = self._numbers("BiasCurrent")
+            held_ua, biases_ua[channel - 1] = biases_ua[channel - 1], 0.0
+            self._set_biases(biases_ua)
+            biases_ua[channel - 1] = held_ua
+            self._set_biases(biases_ua)
+            return self._numbers("BiasCurrent")[channel - 1] * MICRO
 
     def auto_bias(
         self,

@@ -17,6 +17,9 @@ UNITS = frozenset({0x11, 0x21, UNIT})
 LONG = 0x80
 # No message to a motor is longer; a larger announcement is noise.
 LARGEST_DATA = 255
+# The host's sign of life; without one each second a unit on USB stops its updates.
+SERVER_ALIVE = 0x0492
+UPDATES_WITHOUT_HOST = 50
 # A frame that stands still this long was never one: there is no checksum to tell.
 SILENCE_S = 0.1
 

@@ -7,6 +7,7 @@ CR LF. Settings are silent; what went wrong waits in the queue that `LERR?` read
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 from sim_devices.emulators.line_emulator import LineEmulator, as_number
 from sim_devices.emulators.station import Station
@@ -22,6 +23,8 @@ LAST_PAGE = 15
 _ZEROS = ("INSR", "*STB", "*TST")
 _WITH_NUMBERS = frozenset({"DLAY", "LINK", "DISP", "*SAV", "*RCL"})
 
+# Numbers and outputs by name, and what each edge refers to, with its delay.
+_Settings = tuple[dict[str, float], dict[str, list[float]], list[tuple[int, float]]]
 # Name: (lowest, highest, at start, how it is shown).
 _NUMBERS = {
     "TSRC": (0, 6, 0, "d"),
@@ -58,7 +61,7 @@ class Dg645Emulator(LineEmulator):
         super().__init__(options or {})
         self._errors: list[int] = []
         self._events = POWER_ON
-        self._saved: dict[int, tuple[dict[str, float], list[tuple[int, float]]]] = {}
+        self._saved: dict[int, _Settings] = {}
         self._reset()
 
     def answer(self, command: str, client: int, now_s: float) -> bytes:
@@ -159,10 +162,9 @@ class Dg645Emulator(LineEmulator):
         if place not in range(10):
             self._complain(ILLEGAL_VALUE)
         elif name == "*SAV":
-            self._saved[int(place)] = (dict(self._numbers), list(self._delays))
+            self._saved[int(place)] = deepcopy((self._numbers, self._outputs, self._delays))
         elif int(place) in self._saved:
-            numbers, delays = self._saved[int(place)]
-            self._numbers, self._delays = dict(numbers), list(delays)
+            self._numbers, self._outputs, self._delays = deepcopy(self._saved[int(place)])
 
     def _complain(self, code: int) -> None:
         if len(self._errors) < LONGEST_QUEUE:

@@ -29,9 +29,11 @@ N_RETARDERS = 3
 
 
 class EllBusEmulator(Emulator):
-    """Options: `addresses` (such as "03A"), `pulses` (per turn), `faults` (device-error).
+    """Options: `addresses` (such as "03A"), `pulses` (per turn), `faults` (device-error, unasked).
 
-    `axis` (1 to 3) is the retarder of the station that the first unit turns; the next ones follow.
+    `error` is the code that device-error reports (2: mechanical time-out), `backlash` by how many
+    pulses a move misses its target. `axis` (1 to 3) is the retarder of the station that the first
+    unit turns; the next ones follow.
     """
 
     ports = (PortKind.STREAM,)
@@ -49,6 +51,9 @@ class EllBusEmulator(Emulator):
         self._units = [
             Unit(address, 11_400_100 + number, pulses) for number, address in enumerate(addresses)
         ]
+        self._error = int(number_option(options, "error", MECHANICAL_TIMEOUT))
+        for unit in self._units:
+            unit.backlash = int(number_option(options, "backlash", 0))
         self._axis = int(number_option(options, "axis", 1))
         self._pending = bytearray()
         self._last_s = 0.0
@@ -85,7 +90,9 @@ class EllBusEmulator(Emulator):
             if was_moving and axis <= N_RETARDERS:
                 self._station.set_paddle(axis, unit.angle_deg)
             if unit.is_moving and self._faults.strikes(FaultKind.DEVICE_ERROR, now_s):
-                sent += unit.fail(MECHANICAL_TIMEOUT)
+                sent += unit.fail(self._error)
+            if self._faults.strikes(FaultKind.UNASKED, now_s):
+                sent += unit.pressed_button()
         return [Output(0, None, sent)] if sent else []
 
     def _complete(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class Unit:
     velocity: int = 100
     jog: int = 0
     home_offset: int = 0
+    backlash: int = 0
+    """By how many pulses a move forward or backward falls short."""
     position: float = 0.0
     also: str = ""
     """Another address it listens to until it has been told to move."""
@@ -109,6 +112,10 @@ class Unit:
         self.direction = 0
         return self._refuse(code)
 
+    def pressed_button(self) -> bytes:
+        """Report where it is, as after a press on the hand-set's button."""
+        return self.reply("BO", self._shown_position())
+
     def reply(self, mnemonic: str, fields: str = "") -> bytes:
         """Write a reply."""
         return f"{self.address}{mnemonic}{fields}\r\n".encode()
@@ -118,7 +125,10 @@ class Unit:
         return self.reply("GS", f"{code:02X}")
 
     def _position(self) -> bytes:
-        return self.reply("PO", f"{round(self.position) & 0xFFFFFFFF:08X}")
+        return self.reply("PO", self._shown_position())
+
+    def _shown_position(self) -> str:
+        return f"{round(self.position) & 0xFFFFFFFF:08X}"
 
     def _curve(self, report: str) -> bytes:
         return self.address.encode() + report.encode() + CURVE + b"\r\n"
@@ -150,7 +160,8 @@ class Unit:
         if command in {"fw", "bw"} and self.jog == 0:
             self.direction = 1 if command == "fw" else -1
             return b""
-        self.target = target
+        way = 0.0 if command == "ho" else target - self.origin
+        self.target = target - (math.copysign(self.backlash, way) if way else 0.0)
         angle_deg = abs(target - self.origin) * 360.0 / self.pulses
         speed_deg_s = FULL_SPEED_DEG_S * max(self.velocity, 1) / 100.0
         self.ends_s = now_s + START_S + angle_deg / speed_deg_s

@@ -2,7 +2,7 @@
 
 Source: maker's command list. Every reply ends with a line `Done`; settings send an empty line
 before it; what is not understood is answered by `Error!` alone. The squeezers stand at 0, 45, 0 and
-45 degrees; their half-wave voltage is a typical one, to be fitted to the piece one has.
+45 degrees; their half-wave voltage is a typical one (pieces have 2.5 to 3.5 V).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sim_devices.emulators.station import RandomStation, Station
 N_CHANNELS = 4
 LARGEST_MV = 5000
 LARGEST_HZ = 100
-HALF_WAVE_MV = 1500
+HALF_WAVE_MV = 3000
 ANGLES_DEG = (0.0, 45.0, 0.0, 45.0)
 _SET_VOLTAGE = re.compile(r"V([1-4])\s*,\s*([+-]?\d{1,5})")
 _SET_PRESET_VOLTAGE = re.compile(r"V([ZHL])([1-4])")

@@ -38,6 +38,8 @@ class FaultKind(StrEnum):
     """Two bytes are missing in the stream."""
     LATE_DATA = "late-data"
     """Stream data go on for a while after the stream was stopped."""
+    UNASKED = "unasked"
+    """The device says something that nobody asked for, as when somebody presses its button."""
     DEVICE_ERROR = "device-error"
     """The device reports an error of its own."""
 

@@ -6,6 +6,7 @@ too: they echo the value the device took.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,6 +32,7 @@ CHUNK_S = 0.02
 # Above this rate in sum over all inputs the raw buffers overflow.
 LARGEST_RATE_HZ = 10e6
 PS_PER_S = 10**12
+SLOTS_PS = {"HIRES": 13, "LOWRES": 100}
 # `CONF:LOAD COUNT`: combiner number and its two inputs, as the maker's table has them.
 COINCIDENCES = {6: (1, 2), 7: (1, 3), 8: (1, 4), 3: (2, 3), 4: (2, 4), 5: (3, 4)}
 # And those of three and four inputs: a combiner and one input more.
@@ -86,8 +88,9 @@ class Id900Emulator(Emulator):
         while self._starts_s is not None and now_s >= self._ends_s():
             outputs += self._run_until(self._ends_s())
             outputs += self._end_acquisition()
-        if now_s - self._taken_s >= CHUNK_S:
-            outputs += self._run_until(now_s)
+        n_chunks = int((now_s - self._taken_s) / CHUNK_S)
+        if n_chunks:
+            outputs += self._run_until(self._taken_s + n_chunks * CHUNK_S)
         return outputs
 
     def _value(self, header: str) -> str:
@@ -108,12 +111,18 @@ class Id900Emulator(Emulator):
             return INVALID_COMMAND
         if not command.is_query:
             value = accepted(header, command.argument)
-            if value is None:
+            if value is None or self._is_too_fine(header, value):
                 return INVALID_PARAMETER
             self._settings[header] = value
             if header == "DEVI:CONF:LOAD" and value == "COUNT":
                 self._load_coincidences()
         return self._value(header)
+
+    def _is_too_fine(self, header: str, value: str) -> bool:
+        """Tell whether a histogram's bin would be narrower than the slots."""
+        if not (header.startswith("HIST") and header.endswith(":BWID")):
+            return False
+        return int(value.removesuffix("TB")) < SLOTS_PS[self._value("DEVI:RES")]
 
     def _special(self, command: Command, now_s: float) -> str | None:
         """Obey what is no plain setting; None if it is one."""
@@ -131,7 +140,7 @@ class Id900Emulator(Emulator):
             return self._error(nodes)
         plain = {
             **_GENERATORS,
-            ("DEVI:RES:BWID", True): "13TB" if self._value("DEVI:RES") == "HIRES" else "100TB",
+            ("DEVI:RES:BWID", True): f"{SLOTS_PS[self._value('DEVI:RES')]}TB",
             ("DEVI:SAMP:RECA", False): "Recalibration done",
         }
         return plain.get((command.header, command.is_query))
@@ -175,13 +184,20 @@ class Id900Emulator(Emulator):
         return outputs
 
     def _run_until(self, until_s: float) -> list[Output]:
-        if until_s <= self._taken_s:
-            return []
+        """Go on in steps that the counters' cycles are made of."""
+        cycles_ms = [int(v) for name, v in self._settings.items() if name.endswith(":COUN:INTE")]
+        step_s = math.gcd(round(CHUNK_S * 1000), *cycles_ms) / 1000
+        outputs: list[Output] = []
+        while self._taken_s + step_s < until_s:
+            outputs += self._step_to(self._taken_s + step_s)
+        return outputs + (self._step_to(until_s) if until_s > self._taken_s else [])
+
+    def _step_to(self, until_s: float) -> list[Output]:
         from_s, self._taken_s = self._taken_s, until_s
         times_ps, inputs = self._station.take_tags(until_s)
         enabled = [n for n in (1, 2, 3, 4) if self._value(f"INPU{n}:ENAB") == "ON"]
         clicks = {n: times_ps[inputs == n] for n in enabled}
-        self._counters.count(clicks, until_s)
+        self._counters.count(clicks, from_s, until_s)
         if self._starts_s is None:
             return []
         self._notice_overflow(len(times_ps) / (until_s - from_s), until_s)

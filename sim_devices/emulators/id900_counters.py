@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,12 @@ N_COMBINERS = 32
 N_HISTOGRAMS = 4
 # Blocks that may be linked one behind the other; a ring of links carries nothing.
 DEEPEST = 8
-Clicks = Mapping[int, NDArray[np.int64]]
+Events = NDArray[np.int64]
+Clicks = Mapping[int, Events]
+NOTHING: Events = np.empty(0, dtype=np.int64)
+# Cycles last whole milliseconds.
+LEAST_STEP_S = 0.001
+BEFORE_ALL = -(1 << 62)
 
 
 class Counters:
@@ -45,23 +51,27 @@ class Counters:
         counts = self._histograms.get(name, np.zeros(n_bins, dtype=np.int64))
         return "[" + ",".join(str(count) for count in counts.tolist()) + "]"
 
-    def count(self, clicks: Clicks, now_s: float) -> None:
-        """Take the clicks of each input up to a time."""
+    def count(self, clicks: Clicks, from_s: float, until_s: float) -> None:
+        """Take the clicks of each input between two times."""
+        span_s = (from_s, until_s)
         for channel, times_ps in clicks.items():
-            self._add(f"INPU{channel}", len(times_ps), now_s)
+            self._add(f"INPU{channel}", len(times_ps), span_s)
         for number in range(1, N_COMBINERS + 1):
             pair = self._linked(clicks, f"TSCO{number}:FIR", f"TSCO{number}:SECO")
             if pair is not None:
-                self._add(f"TSCO{number}", len(self._together(f"TSCO{number}", *pair)), now_s)
+                given = self._combined(clicks, f"TSCO{number}", *pair)
+                self._add(f"TSCO{number}", len(given), span_s)
         for number in range(1, N_HISTOGRAMS + 1):
             pair = self._linked(clicks, f"HIST{number}:REF", f"HIST{number}:STOP")
             if pair is not None:
                 self._fill(f"HIST{number}", *pair)
 
-    def _add(self, name: str, counted: int, now_s: float) -> None:
+    def _add(self, name: str, counted: int, span_s: tuple[float, float]) -> None:
         self._running[name] = self._running.get(name, 0) + counted
-        began_s = self._began_s.setdefault(name, now_s)
-        is_over = now_s - began_s >= int(self._value(f"{name}:COUN:INTE")) / 1000.0
+        from_s, now_s = span_s
+        began_s = self._began_s.setdefault(name, from_s)
+        left_s = int(self._value(f"{name}:COUN:INTE")) / 1000.0 - (now_s - began_s)
+        is_over = left_s < LEAST_STEP_S / 2
         if is_over and self._value(f"{name}:COUN:MODE") == "CYCLE":
             self._complete[name], self._running[name] = self._running[name], 0
             self._began_s[name] = now_s
@@ -87,20 +97,61 @@ class Counters:
             return None
         links = [self._value(f"{name}:{way}:LINK") for way in ("FIR", "SECO")]
         first, second = (self._events(clicks, link, depth + 1) for link in links)
-        return None if first is None or second is None else self._together(name, first, second)
+        if first is None or second is None:
+            return None
+        return self._combined(clicks, name, first, second, depth)
 
-    def _together(
-        self, name: str, first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Return the first events that have a second one in the combiner's window."""
-        early, late = -HALF_WINDOW_PS, HALF_WINDOW_PS
-        if self._value(f"{name}:WIND:ENAB") == "ON":
-            early, late = (
-                int(self._value(f"{name}:WIND:{end}:DELA").removesuffix("TB"))
-                for end in ("BEGI", "END")
+    def _combined(
+        self, clicks: Clicks, name: str, first: Events, second: Events, depth: int = 0
+    ) -> Events:
+        """Return what a combiner gives out: OPIN of what is in its window, OPOU of the rest."""
+        given = [NOTHING]
+        for way, is_within in (("OPIN", True), ("OPOU", False)):
+            operation = self._value(f"{name}:{way}")
+            if operation == "MUTE":
+                continue
+            ones, others = (
+                events[self._is_within(clicks, name, events, first, depth) == is_within]
+                for events in (first, second)
             )
-        low = np.searchsorted(second, first + early, side="left")
-        return first[np.searchsorted(second, first + late, side="right") > low]
+            if operation in {"OR", "ONLYFIR"}:
+                given.append(ones)
+            if operation in {"OR", "ONLYSEC"}:
+                given.append(others)
+            if operation == "AND":
+                given.append(_with_partner(first, others, *self._span(name)))
+        return np.sort(np.concatenate(given))
+
+    def _is_within(
+        self, clicks: Clicks, name: str, events: Events, first: Events, depth: int
+    ) -> NDArray[np.bool_]:
+        """Tell which events lie in the window: all of them where there is none.
+
+        It opens and closes with the events linked to its ends, and where none are linked with each
+        event of the first input.
+        """
+        if self._value(f"{name}:WIND:ENAB") != "ON":
+            return np.ones(len(events), dtype=bool)
+        links = [self._value(f"{name}:WIND:{end}:LINK") for end in ("BEGI", "END")]
+        early, late = self._span(name)
+        if "NONE" in links or links[0] == links[1]:
+            found = first if "NONE" in links else self._events(clicks, links[0], depth + 1)
+            origins = NOTHING if found is None else found
+            return _has_partner(events, origins, -late, -early)
+        ends = [self._events(clicks, link, depth + 1) for link in links]
+        opens, closes = (NOTHING if each is None else each for each in ends)
+        last_open = _last_before(events, opens + early, side="right")
+        return last_open > _last_before(events, closes + late, side="left")
+
+    def _span(self, name: str) -> tuple[int, int]:
+        """Return from when to when after its first event a combiner looks for the second."""
+        if self._value(f"{name}:WIND:ENAB") != "ON":
+            return -HALF_WINDOW_PS, HALF_WINDOW_PS
+        early, late = (
+            int(self._value(f"{name}:WIND:{end}:DELA").removesuffix("TB"))
+            for end in ("BEGI", "END")
+        )
+        return early, late
 
     def _fill(self, name: str, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> None:
         n_bins = int(self._value(f"{name}:BCOU"))
@@ -112,3 +163,19 @@ class Counters:
         before = self._histograms.get(name)
         fits = before is not None and len(before) == n_bins
         self._histograms[name] = counts + before if fits and before is not None else counts
+
+
+def _has_partner(events: Events, others: Events, early: int, late: int) -> NDArray[np.bool_]:
+    """Tell which events have one of the others between `early` and `late` after them."""
+    low = np.searchsorted(others, events + early, side="left")
+    return np.asarray(np.searchsorted(others, events + late, side="right") > low)
+
+
+def _with_partner(events: Events, others: Events, early: int, late: int) -> Events:
+    return events[_has_partner(events, others, early, late)]
+
+
+def _last_before(events: Events, others: Events, side: Literal["left", "right"]) -> Events:
+    """Return the last of the others before each event, or with it where `side` is right."""
+    place = np.searchsorted(others, events, side=side)
+    return np.concatenate([[BEFORE_ALL], others])[place]

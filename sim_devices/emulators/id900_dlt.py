@@ -1,7 +1,8 @@
 """The ID900's DataLinkTargetService: it fetches time stamps and passes them on.
 
 Source: ID Quantique, example scripts for the ID900: command lines in, JSON out, streams on PAIR
-sockets as arrays of little-endian 64-bit picoseconds, an empty message at the end.
+sockets as arrays of little-endian 64-bit picoseconds, an empty message at the end. What goes to a
+file is counted and not written: no source gives the bytes of the files.
 """
 
 from __future__ import annotations

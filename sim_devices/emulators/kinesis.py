@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim_devices.emulators.apt import (
+    SERVER_ALIVE,
+    UPDATES_WITHOUT_HOST,
     AptDecoder,
     AptMessage,
     Status,
@@ -23,7 +25,6 @@ from sim_devices.emulators.faults import FaultKind, faults_option
 from sim_devices.emulators.station import RandomStation, Station
 
 UPDATE_S = 0.1
-UPDATES_WITHOUT_HOST = 50
 START_S = 0.05
 CHANNEL = 1
 
@@ -39,11 +40,14 @@ class Model:
     velocity_unit: float
     acceleration_unit: float
     fastest_deg_s: float
+    home_deg_s: float
+    """Of the search for the zero, until the host sets it."""
     has_stepper_status: bool
 
 
-KDC101 = Model("KDC101", 16, 27_000_001, 1919.6418578623391, 42941.66, 14.66, 25.0, False)
-K10CR1 = Model("K10CR1", 16, 55_000_001, 136533.333, 7329109.0, 1502.0, 10.0, True)
+KDC101 = Model("KDC101", 16, 27_000_001, 1919.6418578623391, 42941.66, 14.66, 25.0, 10.0, False)
+# It crawls home where the host does not set a speed, as some units were seen to do.
+K10CR1 = Model("K10CR1", 16, 55_000_001, 136533.333, 7329109.0, 1502.0, 10.0, 0.1, True)
 
 
 class KinesisEmulator(Emulator):
@@ -88,7 +92,6 @@ class KinesisEmulator(Emulator):
         replies = b""
         for message in decoder.feed(received, now_s):
             self._turn(now_s)
-            self._updates_left = UPDATES_WITHOUT_HOST
             if message.payload is None:
                 replies += self._obey(message, now_s)
             else:
@@ -125,8 +128,11 @@ class KinesisEmulator(Emulator):
                 self._is_enabled = message.p2 == 1
             case 0x0011:
                 self._next_update_s = now_s
+                self._updates_left = UPDATES_WITHOUT_HOST
             case 0x0012:
                 self._next_update_s = None
+            case _ if message.ident == SERVER_ALIVE:
+                self._updates_left = UPDATES_WITHOUT_HOST
             case 0x0443:
                 self._start(0.0, self._home_velocity(), now_s)
                 self._is_homing = self._ends_s is not None
@@ -249,12 +255,13 @@ _SHORTER = {0x0520: 28, 0x0523: 10}
 def _usual_settings(model: Model) -> dict[int, bytes]:
     """Return the stored settings by the number of the message that sets them."""
     velocity = round(10.0 * model.velocity_unit)
+    home_velocity = round(model.home_deg_s * model.velocity_unit)
     acceleration = round(10.0 * model.acceleration_unit)
     step = round(5.0 * model.counts_per_deg)
     return {
         0x0413: struct.pack("<Hiii", CHANNEL, 0, acceleration, velocity),
         0x0416: struct.pack("<HHiiiiH", CHANNEL, 2, step, 0, acceleration, velocity, 2),
-        0x0440: struct.pack("<HHHii", CHANNEL, 2, 1, velocity, 0),
+        0x0440: struct.pack("<HHHii", CHANNEL, 2, 1, home_velocity, 0),
         0x043A: struct.pack("<Hi", CHANNEL, 0),
         0x0445: struct.pack("<Hi", CHANNEL, step),
         0x0450: struct.pack("<Hi", CHANNEL, 0),

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sim_devices.emulators.apt import (
+    SERVER_ALIVE,
+    UPDATES_WITHOUT_HOST,
     AptDecoder,
     AptMessage,
     Status,
@@ -29,8 +31,6 @@ RANGE_COUNTS = 1370
 FULL_SPEED_DEG_S = 400.0
 START_S = 0.05
 UPDATE_S = 0.1
-# Without a sign of life from the host the unit stops its updates after about 50 of them.
-UPDATES_WITHOUT_HOST = 50
 # Switched three times within this time the real unit hangs until its power is cycled.
 FAST_TOGGLE_S = 0.02
 OVER_CURRENT_CODE = 0x8
@@ -123,7 +123,6 @@ class Mpc320Emulator(Emulator):
             for paddle in self._paddles:
                 paddle.turn(now_s)
             if not self._hangs:
-                self._updates_left = UPDATES_WITHOUT_HOST
                 replies += self._obey(message, now_s)
         return [Output(0, client, replies)] if replies else []
 
@@ -176,8 +175,11 @@ class Mpc320Emulator(Emulator):
                 self._enable(message.p1, message.p2, now_s)
             case 0x0011:
                 self._next_update_s = now_s
+                self._updates_left = UPDATES_WITHOUT_HOST
             case 0x0012:
                 self._next_update_s = None
+            case _ if message.ident == SERVER_ALIVE:
+                self._updates_left = UPDATES_WITHOUT_HOST
             case 0x0443 | 0x046A:
                 for paddle in chosen:
                     self._travel(paddle, message, now_s)

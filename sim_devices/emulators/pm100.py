@@ -22,6 +22,8 @@ SHORTEST_NM, LONGEST_NM = 800.0, 1700.0
 SMALLEST_RANGE_W, LARGEST_RANGE_W = 1e-9, 2e-2
 OVERFLOW = "9.900000E+37"
 RESPONSIVITY_A_W = 1.0
+# What each average beyond the first takes.
+AVERAGE_S = 0.3e-3
 SENSOR = "S154C,00000001,01-JAN-2024,1,2,289"
 _LIMITS = {
     "SENS:CORR:WAV": (SHORTEST_NM, LONGEST_NM),
@@ -57,6 +59,7 @@ class Pm100Emulator(ScpiEmulator):
         self._gain = 10 ** (number_option(options, "tap_db", 0.0) / 10)
         self._rng = np.random.default_rng(int(number_option(options, "seed", 5)))
         self._last = f"{self._power_W:.6E}"
+        self._measured_s = 0.0
         self.reset()
 
     def reset(self) -> None:
@@ -101,6 +104,10 @@ class Pm100Emulator(ScpiEmulator):
         silent = {"CONF", "CONF:POW", "ABOR", "SENS:CORR:COLL:ZERO:INIT", "SENS:CORR:COLL:ZERO"}
         return "" if name in silent and not is_query else None
 
+    def ready_at(self, now_s: float) -> float:
+        """Return when the last measurement is over."""
+        return max(now_s, self._measured_s)
+
     def _reading(self, name: str, now_s: float) -> str:
         if name == "MEAS:CURR":
             return f"{self._power_W * RESPONSIVITY_A_W:.6E}"
@@ -111,6 +118,7 @@ class Pm100Emulator(ScpiEmulator):
     def _measured(self, now_s: float) -> str:
         if self.faults.strikes(FaultKind.OVERFLOW, now_s):
             return OVERFLOW
+        self._measured_s = now_s + AVERAGE_S * (self._numbers["SENS:AVER:COUN"] - 1)
         noise_W = 1e-3 * self._power_W * float(self._rng.standard_normal())
         power_W = self._power_W + noise_W / math.sqrt(self._numbers["SENS:AVER:COUN"])
         if not self._auto_range and power_W > self._numbers["SENS:POW:RANG"]:

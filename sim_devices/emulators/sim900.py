@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sim_devices.emulators.emulator import Output
+from sim_devices.emulators.faults import FaultKind
 from sim_devices.emulators.line_emulator import LineEmulator, as_number
 from sim_devices.emulators.sim_modules import QuantumOpus, Sim928
 from sim_devices.emulators.station import Station
@@ -79,18 +80,27 @@ class PassThrough:
 
 
 class Sim900Emulator(LineEmulator):
-    """Options: `faults`. Slots 1 and 2 hold SIM928s, slot 5 the Quantum Opus module."""
+    """Options: `faults` (device-error: a battery switchover in slot 1).
+
+    Slots 1 and 2 hold SIM928s, slot 5 the Quantum Opus module.
+    """
 
     def __init__(
         self, station: Station | None = None, options: Mapping[str, object] | None = None
     ) -> None:
         super().__init__(options or {})
+        self._source = Sim928("s/n003587")
         self._slots = {
-            1: Slot(Sim928("s/n003587")),
+            1: Slot(self._source),
             2: Slot(Sim928("s/n003588")),
             5: Slot(QuantumOpus()),
         }
         self._through: dict[int, PassThrough] = {}
+
+    def elapse(self, now_s: float) -> None:
+        """Let the first source go over to its other battery when it is time."""
+        if self.faults.strikes(FaultKind.DEVICE_ERROR, now_s):
+            self._source.switch_battery()
 
     def disconnected(self, port: int, client: int) -> None:
         """End a pass-through together with its client."""
@@ -132,8 +142,10 @@ class Sim900Emulator(LineEmulator):
         if name in {"NINP?", "RAWN?", "GETN?"}:
             return self._read(name, rest, now_s)
         if name in {"*DCL", "FLSH", "SRST", "*RST"}:
-            for slot in self._slots.values():
-                slot.flush()
+            chosen = as_number(rest)
+            for number, slot in self._slots.items():
+                if chosen in {None, number}:
+                    slot.flush()
         return b""
 
     def _send(self, name: str, rest: str, client: int, now_s: float) -> None:

@@ -6,12 +6,21 @@ its command letters as its users know them.
 
 from __future__ import annotations
 
+import re
+
 from sim_devices.emulators.line_emulator import as_number
 
 LARGEST_V = 20.0
-POWER_ON, COMMAND_ERROR, EXECUTION_ERROR = 128, 32, 16
+POWER_ON, COMMAND_ERROR, EXECUTION_ERROR, OPERATION_COMPLETE = 128, 32, 16, 1
+BATTERY_SWITCHOVER = 4
+# What LEXE? and LCME? call them.
 ILLEGAL_VALUE, WRONG_TOKEN = 1, 2
-ILLEGAL_COMMAND, MISSING_PARAMETER, BAD_FLOAT, UNKNOWN_TOKEN = 1, 5, 9, 14
+ILLEGAL_COMMAND, UNDEFINED, ILLEGAL_QUERY, ILLEGAL_SET = 1, 2, 3, 4
+MISSING_PARAMETER, EXTRA_PARAMETER, BAD_FLOAT, UNKNOWN_TOKEN = 5, 6, 9, 14
+_MNEMONIC = re.compile(r"(\*[A-Z]{3}|[A-Z]{4})\??")
+_SET_ONLY = frozenset({"OPON", "OPOF", "TERM", "*CLS", "*RST"})
+_QUERY_ONLY = frozenset({"*IDN", "*ESR", "CESR", "OVSR", "LEXE", "LCME", "BATS"})
+_WITH_PARAMETER = frozenset({"VOLT", "EXON", "TERM"})
 _ENDS = {"NONE": b"", "CR": b"\r", "LF": b"\n", "CRLF": b"\r\n", "LFCR": b"\n\r"}
 _END_NUMBERS = dict(zip("01234", _ENDS, strict=True))
 
@@ -33,8 +42,15 @@ class Sim928:
         replies = [self._obey(command.strip()) for command in text.split(";") if command.strip()]
         return b"".join(reply.encode() + self._end for reply in replies if reply)
 
+    def switch_battery(self) -> None:
+        """Go over to the other battery, as it does by itself now and then."""
+        self._events["OVSR?"] |= BATTERY_SWITCHOVER
+
     def _obey(self, command: str) -> str:
         name, _, argument = command.upper().partition(" ")
+        if (wrong := _wrong_form(name, argument.strip())) is not None:
+            self._complain("LCME?", wrong)
+            return ""
         if name.endswith("?"):
             return self._query(name)
         if name == "VOLT":
@@ -49,10 +65,12 @@ class Sim928:
             self._override = 1
         elif name == "*CLS":
             self._events = dict.fromkeys(self._events, 0)
+        elif name == "*OPC":
+            self._events["*ESR?"] |= OPERATION_COMPLETE
         elif name == "*RST":
             self._volt, self._is_on = 0.0, False
         else:
-            self._complain("LCME?", ILLEGAL_COMMAND)
+            self._complain("LCME?", UNDEFINED)
         return ""
 
     def _query(self, name: str) -> str:
@@ -68,13 +86,13 @@ class Sim928:
             "*OPC?": "1",
         }
         if name not in shown:
-            self._complain("LCME?", ILLEGAL_COMMAND)
+            self._complain("LCME?", UNDEFINED)
         return shown.get(name, "")
 
     def _set_volt(self, argument: str) -> None:
         volt = as_number(argument)
         if volt is None:
-            self._complain("LCME?", BAD_FLOAT if argument.strip() else MISSING_PARAMETER)
+            self._complain("LCME?", BAD_FLOAT)
         elif abs(volt) > LARGEST_V:
             self._complain("LEXE?", ILLEGAL_VALUE)
         else:
@@ -96,6 +114,20 @@ class Sim928:
     def _complain(self, register: str, code: int) -> None:
         self._events[register] = code
         self._events["*ESR?"] |= EXECUTION_ERROR if register == "LEXE?" else COMMAND_ERROR
+
+
+def _wrong_form(name: str, argument: str) -> int | None:
+    """Return what LCME? says of a command that does not even look right."""
+    if _MNEMONIC.fullmatch(name) is None:
+        return ILLEGAL_COMMAND
+    is_query, mnemonic = name.endswith("?"), name.removesuffix("?")
+    if is_query and mnemonic in _SET_ONLY:
+        return ILLEGAL_QUERY
+    if not is_query and mnemonic in _QUERY_ONLY:
+        return ILLEGAL_SET
+    if not is_query and mnemonic in _WITH_PARAMETER and not argument:
+        return MISSING_PARAMETER
+    return EXTRA_PARAMETER if "," in argument else None
 
 
 class QuantumOpus:

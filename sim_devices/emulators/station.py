@@ -47,6 +47,11 @@ class Station(Protocol):
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give detector 1..4 this bias current."""
 
+    @property
+    @abstractmethod
+    def latched(self) -> tuple[bool, ...]:
+        """Which detectors are resistive: too much bias made them so, none brings them back."""
+
     @abstractmethod
     def set_threshold(self, detector: int, millivolt: float) -> None:
         """Give detector 1..4 this trigger level."""
@@ -63,6 +68,7 @@ class RandomStation(Station):
     """
 
     WORKING_BIAS_UA = 20.0
+    _SWITCHING_UA, _RESET_UA = 26.0, 1.0
     _HALF_BIAS_UA = 14.0
     _WIDTH_UA = 1.5
     _NOISE_MV = 5.0
@@ -75,6 +81,7 @@ class RandomStation(Station):
         self._rng = np.random.default_rng(seed)
         self._bias_ua = np.full(len(rates_cps), self.WORKING_BIAS_UA)
         self._hears = np.ones(len(rates_cps))
+        self._is_latched = np.zeros(len(rates_cps), dtype=bool)
         self._enabled = True
         self._tags_until_s = 0.0
         self._counts_until_s = 0.0
@@ -114,8 +121,17 @@ class RandomStation(Station):
         """Change nothing: the clicks are unpolarized."""
 
     def set_bias(self, detector: int, microampere: float) -> None:
-        """Scale the detector's rate."""
+        """Scale the detector's rate; too much bias silences it until it has none."""
         self._bias_ua[detector - 1] = microampere
+        if microampere > self._SWITCHING_UA:
+            self._is_latched[detector - 1] = True
+        elif microampere < self._RESET_UA:
+            self._is_latched[detector - 1] = False
+
+    @property
+    def latched(self) -> tuple[bool, ...]:
+        """Which detectors had too much bias since they had none."""
+        return tuple(self._is_latched.tolist())
 
     def set_threshold(self, detector: int, millivolt: float) -> None:
         """Let a detector be heard only with a level between noise and pulse height."""
@@ -124,10 +140,12 @@ class RandomStation(Station):
     def set_enabled(self, enabled: bool) -> None:
         """Let detectors click or not."""
         self._enabled = enabled
+        if not enabled:
+            self._is_latched[:] = False
 
     def _effective_cps(self) -> NDArray[np.float64]:
         if not self._enabled:
             return np.zeros_like(self._rates_cps)
         overdrive = (self._bias_ua - self._HALF_BIAS_UA) / self._WIDTH_UA
         scale = 1.0 / (1.0 + np.exp(np.clip(-overdrive, -50.0, 50.0)))
-        return np.asarray(self._rates_cps * scale * self._hears)
+        return np.asarray(self._rates_cps * scale * self._hears * ~self._is_latched)

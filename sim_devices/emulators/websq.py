@@ -24,8 +24,9 @@ LARGEST_BIAS_UA = 90.9
 LARGEST_TRIGGER_MV = 400.0
 LARGEST_DARK_CPS = 1e9
 AUTO_BIAS_S = 1.0
-# Resistance of the bias line: 20 uA show as 200 mV.
+# Resistance of the bias line: 20 uA show as 200 mV, and as 2 V through a wire that has latched.
 MILLIVOLT_PER_UA = 10.0
+LATCHED_MILLIVOLT_PER_UA = 100.0
 
 
 class WebSqEmulator(Emulator):
@@ -54,7 +55,7 @@ class WebSqEmulator(Emulator):
             "NumberOfDetectors": n_detectors,
             "InptMeasurementPeriod": 100,
             "BiasCurrent": [20.0] * n_detectors,
-            "BiasVoltage": [200.0] * n_detectors,
+            "BiasVoltage": [],
             "TriggerLevel": [100.0] * n_detectors,
             "DetectorEnable": True,
             "StartAutoIV": False,
@@ -109,6 +110,7 @@ class WebSqEmulator(Emulator):
 
     def _obey(self, message: Mapping[str, object], client: int, now_s: float) -> list[Output]:
         request, command = message.get("request"), message.get("command")
+        self._labels["BiasVoltage"] = self._bias_voltage_mv()
         if request == "labelProps":
             return [self._full_label(label, client) for label in self._labels]
         if isinstance(request, str) and request in self._labels:
@@ -128,9 +130,13 @@ class WebSqEmulator(Emulator):
             self._station.set_enabled(value)
             return self._change("DetectorEnable", value)
         if command == "AutoCaliBiasCurrents":
-            self._auto_bias_ends_s = now_s + AUTO_BIAS_S
-            return self._change("StartAutoIV", True)
+            return self._start_auto_bias(value is not False, now_s)
         return [_message("Error", f"unknown command {command}")]
+
+    def _start_auto_bias(self, on: bool, now_s: float) -> list[Output]:
+        """Start the search for the biases, or give it up."""
+        self._auto_bias_ends_s = now_s + AUTO_BIAS_S if on else None
+        return self._change("StartAutoIV", on)
 
     def _set_period(self, value: object, now_s: float) -> list[Output]:
         if not _is_number(value) or not SHORTEST_PERIOD_MS <= value <= LONGEST_PERIOD_MS:
@@ -138,10 +144,10 @@ class WebSqEmulator(Emulator):
         self._next_counts_s = now_s
         return self._change("InptMeasurementPeriod", value)
 
-    def _set_list(self, label: str, largest: float, value: object) -> list[Output]:
-        values = self._list(value, largest)
+    def _set_list(self, label: str, low: float, high: float, value: object) -> list[Output]:
+        values = self._list(value, low, high)
         if values is None:
-            wanted = f"expected {self._n_detectors} values up to {largest:g} {_UNITS[label]}"
+            wanted = f"expected {self._n_detectors} values, {low:g} to {high:g} {_UNITS[label]}"
             return [_message(f"{label}Error", wanted)]
         if label == "BiasCurrent":
             self._set_bias(values)
@@ -155,12 +161,20 @@ class WebSqEmulator(Emulator):
         for number, current in enumerate(currents, 1):
             self._station.set_bias(number, abs(current))
         self._labels["BiasCurrent"] = list(currents)
-        self._labels["BiasVoltage"] = [current * MILLIVOLT_PER_UA for current in currents]
+        self._labels["BiasVoltage"] = self._bias_voltage_mv()
 
-    def _list(self, value: object, largest: float) -> list[float] | None:
+    def _bias_voltage_mv(self) -> list[float]:
+        currents = self._labels["BiasCurrent"]
+        assert isinstance(currents, list)
+        return [
+            current * (LATCHED_MILLIVOLT_PER_UA if is_latched else MILLIVOLT_PER_UA)
+            for current, is_latched in zip(currents, self._station.latched, strict=True)
+        ]
+
+    def _list(self, value: object, low: float, high: float) -> list[float] | None:
         if not isinstance(value, list) or len(value) != self._n_detectors:
             return None
-        if not all(_is_number(item) and abs(item) <= largest for item in value):
+        if not all(_is_number(item) and low <= item <= high for item in value):
             return None
         return value
 
@@ -181,11 +195,11 @@ class WebSqEmulator(Emulator):
         return _message(label, properties, client)
 
 
-# Commands that set one value for each detector: the label they set and its largest value.
+# Commands that set one value for each detector: the label they set, its least and largest value.
 _LISTS = {
-    "SetAllBiasCurrents": ("BiasCurrent", LARGEST_BIAS_UA),
-    "SetAllTriggerLevels": ("TriggerLevel", LARGEST_TRIGGER_MV),
-    "DarkCountsAutoIV": ("DarkCountsAutoIV", LARGEST_DARK_CPS),
+    "SetAllBiasCurrents": ("BiasCurrent", -LARGEST_BIAS_UA, LARGEST_BIAS_UA),
+    "SetAllTriggerLevels": ("TriggerLevel", 0.0, LARGEST_TRIGGER_MV),
+    "DarkCountsAutoIV": ("DarkCountsAutoIV", 0.0, LARGEST_DARK_CPS),
 }
 _UNITS = {
     "InptMeasurementPeriod": "ms",

@@ -67,6 +67,11 @@ class StationView(Protocol):
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give a detector (from 1) this bias current."""
 
+    @property
+    @abstractmethod
+    def latched(self) -> tuple[bool, ...]:
+        """Which detectors are resistive: too much bias made them so, none brings them back."""
+
     @abstractmethod
     def set_threshold(self, detector: int, millivolt: float) -> None:
         """Give a detector (from 1) this trigger level."""
@@ -193,6 +198,11 @@ class BenchStation(StationView):
     def set_bias(self, detector: int, microampere: float) -> None:
         """Change a detector's efficiency and dark counts, see `bias`."""
         self.bias.set(detector, microampere)
+
+    @property
+    def latched(self) -> tuple[bool, ...]:
+        """Which detectors are resistive and click no more."""
+        return self.bias.is_latched
 
     def set_threshold(self, detector: int, millivolt: float) -> None:
         """Let a detector be heard only with a level between noise and pulse height."""

@@ -123,6 +123,56 @@ def test_coincidences_are_counted_of_inputs_that_click_together() -> None:
     assert apart == 0.0
 
 
+@pytest.mark.slow
+def test_a_window_lies_where_it_is_set() -> None:
+    with controller(Twins([RATE_CPS] * 4, seed=1)) as tagger:
+        (around,) = tagger.coincidence_rates([(1, 2)], 0.2, window_ps=(400, 600))
+        (beyond,) = tagger.coincidence_rates([(1, 2)], 0.2, window_ps=(600, 1000))
+        with pytest.raises(RangeError, match="closes it later"):
+            tagger.coincidence_rates([(1, 2)], 0.2, window_ps=(600, 600))
+
+    assert around == pytest.approx(RATE_CPS, rel=0.15)
+    # Other twins fall into so short a window once in 100 s.
+    assert beyond < RATE_CPS / 100
+
+
+def test_the_slots_are_as_fine_as_the_resolution_says() -> None:
+    with controller() as tagger:
+        tagger.configure({"resolution": "lowres"})
+
+        assert tagger.capabilities.resolution_ps == 100
+        with pytest.raises(RangeError, match="bin_ps"):
+            tagger.histogram((1, 2), 0.1, bin_ps=50)
+
+
+@pytest.mark.slow
+def test_an_acquisition_is_saved_by_the_service() -> None:
+    with controller() as tagger:
+        tagger.configure({"enabled_3": False, "enabled_4": False})
+        saved = tagger.save("a run.bin", 0.5, file_format="bin", timeout_s=PATIENCE_S)
+        with tagger.start_stream(block_s=BLOCK_S) as stream:
+            assert len(stream.read(timeout_s=PATIENCE_S)) > 0
+
+    assert [(each.channel, each.filename) for each in saved] == [
+        (1, "a run-1.bin"),
+        (2, "a run-2.bin"),
+    ]
+    assert [each.time_stamps for each in saved] == pytest.approx([RATE_CPS / 2] * 2, rel=0.15)
+    assert not any(each.has_losses for each in saved)
+
+
+def test_a_saving_can_be_given_up() -> None:
+    cancel = threading.Event()
+    cancel.set()
+    with controller() as tagger:
+        with pytest.raises(Cancelled):
+            tagger.save("run.bin", 60.0, cancel=cancel)
+        with pytest.raises(RangeError):
+            tagger.save("run.bin", 0.0)
+
+        assert tagger.settings()["enabled_1"] is True
+
+
 def test_a_histogram_shows_the_exponential_law_of_random_clicks() -> None:
     bin_ps = 1_000_000
     with controller() as tagger:

@@ -54,6 +54,20 @@ def test_rates_are_counts_per_second(serve: Serve) -> None:
     assert max(rates) > 1000
 
 
+def test_a_latched_detector_is_known_and_brought_back(serve: Serve) -> None:
+    with WebSq(served(serve)) as detectors:
+        detectors.enable(True)
+        detectors.configure({"period_s": 0.02})
+        detectors.set_bias(2, 40e-6)
+        detectors.set_bias(2, 20e-6)
+
+        assert detectors.latched() == (False, True, False, False)
+        assert detectors.relatch(2) == pytest.approx(20e-6)
+        assert detectors.latched() == (False,) * 4
+        with pytest.raises(RangeError):
+            detectors.relatch(5)
+
+
 def test_biases_and_thresholds_are_set_one_by_one(serve: Serve) -> None:
     with WebSq(served(serve)) as detectors:
         before = detectors.settings()

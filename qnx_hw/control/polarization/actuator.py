@@ -216,8 +216,9 @@ PLATES = {
 }
 """The usual order of rotating elements."""
 
-# Half-wave voltage of a squeezer of this kind at 1550 nm (typical; calibrate the piece you have).
-SQUEEZER_VOLTS_PER_HALF_WAVE = 1.5
+# Half-wave voltage of an OZ Optics squeezer at 1550 nm: pieces have 2.5 to 3.5 V; fit the one you
+# have.
+SQUEEZER_VOLTS_PER_HALF_WAVE = 3.0
 # A full-wave liquid crystal: flat below its threshold, steepest near 2 V (typical).
 CRYSTAL_CURVE = (
     (0.0, 2.2 * np.pi),

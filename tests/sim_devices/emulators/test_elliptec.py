@@ -136,3 +136,24 @@ def test_a_stuck_motor_reports_a_mechanical_time_out() -> None:
     talk(device, b"0ma00004600")
 
     assert let_pass(device, 0.0, 1.0) == b"0GS02\r\n"
+
+
+def test_faults_of_one_unit_are_chosen_by_options() -> None:
+    faults = Faults([Fault(FaultKind.UNASKED, 0.0), Fault(FaultKind.DEVICE_ERROR, 0.1)])
+    device = Ell14Emulator(options={"faults": faults, "error": 8})
+    asked_for_nothing = b"".join(out.payload for out in device.tick(0.0))
+    device.feed(0, 1, b"0ma00011800", 0.05)
+
+    moving = b"".join(out.payload for out in device.tick(0.12))
+
+    assert asked_for_nothing == b"0BO00000000\r\n"
+    assert moving == b"0GS08\r\n"
+
+
+def test_backlash_leaves_a_move_short_of_its_target() -> None:
+    device = Ell14Emulator(options={"backlash": 3})
+    device.feed(0, 1, b"0ma00004600", 0.0)
+
+    arrived = b"".join(out.payload for out in device.tick(2.0))
+
+    assert arrived == b"0PO000045FD\r\n"

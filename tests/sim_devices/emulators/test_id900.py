@@ -22,17 +22,20 @@ def ask(device: Id900Emulator, request: str, now_s: float = 0.0, port: int = 0) 
 
 
 class Echoes(RandomStation):
-    """Ten times a span inputs 1 to 3 click together, and input 4 after 5 ns."""
+    """Ten times a second inputs 1 to 3 click together, and input 4 after 5 ns."""
 
     def __init__(self) -> None:
         super().__init__((0.0,) * 4, 0)
         self._from_s = 0.0
 
     def take_tags(self, until_s: float) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        starts_ps = round(self._from_s * 1e12) + np.arange(1, 11) * 1_000_000_000
+        first, last = (round(at_s * 1e12) for at_s in (self._from_s, until_s))
+        starts_ps = np.arange(50_000_000_000, 10**13, 10**11)
+        starts_ps = starts_ps[(starts_ps >= first) & (starts_ps < last)]
         self._from_s = until_s
         times_ps = (starts_ps[:, None] + np.array([0, 0, 0, 5000])).ravel()
-        return times_ps.astype(np.int64), np.tile(np.arange(1, 5, dtype=np.uint8), 10)
+        channels = np.tile(np.arange(1, 5, dtype=np.uint8), len(starts_ps))
+        return times_ps.astype(np.int64), channels
 
 
 def test_settings_echo_what_the_device_took() -> None:
@@ -96,6 +99,63 @@ def test_combiners_and_histograms_hear_delays_and_combiners() -> None:
     ask(device, "TSCO24:WIND:ENAB ON;BEGI:DELA 4000;:TSCO24:WIND:END:DELA 6000", 1.0)
     device.tick(2.0)
     assert ask(device, "TSCO24:COUN?", 2.0) == "10"
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "counted"),
+    [
+        ("AND", "MUTE", 10),
+        ("ONLYFIR", "MUTE", 0),
+        ("ONLYSEC", "MUTE", 10),
+        ("OR", "MUTE", 10),
+        ("MUTE", "ONLYFIR", 10),
+        ("MUTE", "ONLYSEC", 0),
+        ("ONLYSEC", "ONLYFIR", 20),
+        ("MUTE", "MUTE", 0),
+    ],
+)
+def test_a_combiner_tells_what_is_in_its_window_from_the_rest(
+    inside: str, outside: str, counted: int
+) -> None:
+    device = Id900Emulator(Echoes())
+    ask(device, "TSCO1:FIR:LINK INPU1;:TSCO1:SECO:LINK INPU4;:TSCO1:COUN:MODE ACCUM")
+    ask(device, "TSCO1:WIND:BEGI:LINK INPU2;DELA 4000;:TSCO1:WIND:END:LINK INPU2;DELA 6000")
+    ask(device, f"TSCO1:WIND:ENAB ON;:TSCO1:OPIN {inside};OPOU {outside}")
+
+    device.tick(1.0)
+
+    assert ask(device, "TSCO1:COUN?", 1.0) == str(counted)
+
+
+def test_a_window_opens_with_one_input_and_closes_with_another() -> None:
+    device = Id900Emulator(Echoes())
+    ask(device, "TSCO1:FIR:LINK INPU1;:TSCO1:SECO:LINK INPU4;:TSCO1:COUN:MODE ACCUM")
+    ask(device, "TSCO1:WIND:BEGI:LINK INPU2;DELA 1000;:TSCO1:WIND:END:LINK INPU4;DELA 1000")
+    ask(device, "TSCO1:WIND:ENAB ON;:TSCO1:OPIN ONLYSEC;OPOU MUTE")
+
+    device.tick(1.0)
+    opened = ask(device, "TSCO1:COUN?", 1.0)
+    ask(device, "TSCO1:WIND:END:DELA -2000", 1.0)
+    device.tick(2.0)
+
+    assert (opened, ask(device, "TSCO1:COUN?", 2.0)) == ("10", "10")
+
+
+def test_a_short_cycle_counts_no_longer_than_it_is() -> None:
+    device = Id900Emulator(options={"rate_cps": 1_000_000.0})
+    ask(device, "INPU1:COUN:MODE CYCL;INTE 1")
+
+    device.tick(0.05)
+
+    # A thousand on average, with a standard deviation of 32.
+    assert 800 < int(ask(device, "INPU1:COUN?", 0.05)) < 1200
+
+
+def test_a_bin_is_no_finer_than_the_slots() -> None:
+    device = Id900Emulator()
+
+    assert ask(device, "HIST1:BWID 12") == "SCPI_ERR_PARAM_TYPE"
+    assert ask(device, "HIST1:BWID 13;:DEVI:RES LOWRES;:HIST1:BWID 50").endswith("PARAM_TYPE")
 
 
 def test_links_in_a_ring_carry_nothing() -> None:

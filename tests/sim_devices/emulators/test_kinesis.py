@@ -97,6 +97,29 @@ def test_updates_come_each_100_ms_while_the_host_lives() -> None:
     assert 9 <= let_pass(device, 0.0, 1.0).count("91 04 0E 00 81 50") <= 11
 
 
+def test_updates_end_without_a_sign_of_life() -> None:
+    device = Kdc101Emulator()
+    talk(device, "11 00 0A 00 50 01")
+    updates = let_pass(device, 0.0, 4.0)
+    talk(device, "05 00 00 00 50 01", 4.0)
+    updates += let_pass(device, 4.0, 20.0)
+
+    assert updates.count("91 04 0E 00 81 50") == 50
+
+
+def test_a_k10cr1_crawls_home_until_it_is_told_a_speed() -> None:
+    device = K10cr1Emulator()
+    talk(device, "53 04 06 00 D0 01 01 00 55 15 02 00")  # 1 degree
+    let_pass(device, 0.0, 1.0)
+    talk(device, "43 04 01 00 50 01", 1.0)
+    assert let_pass(device, 1.0, 5.0) == ""
+
+    ten_deg_s = (10 * 7329109).to_bytes(4, "little").hex()
+    talk(device, f"40 04 0E 00 D0 01 01 00 02 00 01 00 {ten_deg_s} 00 00 00 00", 5.0)
+    talk(device, "43 04 01 00 50 01", 5.0)
+    assert let_pass(device, 5.0, 7.0) == "44 04 01 00 01 50"
+
+
 def test_stop_answers_with_the_status() -> None:
     device = Kdc101Emulator()
     talk(device, MOVE_45_DEG)

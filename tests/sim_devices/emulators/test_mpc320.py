@@ -158,6 +158,15 @@ def test_updates_stop_when_the_host_gives_no_sign_of_life(device: Mpc320Emulator
     assert let_pass(device, 20.0, 20.5).count("91 04 0E 00") == 15
 
 
+def test_a_question_is_no_sign_of_life(device: Mpc320Emulator) -> None:
+    talk(device, "11 00 00 00 50 01")
+    updates = let_pass(device, 0.0, 4.0)
+    talk(device, INFO, 4.0)
+    updates += let_pass(device, 4.0, 20.0)
+
+    assert updates.count("91 04 0E 00") == 150
+
+
 def test_a_lost_report_of_completion() -> None:
     device = Mpc320Emulator(options={"faults": Faults([Fault(FaultKind.LOST_COMPLETED, 0.0)])})
     talk(device, ENABLE_ALL)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.sim900 import Sim900Emulator
 
 
 class Host:
-    def __init__(self) -> None:
-        self.device = Sim900Emulator()
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.device = Sim900Emulator(options={"faults": faults or Faults()})
         self.now_s = 0.0
 
     def say(self, line: str) -> bytes:
@@ -131,3 +132,51 @@ def test_a_latched_wire_shows_a_voltage_until_it_is_reset(host: Host) -> None:
 
     assert latched > 20_000
     assert int(host.ask(5, "+C?")) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "register", "code"),
+    [
+        ("VOLTS 1", "LCME?", 1),
+        ("FLYS", "LCME?", 2),
+        ("FLYS?", "LCME?", 2),
+        ("OPON?", "LCME?", 3),
+        ("BATS 1", "LCME?", 4),
+        ("VOLT", "LCME?", 5),
+        ("VOLT 1,2", "LCME?", 6),
+        ("VOLT high", "LCME?", 9),
+        ("TERM TAB", "LCME?", 14),
+        ("VOLT 21", "LEXE?", 1),
+        ("EXON 2", "LEXE?", 2),
+    ],
+)
+def test_a_source_says_once_what_it_could_not_do(
+    host: Host, line: str, register: str, code: int
+) -> None:
+    host.ask(1, "*ESR?")
+    host.say(f'SNDT 1,"{line}"')
+
+    assert host.ask(1, register) == f"{code}\n".encode()
+    assert host.ask(1, register) == b"0\n"
+    assert host.ask(1, "*ESR?") == (b"32\n" if register == "LCME?" else b"16\n")
+
+
+def test_a_battery_switchover_shows_in_the_status() -> None:
+    host = Host(Faults([Fault(FaultKind.DEVICE_ERROR, 1.0)]))
+    host.say('SNDT 1,"TERM LF"')
+    assert host.ask(1, "OVSR?") == b"0\n"
+
+    host.device.tick(1.5)
+
+    assert host.ask(1, "OVSR?") == b"4\n"
+    assert host.ask(1, "OVSR?") == b"0\n"
+
+
+def test_a_reset_of_one_slot_leaves_what_the_others_said(host: Host) -> None:
+    for slot in (1, 2):
+        host.say(f'SNDT {slot},"VOLT?"')
+    host.now_s += 0.1
+    host.say("SRST 1")
+
+    assert host.say("NINP? 1") == b"0\r\n"
+    assert host.say("NINP? 2") != b"0\r\n"

@@ -146,3 +146,29 @@ def test_the_device_reports_an_error_of_its_own() -> None:
     reports = [out for tick in range(100) for out in device.tick(tick / 100) if out.port == 0]
 
     assert [label for label in labels(reports) if "Error" in label]
+
+
+def test_a_search_for_biases_can_be_given_up() -> None:
+    device = WebSqEmulator()
+    assert labels(send(device, command("AutoCaliBiasCurrents", True)))["StartAutoIV"] is True
+
+    said = send(device, command("AutoCaliBiasCurrents", False), now_s=0.1)
+
+    assert labels(said) == {"StartAutoIV": False}
+    assert "BiasCurrentAutoIV" not in labels(device.tick(5.0)[1:])
+
+
+def test_a_latched_wire_shows_a_high_voltage() -> None:
+    device = WebSqEmulator()
+    send(device, command("SetAllBiasCurrents", [20, 40, 20, 20]))
+    send(device, command("SetAllBiasCurrents", [20, 20, 20, 20]))
+
+    said = labels(send(device, {"request": "BiasVoltage"}))
+
+    assert said["BiasVoltage"] == [200.0, 2000.0, 200.0, 200.0]
+
+
+def test_a_trigger_level_below_zero_is_an_error() -> None:
+    said = send(WebSqEmulator(), command("SetAllTriggerLevels", [-1, 1, 1, 1]))
+
+    assert "TriggerLevelError" in labels(said)
