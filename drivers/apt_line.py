@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Collection
 
 from drivers import thorlabs_apt as apt
 from drivers.held_link import HeldLink
+from drivers.operation import Operation
 from drivers.thorlabs_apt import Id
 from qnx_hw.errors import InstrumentRefused, ProtocolError
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
-from qnx_hw.transports import KeepAlive, LinkTraits, Recorder
+from qnx_hw.transports import KeepAlive, LinkTraits, Recorder, left_s
 
 REPLY_TIMEOUT_S = 1.0
 # A unit stops its updates when it hears nothing for about a second on USB.
@@ -18,10 +21,21 @@ STALE_S = 0.25
 
 
 class AptLine:
-    """Requests to one controller; `halt` is what stops all that it moves."""
+    """Requests to one controller, at least `gap_s` after the reply to the one before."""
 
-    def __init__(self, url: str, name: str, *, recorder: Recorder | None, quiet_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        recorder: Recorder | None,
+        quiet_s: float,
+        gap_s: float = 0.0,
+    ) -> None:
         self.name = name
+        self._turn = Operation(name)
+        self._gap_s = gap_s
+        self._next_s = 0.0
         self._fault = ""
         self._framer = apt.AptFramer()
         self._held = HeldLink(
@@ -71,11 +85,17 @@ class AptLine:
         self, request: bytes, accepts: Callable[[apt.Message], bool], timeout_s: float | None
     ) -> apt.Message:
         """Send a request and return the message that `accepts` takes."""
-        frame = self._held.link().query(
-            request,
-            lambda frame: accepts(apt.decode(frame)),
-            timeout_s=timeout_s or REPLY_TIMEOUT_S,
-        )
+        with self._turn.within(timeout_s):
+            link = self._held.link()
+            threading.Event().wait(left_s(max(self._next_s - time.monotonic(), 0.0)))
+            try:
+                frame = link.query(
+                    request,
+                    lambda frame: accepts(apt.decode(frame)),
+                    timeout_s=timeout_s or REPLY_TIMEOUT_S,
+                )
+            finally:
+                self._next_s = time.monotonic() + self._gap_s
         return apt.decode(frame)
 
     def forget_fault(self) -> None:

@@ -44,6 +44,7 @@ RANGE_DEG = 170.0
 FULL_SPEED_DEG_PER_S = 400.0
 ARRIVED_COUNTS = 2
 # Requests closer than 10 ms break replies (seen by the QMI authors).
+GAP_S = 0.01
 POLL_S = 0.02
 MOVE_TIMEOUT_S = 10.0
 QUIET_S = 0.1
@@ -59,7 +60,7 @@ class Mpc320(PolarizationController):
 
     def __init__(self, url: str, *, name: str = "mpc320", recorder: Recorder | None = None) -> None:
         self.name = name
-        self._line = AptLine(url, name, recorder=recorder, quiet_s=QUIET_S)
+        self._line = AptLine(url, name, recorder=recorder, quiet_s=QUIET_S, gap_s=GAP_S)
         self._motion = Motion(name, poll_s=POLL_S)
         self._n_paddles = 3
         self._is_enabled = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from answering import TcpDevice
@@ -19,12 +21,14 @@ from qnx_hw.errors import (
     Unsupported,
 )
 from qnx_hw.instruments.values import InstrumentState
+from qnx_hw.transports import Direction
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.mpc320 import Mpc320Emulator
 
 Serve = Callable[..., list[str]]
 LONG_S = 30.0
 STEP_DEG = 170 / 1370
+ALIVE = b"\x92\x04"
 
 
 @pytest.mark.parametrize("listen", ["tcp://127.0.0.1:0", "pty"])
@@ -68,6 +72,27 @@ def test_nonsense_is_refused_before_the_wire(serve: Serve) -> None:
         with pytest.raises(Unsupported):
             paddles.configure({"colour": 5})
         assert paddles.status().counters["requests"] == sent
+
+
+def test_no_request_follows_a_reply_within_ten_milliseconds(serve: Serve) -> None:
+    (url,) = serve(Mpc320Emulator())
+    said: list[tuple[Direction, bytes, float]] = []
+
+    def record(direction: Direction, payload: bytes) -> None:
+        said.append((direction, payload, time.monotonic()))
+
+    with Mpc320(url, recorder=record) as paddles, ThreadPoolExecutor(2) as pool:
+        began = len(said)
+        list(pool.map(lambda _: paddles.positions(), range(4)))
+        asked = [each for each in said[began:] if each[1][:2] != ALIVE]
+
+    gaps_s = [
+        later_s - sooner_s
+        for (before, _, sooner_s), (after, _, later_s) in pairwise(asked)
+        if (before, after) == (Direction.RECEIVED, Direction.SENT)
+    ]
+    assert len(gaps_s) == 11
+    assert min(gaps_s) >= 0.01
 
 
 def test_a_move_can_be_cancelled(serve: Serve) -> None:
