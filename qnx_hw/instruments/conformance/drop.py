@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
+from qnx_hw.instruments.conformance.call import Setting
 from qnx_hw.instruments.conformance.photon_calls import BLOCK_S, stream_flaw
 from qnx_hw.instruments.conformance.report import Check, Failed, Skipped, judge
 from qnx_hw.instruments.conformance.sabotage import Sabotage, Saboteur
 from qnx_hw.instruments.conformance.subject import Subject
+from qnx_hw.instruments.families import Instrument
 from qnx_hw.instruments.supervisor import SupervisedStream, Supervisor
 from qnx_hw.instruments.tags import UNKNOWN_LOSS
 from qnx_hw.instruments.values import Family
@@ -30,9 +33,13 @@ def ready_after_s(subject: Subject, saboteur: Saboteur, away_s: float = 0.0) -> 
     """Drop the wire under a supervisor and return how soon all is well once the wire is back."""
     settings = subject.settings if subject.consent else {}
     usual_s = 4 * subject.patience.usual_s
+
+    def read(instrument: Instrument) -> Mapping[str, Setting]:
+        return instrument.settings(timeout_s=subject.patience.usual_s)
+
     with Supervisor(subject.instrument, name="dropped", settings=settings) as supervisor:
         supervisor.wait_ready(usual_s)
-        held = supervisor.call(lambda instrument: instrument.settings())
+        held = supervisor.call(read)
         saboteur.strike(Sabotage.UNPLUG)
         try:
             supervisor.wait_lost(usual_s)
@@ -44,7 +51,7 @@ def ready_after_s(subject: Subject, saboteur: Saboteur, away_s: float = 0.0) -> 
         took_s = time.monotonic() - back_s
         if supervisor.health().reconnects != 1:
             raise Failed(f"it was connected {supervisor.connects} times, not twice")
-        again = supervisor.call(lambda instrument: instrument.settings())
+        again = supervisor.call(read)
     if again.keys() != held.keys():
         raise Failed(f"it has the settings {dict(again)} now, and {dict(held)} before")
     return took_s

@@ -117,28 +117,30 @@ def _status(subject: Subject) -> str:
 
 
 def _round_trip(subject: Subject) -> str:
-    instrument = subject.instrument
-    held = dict(instrument.settings())
-    if not alike(held, instrument.settings()):
+    instrument, usual_s = subject.instrument, subject.patience.usual_s
+    held = dict(instrument.settings(timeout_s=usual_s))
+    if not alike(held, instrument.settings(timeout_s=usual_s)):
         raise Failed("two readings of the settings differ")
     if not subject.consent:
         raise Skipped(NO_CONSENT)
     if not held:
         return "it has no settings"
-    writable = _writable(instrument, held)
+    writable = _writable(instrument, held, usual_s)
     if not writable:
         return f"{len(held)} settings that only other calls change"
-    after = instrument.configure(writable)
+    after = instrument.configure(writable, timeout_s=usual_s)
     if not alike(after, held):
         raise Failed(f"writing {writable} back leaves {dict(after)}, not {held}")
     return f"{len(writable)} of {len(held)} settings read, written and read again"
 
 
-def _writable(instrument: Instrument, held: Mapping[str, Setting]) -> dict[str, Setting]:
+def _writable(
+    instrument: Instrument, held: Mapping[str, Setting], timeout_s: float
+) -> dict[str, Setting]:
     writable = {}
     for key, value in held.items():
         try:
-            instrument.configure({key: value})
+            instrument.configure({key: value}, timeout_s=timeout_s)
         except Unsupported:
             continue
         writable[key] = value
@@ -146,13 +148,14 @@ def _writable(instrument: Instrument, held: Mapping[str, Setting]) -> dict[str, 
 
 
 def _unknown_setting(subject: Subject) -> str:
-    held = dict(subject.instrument.settings())
+    usual_s = subject.patience.usual_s
+    held = dict(subject.instrument.settings(timeout_s=usual_s))
     _expect(
         Unsupported,
         "an unknown setting",
         lambda: subject.instrument.configure({"no_such_setting_v": 1.0}),
     )
-    if not alike(held, subject.instrument.settings()):
+    if not alike(held, subject.instrument.settings(timeout_s=usual_s)):
         raise Failed("an unknown setting changed others")
     return "an unknown setting is refused and changes nothing"
 
@@ -319,7 +322,7 @@ def _safe_state(subject: Subject) -> str:
     instrument = subject.instrument
     instrument.connect(timeout_s=subject.patience.usual_s)
     try:
-        held = instrument.settings()
+        held = instrument.settings(timeout_s=subject.patience.usual_s)
         if instrument.family not in {Family.PHOTON_DETECTOR, Family.BIAS_SOURCE}:
             return "nothing of it needs switching off, or its close says why not"
         risky = {
