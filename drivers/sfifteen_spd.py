@@ -3,7 +3,8 @@
 Source: the maker's own driver. Same style as the TDC1: queries are answered by one line, settings
 by nothing, so each setting is verified by its query. The bias is always ramped, and never raised
 while the temperature loop is off and the chip is warm. How much bias a diode bears is its owner's
-to say: without `max_bias_v` in the address none is applied.
+to say: without `max_bias_v` in the address none is applied. Its set-points are within -30 to 25 °C
+unless the address says otherwise.
 """
 
 from __future__ import annotations
@@ -40,17 +41,15 @@ RAMP_STEP_S = 0.02
 # A chip so far above its set-point is warm.
 WARM_K = 5.0
 TOLERANCE = 0.06
-TEMPERATURE_RANGE_C = (-30.0, 25.0)
+TEMPERATURE_RANGE_C = "-30..25"
 THRESHOLD_RANGE_V = (-5.0, 5.0)
-_COMMANDS = {
-    "temperature_c": ("settemp", TEMPERATURE_RANGE_C),
-    "temperature_loop": ("loop", (0.0, 1.0)),
-    "integration_ms": ("time", (1.0, 65_535.0)),
-}
 
 
 class SFifteenSpd(PhotonDetector):
-    """A detector at `serial:///dev/ttyACM0?max_bias_v=195`; `&safe_on_close=1` ends at 0 V."""
+    """A detector at `serial:///dev/ttyACM0?max_bias_v=195`; `&safe_on_close=1` ends at 0 V.
+
+    `&temperature_c=-40..20` are the set-points that it may have.
+    """
 
     def __init__(self, url: str, *, name: str = "s15spd", recorder: Recorder | None = None) -> None:
         self.name = name
@@ -63,6 +62,11 @@ class SFifteenSpd(PhotonDetector):
         except ValueError as error:
             raise ConfigError(f"'{url}': max_bias_v is a number of volts") from error
         self._last_bias_v = 0.0
+        self._commands = {
+            "temperature_c": ("settemp", _temperatures(url)),
+            "temperature_loop": ("loop", (0.0, 1.0)),
+            "integration_ms": ("time", (1.0, 65_535.0)),
+        }
 
     @property
     def capabilities(self) -> DetectorCapabilities:
@@ -115,9 +119,9 @@ class SFifteenSpd(PhotonDetector):
         """Apply settings as `settings` names them; all are checked before one is sent."""
         wanted: dict[str, float] = {}
         for key, value in settings.items():
-            if key not in _COMMANDS:
+            if key not in self._commands:
                 raise Unsupported(f"'{self.name}' has no setting {key}")
-            command, (low, high) = _COMMANDS[key]
+            command, (low, high) = self._commands[key]
             try:
                 number = float(value)
             except ValueError as error:
@@ -148,7 +152,7 @@ class SFifteenSpd(PhotonDetector):
             return present_v > 0.0
 
     def set_bias(self, channel: int, bias: float, *, timeout_s: float | None = None) -> float:
-        """Ramp the bias, in volt; `timeout_s` counts for each question."""
+        """Ramp the bias, in volt; where the time is over it stays where it is."""
         self._check_channel(channel)
         if not 0.0 <= bias <= self._max_bias_v:
             raise RangeError(
@@ -245,6 +249,17 @@ class SFifteenSpd(PhotonDetector):
     def _check_channel(self, channel: int) -> None:
         if channel != 1:
             raise RangeError(f"'{self.name}' has one detector, not {channel}")
+
+
+def _temperatures(url: str) -> tuple[float, float]:
+    low, dots, high = option(url, "temperature_c", TEMPERATURE_RANGE_C).partition("..")
+    try:
+        coldest_c, warmest_c = float(low), float(high)
+    except ValueError as error:
+        raise ConfigError(f"'{url}': temperature_c is a range in °C, such as -30..25") from error
+    if not dots or not -100.0 <= coldest_c < warmest_c <= 100.0:
+        raise ConfigError(f"'{url}': temperature_c goes from the coldest to the warmest °C")
+    return coldest_c, warmest_c
 
 
 def _is_number(line: bytes) -> bool:

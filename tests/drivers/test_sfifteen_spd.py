@@ -74,6 +74,21 @@ def test_nonsense_is_refused_before_the_wire(serve: Serve) -> None:
         assert detector.status().counters["requests"] == sent
 
 
+def test_the_owner_says_how_cold_the_chip_may_be(serve: Serve) -> None:
+    (url,) = serve(S15SpdEmulator())
+
+    with SFifteenSpd(f"{url}?temperature_c=-10..20") as detector:
+        assert detector.configure({"temperature_c": -10.0})["temperature_c"] == -10.0
+        with pytest.raises(RangeError, match="-10 to 20"):
+            detector.configure({"temperature_c": -25.0})
+
+
+@pytest.mark.parametrize("temperatures", ["cold", "-30", "25..-30", "-300..0"])
+def test_temperatures_that_are_no_range_are_refused(temperatures: str) -> None:
+    with pytest.raises(ConfigError, match="temperature_c"):
+        SFifteenSpd(f"tcp://127.0.0.1:1?temperature_c={temperatures}")
+
+
 def test_a_limit_that_is_no_number_is_refused() -> None:
     with pytest.raises(ConfigError):
         SFifteenSpd("tcp://127.0.0.1:1?max_bias_v=high")
