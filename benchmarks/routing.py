@@ -14,6 +14,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from routing_dote import HISTORY, Dote
 from routing_hierarchy import hierarchy_results, plane
+from routing_hosts import hosts_results
 from routing_keys import key_results
 from routing_live import live_results
 
@@ -45,14 +48,15 @@ _Rule = Callable[[Floats, int], Floats]
 
 def suite() -> Iterator[Result]:
     """Run everything."""
+    return chain.from_iterable(part() for part in PARTS.values())
+
+
+def scores() -> Iterator[Result]:
+    """Score every record beside other rules."""
     named = [each for each in os.environ.get("QNX_TRAFFIC", "").split(os.pathsep) if each]
     for name, topology, matrices, steps in map(_record, named or [""]):
         yield from _scores(name, topology, matrices, steps)
         yield _cut(name, topology, matrices)
-    yield from _scale()
-    yield from hierarchy_results()
-    yield from key_results(None, loads=(0.9, 0.75))
-    yield from live_results()
 
 
 def _record(told: str) -> tuple[str, Topology, Floats, range]:
@@ -271,6 +275,16 @@ def _scale(sizes: tuple[int, ...] = (50, 100, 200)) -> Iterator[Result]:
         yield Result(
             name=f"{count} nodes: a plan", value=time.process_time() - started, unit="s CPU"
         )
+
+
+PARTS = {
+    "scores": scores,
+    "scale": _scale,
+    "hierarchy": hierarchy_results,
+    "keys": partial(key_results, None, loads=(0.9, 0.75)),
+    "live": live_results,
+    "hosts": hosts_results,
+}
 
 
 def main() -> None:

@@ -19,9 +19,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 from fluid_network import FluidNetwork
+from routing_picture import Row, drawing
 
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.commands.bench import Result
@@ -223,46 +225,17 @@ def _settled_s(tracks: Tracks, begin: int, end: int) -> float:
 
 def picture(ours: Tracks, static: Tracks) -> str:
     """Return an SVG of delay and goodput over the hour."""
-    wide, high, left = 760, 170, 60
+
+    def means(track: list[float], factor: float) -> Floats:
+        values: Floats = np.array(track).reshape(-1, 10).mean(axis=1) * factor
+        return values
+
     rows = (
-        ("mean delay, ms", np.array(ours.delays_s) * 1e3, np.array(static.delays_s) * 1e3),
-        ("arrived, %", np.array(ours.goodput) * 100, np.array(static.goodput) * 100),
+        Row("mean delay, ms", means(ours.delays_s, 1e3), means(static.delays_s, 1e3)),
+        Row("arrived, %", means(ours.goodput, 100), means(static.goodput, 100)),
     )
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide + 90}" height="{2 * high + 110}" '
-        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-    ]
-    for row, (title, *tracks) in enumerate(rows):
-        top = 40 + row * (high + 30)
-        low = min(float(track.min()) for track in tracks)
-        span = max(max(float(track.max()) for track in tracks) - low, 1e-9)
-        parts.append(f'<text x="{left}" y="{top - 8}">{title}</text>')
-        for share in (0.0, 0.5, 1.0):
-            y = top + high * (1 - share)
-            parts.append(
-                f'<path d="M{left} {y}H{left + wide}" stroke="#ddd"/><text x="{left - 8}" '
-                f'y="{y + 4}" text-anchor="end">{low + span * share:.0f}</text>'
-            )
-        for at, word in ((HOT_AT, "hot spot a-c"), (SLOW_AT, "key of a-b slows down")):
-            x = left + wide * at / SECONDS
-            parts.append(
-                f'<path d="M{x} {top}V{top + high}" stroke="#888" stroke-dasharray="4"/>'
-                f'<text x="{x + 4}" y="{top + 12}" fill="#555">{word}</text>'
-            )
-        for track, colour in zip(tracks, ("#0a6e5c", "#c2562d"), strict=True):
-            means = track.reshape(-1, 10).mean(axis=1)
-            points = " ".join(
-                f"{left + wide * place / len(means):.1f},{top + high * (1 - (v - low) / span):.1f}"
-                for place, v in enumerate(means)
-            )
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
-    y = 2 * high + 95
-    parts.append(
-        f'<text x="{left}" y="{y}" fill="#0a6e5c">learning controller</text>'
-        f'<text x="{left + 150}" y="{y}" fill="#c2562d">static shortest path</text>'
-        f'<text x="{left + wide}" y="{y}" text-anchor="end">one hour</text></svg>\n'
-    )
-    return "".join(parts)
+    marks = ((HOT_AT / SECONDS, "hot spot a-c"), (SLOW_AT / SECONDS, "key of a-b slows down"))
+    return drawing(rows, marks, "one hour")
 
 
 def main() -> None:

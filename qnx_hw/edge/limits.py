@@ -10,6 +10,9 @@ from qnx_hw.edge.forwarding import Forwarder
 
 BURST_S = 0.1
 """What may go at once after a silence, as time at the full rate."""
+LEAST_BPS = 8192.0
+"""What a rate of nothing, or less than this, lets pass: a piece a second, so that a session lives
+on, and what it offers stays known."""
 PIECE_S = 0.05
 MIN_PIECE_BYTES = 1024
 """What is read of a user at once where he is held back: otherwise he would go in great leaps."""
@@ -30,7 +33,7 @@ class Bucket:
         with self._lock:
             now_s = self._now()
             begin_s = max(self._free_s, now_s - BURST_S)
-            self._free_s = begin_s + 8 * n_bytes / self.rate_bps
+            self._free_s = begin_s + 8 * n_bytes / max(self.rate_bps, LEAST_BPS)
             return max(0.0, self._free_s - now_s)
 
 

@@ -14,6 +14,9 @@ from qnx_hw.network.tables import Terms
 from qnx_hw.network.topology import Floats, Topology
 
 _UNTOLD_BITS = 1e15
+_LEAST_DRAW = 1e-2
+"""Traffic that draws less than this part of its bits takes a key at times, however much is sent:
+to hold it back would save none."""
 _KINDS = {CRITICAL: "critical", BULK: "bulk"}
 
 
@@ -63,7 +66,9 @@ def terms_of(plan: KeyPlan, knowledge: Knowledge) -> Terms:
         rates: dict[int, float | None] = {}
         for kind, word in _KINDS.items():
             drawn, limit = knowledge.draw_per_bit(*ends, word), plan.limits_bps[kind, pair]
-            rates[kind] = float(limit / drawn) if drawn > 0 and np.isfinite(limit) else None
+            rates[kind] = (
+                float(limit / drawn) if drawn >= _LEAST_DRAW and np.isfinite(limit) else None
+            )
         bulk_bps = rates[BULK]
         if bulk_bps is not None:
             others[pair] = bulk_bps

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qnx_hw.bus.routes import NextHop, RouteEntry, RouteTable
 from qnx_hw.edge.forwarding import Forwarder
-from qnx_hw.edge.limits import BURST_S, Bucket, PlanLimits
+from qnx_hw.edge.limits import BURST_S, LEAST_BPS, Bucket, PlanLimits
 from qnx_hw.edge.traffic import Traffic
 
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
@@ -41,6 +41,18 @@ def table(revision: int, **limits: float | None) -> RouteTable:
         for kind, limit in limits.items()
     ]
     return RouteTable(node="alice", revision=revision, time_s=0.0, entries=tuple(entries))
+
+
+def test_a_rate_of_nothing_lets_a_piece_pass_now_and_then() -> None:
+    clock = Clock()
+    forwarder = Forwarder("alice", {"alice": ["bob"]}, random.Random(1))
+    assert forwarder.apply(table(1, any=0.0)).accepted
+    limit = PlanLimits(forwarder, clock).of("bob", "bulk")
+    piece_bytes = limit.piece_bytes(65_536)
+
+    waits_s = [limit.take(piece_bytes) for _ in range(3)]
+
+    assert waits_s[1] - waits_s[0] == pytest.approx(8 * piece_bytes / LEAST_BPS)
 
 
 @given(
