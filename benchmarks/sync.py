@@ -216,9 +216,9 @@ def _follow(link: Link, lock: Lock, outcome: Outcome) -> None:
     for block in range(round(FOLLOWED_S / BLOCK_S)):
         a, b = link.tags(BLOCK_S)
         tracker.follow(a, b)
-        origin_ps = tracker.clock.origin_ps
+        clock = tracker.settled
         if block * BLOCK_S >= SETTLED_S:
-            errors_ps.append(link.error_ps(origin_ps, origin_ps - tracker.clock.offset_ps))
+            errors_ps.append(link.error_ps(clock.origin_ps, clock.origin_ps - clock.offset_ps))
     # The tracker's blocks hold 100 pairs, but last 20 ms at least.
     pairs = max(100.0, 0.02 * tracker.coincidence_rate_hz)
     outcome.rms_ps.append(_rms(errors_ps))

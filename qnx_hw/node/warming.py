@@ -11,13 +11,14 @@ from qnx_hw.node.worker import Worker
 Progress = Callable[[str, float], None]
 """Takes what is being prepared and the part of it that is done, 0 to 1."""
 
-TIMING_SHARE = 0.6
+TIMING_SHARE = 0.4
 """Part of the whole that the timing kernels take; measured, for the bar only."""
 
 
 async def warm_up(progress: Progress, network: NetworkFile) -> None:
     """Compile what a network needs off the event loop; quick where that was done before."""
     methods = {link.reconciliation for link in network.links.values()}
+    pulses = any(link.protocol == "decoy-bb84" for link in network.links.values())
     loop = asyncio.get_running_loop()
 
     def hand(what: str, fraction: float) -> None:
@@ -26,15 +27,17 @@ async def warm_up(progress: Progress, network: NetworkFile) -> None:
 
     worker = Worker("compiler")
     try:
-        await worker.call(compile_all, hand, methods)
+        await worker.call(compile_all, hand, methods, pulses)
     finally:
         worker.close()
 
 
-def compile_all(progress: Progress, methods: Collection[str] = ("auto",)) -> None:
-    """Run each kernel once on next to nothing; takes seconds, or a minute the first time.
+def compile_all(
+    progress: Progress, methods: Collection[str] = ("auto",), pulses: bool = True
+) -> None:
+    """Run each kernel that links use once on next to nothing; takes seconds the first time.
 
-    `methods` of reconciliation as network files name them.
+    `methods` of reconciliation as network files name them; `pulses` where a link sends some.
     """
     import numpy as np
 
@@ -47,15 +50,16 @@ def compile_all(progress: Progress, methods: Collection[str] = ("auto",)) -> Non
         sifting,
     )
     from qnx_hw.qkd.parameters import StationInputs
-    from qnx_hw.timing.warm_up import warm_up as warm_up_timing
+    from qnx_hw.timing.warm_up import warm_up_links
 
     what = "compiling kernels"
-    warm_up_timing(lambda _, fraction: progress(what, TIMING_SHARE * fraction))
+    warm_up_links(lambda _, fraction: progress(what, TIMING_SHARE * fraction), pulses=pulses)
     progress(what, TIMING_SHARE)
     times = np.arange(1, 5, dtype=np.int64) * 1_000_000
     tags = TagBlock(times, np.arange(1, 5, dtype=np.uint8), 0, 10_000_000)
     sifting.EventFinder(StationInputs(), window_ps=2_000, dead_time_ps=0).find(tags)
-    pulse_sync.warm_up()
+    if pulses:
+        pulse_sync.warm_up()
     selection.warm_up()
     progress(what, 0.7)
     reconciliation.warm_up(methods)

@@ -1,6 +1,6 @@
 """Compile everything ahead of need, so that the first block is as fast as the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,15 +17,34 @@ def warm_up(progress: Callable[[str, float], None]) -> None:
     later. Meant for a thread at start; every function works without it, only its first call is
     slower.
     """
-    steps: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("coincidences", _match),
-        ("histograms", _count),
-        ("packed tags", _pack),
-        ("filters", _filter),
-        ("clock synchronisation", _synchronise),
-        ("pulse clock", _recover),
+    _run(
+        progress,
+        {
+            "coincidences": _match,
+            "merged streams": _match_merged,
+            "histograms": _count,
+            "packed tags": _pack,
+            "filters": _filter,
+            "clock synchronisation": _synchronise,
+            "pulse clock": _recover,
+        },
     )
-    for number, (name, run) in enumerate(steps):
+
+
+def warm_up_links(progress: Callable[[str, float], None], *, pulses: bool) -> None:
+    """Compile only what links need: pairs and clocks, and the clock of pulses where some are sent.
+
+    Less than half of everything.
+    """
+    steps: dict[str, Callable[[], object]] = {
+        "coincidences": _match,
+        "clock synchronisation": _synchronise,
+    }
+    _run(progress, {**steps, "pulse clock": _recover} if pulses else steps)
+
+
+def _run(progress: Callable[[str, float], None], steps: Mapping[str, Callable[[], object]]) -> None:
+    for number, (name, run) in enumerate(steps.items()):
         progress(name, number / len(steps))
         run()
     progress("ready", 1.0)
@@ -34,6 +53,10 @@ def warm_up(progress: Callable[[str, float], None]) -> None:
 def _match() -> None:
     times, channels = _few_tags()
     coincidence.match(times, channels, times, channels, coincidence.no_delays(), 3000)
+
+
+def _match_merged() -> None:
+    times, channels = _few_tags()
     MergedStream(coincidence.no_delays(), 3000, [1], [2]).feed(times, channels, 10_000)
 
 

@@ -51,7 +51,7 @@ def blocks(times: np.ndarray, block_ps: int) -> Iterator[np.ndarray]:
 def test_a_wandering_quartz_is_followed_within_the_jitter() -> None:
     times_a, times_b, truth = LINK.tags(1)
     tracker = Tracker(lock_at_start(LINK))
-    errors, seen = [], 0
+    errors, settled, seen = [], [], 0
 
     for part_a, part_b in zip(
         blocks(times_a, 100_000_000_000), blocks(times_b, 100_000_000_000), strict=False
@@ -59,7 +59,12 @@ def test_a_wandering_quartz_is_followed_within_the_jitter() -> None:
         assert tracker.follow(part_a, part_b)
         errors.append(float((tracker.to_reference(part_b) - truth[seen:][: part_b.size]).mean()))
         seen += part_b.size
+        past = tracker.settled
+        place = int(np.searchsorted(times_b, past.origin_ps))
+        at_past = int(past.to_reference(times_b[place : place + 1])[0])
+        settled.append(at_past - truth[place])
 
+    assert np.sqrt(np.mean(np.square(settled[1:]))) < 25
     # 300 ps over the root of 200 pairs a step is 21 ps; the wander adds as much.
     assert np.sqrt(np.mean(np.square(errors))) < 60
     assert abs(tracker.jitter_ps - 300) < 30
@@ -76,6 +81,7 @@ def test_cutting_the_blocks_otherwise_gives_the_same_clock() -> None:
         cut.follow(times_a[part : part + 3000], times_b[part : part + 3000])
 
     assert cut.clock == whole.clock
+    assert cut.settled == whole.settled
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ MOST_PAIRS = 1 << 24
 _FINEST_PS = 10.0
 # In widths of the peak: further out weighs nothing. Keeps 96 % of a Gaussian's information, and
 # gains 2 % of the error where 3 % of the pairs are accidental and detectors have tails.
-_SOFT = 5.0
+SOFT = 5.0
 _LEAST_FIT = 8
 
 
@@ -138,7 +138,7 @@ def fit(times_a: Times, times_b: Times, line: Line, reach_ps: float, noise: Nois
         sigma = float(np.sqrt(np.clip(spread / true, narrowest**2, gate**2 / 3)))
         gate = min(max(3.5 * sigma, _FINEST_PS), wide)
     inside = int(np.count_nonzero(np.abs(dt - offset - slope * x) <= 2 * sigma))
-    offset, slope = _weighted(x, dt, (offset, slope), _SOFT * sigma)
+    offset, slope = _weighted(x, dt, (offset, slope), SOFT * sigma)
     found = line.shifted(offset, slope / half_span(times_a))
     return Fit(found, sigma, inside, max(4 * sigma * density, 1e-3))
 
@@ -146,10 +146,7 @@ def fit(times_a: Times, times_b: Times, line: Line, reach_ps: float, noise: Nois
 def _weighted(
     x: Floats, dt: Floats, start: tuple[float, float], reach_ps: float
 ) -> tuple[float, float]:
-    """Return offset and slope with less weight for pairs further out, which rather are accidental.
-
-    Tukey's biweight (Beaton and Tukey, Technometrics 16, 147 (1974)), two steps from `start`.
-    """
+    """Return offset and slope by two steps from `start` with `soft_weights`."""
     offset, slope = start
     for _ in range(2):
         r = dt - offset - slope * x
@@ -157,13 +154,21 @@ def _weighted(
         rn, xn = r[near], x[near]
         if rn.size < _LEAST_FIT:
             break
-        w = (1.0 - (rn / reach_ps) ** 2) ** 2
+        w = soft_weights(rn, reach_ps)
         w /= w.sum()
         xm = float(w @ xn)
         change = float(w @ ((xn - xm) * rn)) / max(float(w @ (xn - xm) ** 2), 1e-9)
         slope += change
         offset += float(w @ rn) - change * xm
     return offset, slope
+
+
+def soft_weights(residuals_ps: Floats, reach_ps: float) -> Floats:
+    """Return less weight for pairs further out, which rather are accidental; none beyond reach.
+
+    Tukey's biweight (Beaton and Tukey, Technometrics 16, 147 (1974)).
+    """
+    return np.maximum(1.0 - (residuals_ps / reach_ps) ** 2, 0.0) ** 2
 
 
 def differences(
