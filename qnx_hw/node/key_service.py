@@ -14,14 +14,15 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
+from qnx_hw.keys.delivery.acks020 import Acknowledgements
 from qnx_hw.keys.delivery.callbacks020 import Callbacks
 from qnx_hw.keys.delivery.front import Front
 from qnx_hw.keys.delivery.http import Response, Service, serving
-from qnx_hw.keys.delivery.peer020 import TlsPeer
+from qnx_hw.keys.delivery.peer020 import CallBack, TlsPeer
 from qnx_hw.keys.delivery.qkd014 import Registry, refuse
 from qnx_hw.keys.delivery.qkd020 import PeerDelivery, problem
 from qnx_hw.keys.delivery.rates import Rates
-from qnx_hw.keys.delivery.values020 import MAX_BODY_BYTES
+from qnx_hw.keys.delivery.values020 import ACK, MAX_BODY_BYTES
 from qnx_hw.keys.kme import Kme
 from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
@@ -77,8 +78,12 @@ def has_own_way(network: NetworkFile, ours: str, theirs: str) -> bool:
 
 
 @asynccontextmanager
-async def receiving_peers(network: NetworkFile, kme: Kme, tell: Teller) -> AsyncIterator[str]:
+async def receiving_peers(
+    network: NetworkFile, kme: Kme, tell: Teller, acks: Acknowledgements | None = None
+) -> AsyncIterator[str]:
     """Serve other key managers while the context lasts; yields the address really bound.
+
+    `acks` are those that the wires of the same node wait for.
 
     Empty where the network file gives none. `ConfigError` where a certificate is missing.
     """
@@ -89,7 +94,7 @@ async def receiving_peers(network: NetworkFile, kme: Kme, tell: Teller) -> Async
     own, authority = _towards_peers(network, kme.node)
     tls = identity.server_side(own.certificate, own.key, authority.certificate)
     callbacks = _callbacks(network, kme)
-    delivery = PeerDelivery(kme, callbacks)
+    delivery = PeerDelivery(kme, callbacks, acks)
     service = Service(delivery.answer, identity.client_name, _refuse_peer, MAX_BODY_BYTES)
     fresh = kept_fresh(tell, kme.node, (own.certificate, own.key), tls)
     async with (
@@ -108,14 +113,25 @@ class TlsWire:
     """Keeps one key manager in touch with a peer's over TLS."""
 
     def __init__(
-        self, network: NetworkFile, kme: Kme, peer: str, address: str, link: str = ""
+        self,
+        network: NetworkFile,
+        kme: Kme,
+        peer: str,
+        address: str,
+        link: str = "",
+        acks: Acknowledgements | None = None,
     ) -> None:
+        """`acks` are those of `receiving_peers`; without them a peer has to answer at once."""
         self._files = _towards_peers(network, kme.node)
         self._tls()  # a missing certificate is told at the start
         self._kme = kme
         self._peer = peer
         self._link = link
         self._address = split_address(address)
+        section = network.nodes[kme.node].kme
+        self._call_back = None
+        if acks is not None and section is not None and section.peers is not None:
+            self._call_back = CallBack(acks, f"https://{section.peers}{ACK.decode()}")
 
     async def run(self) -> None:
         """Connect again and again until cancelled."""
@@ -134,6 +150,7 @@ class TlsWire:
     async def _attend(self) -> None:
         way = await TlsPeer.open(*self._address, self._tls(), self._peer)
         try:
+            await way.agree(self._call_back)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(way.watch())
                 tasks.create_task(self._kme.attend(self._peer, way, self._link))

@@ -19,6 +19,7 @@ from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
+from qnx_hw.keys.delivery.acks020 import Acknowledgements
 from qnx_hw.keys.relay import Relay, RelayedBlocks
 from qnx_hw.keys.signing import SigningKeys, keys_for
 from qnx_hw.keys.vault import open_vault
@@ -102,6 +103,7 @@ class Node:
         self.kme = Kme(
             name, store.issued, {**key_ends(network, name), **relayed_ends(network, name)}
         )
+        self._acks = Acknowledgements()
         self._relay = self._make_relay(network)
         links = ends_of(network, name)
         self._cores = Cores(min(len(links), (os.cpu_count() or 1) - 1))
@@ -147,7 +149,7 @@ class Node:
             async with (
                 listening(node._section.listen) as listener,
                 delivering(network, node.kme, tell),
-                receiving_peers(network, node.kme, tell),
+                receiving_peers(network, node.kme, tell, node._acks),
                 node._edge(network, bus, tell) as node.site,
                 asyncio.TaskGroup() as tasks,
             ):
@@ -284,7 +286,7 @@ class Node:
         """Return what keeps the key manager in touch with a peer's."""
         section = network.nodes[peer].kme
         if has_own_way(network, self.name, peer) and section and section.peers:
-            return TlsWire(network, self.kme, peer, section.peers, link)
+            return TlsWire(network, self.kme, peer, section.peers, link, self._acks)
         way = self._way(network, link, role, link + SUFFIX)
         return KeyWire(self.kme, peer, role, way, partial(self.store.channel_key, link), link)
 

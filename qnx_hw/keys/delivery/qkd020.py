@@ -9,6 +9,7 @@ import msgspec
 
 from qnx_hw.errors import UNREADABLE, ChannelError, RequestRefused
 from qnx_hw.keys.delivery import values020 as values
+from qnx_hw.keys.delivery.acks020 import Acknowledgements
 from qnx_hw.keys.delivery.callbacks020 import Callbacks, Work
 from qnx_hw.keys.delivery.http import Request, Response
 from qnx_hw.keys.kme import Kme
@@ -27,9 +28,13 @@ MOST_ACKS = 1024
 class PeerDelivery:
     """Answers the key managers of other nodes; each is known by its certificate's name, a node."""
 
-    def __init__(self, kme: Kme, callbacks: Callbacks) -> None:
+    def __init__(
+        self, kme: Kme, callbacks: Callbacks, acks: Acknowledgements | None = None
+    ) -> None:
+        """`acks` takes what peers post of keys that this node asked them to acknowledge."""
         self._kme = kme
         self._callbacks = callbacks
+        self._acks = acks or Acknowledgements()
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
@@ -61,8 +66,9 @@ class PeerDelivery:
                 work = partial(self._take_back, peer, asked)
                 return await self._settle(peer, asked.ack_callback_url, work)
             case values.ACK:
-                _check_acks(request.body)
-                raise RequestRefused("key-not-present", 400)  # this one asks and waits
+                if not self._acks.settle(peer, _acks_in(request.body)):
+                    raise RequestRefused("key-not-present", 400)
+                return Response(200, b"{}")
             case _:
                 questions = decode_requests(request.body)
                 return Response(200, encode(await self._kme.answer(peer, questions)))
@@ -104,13 +110,14 @@ def _void(body: bytes) -> values.Void:
     return msgspec.structs.replace(asked, key_ids=key_ids)
 
 
-def _check_acks(body: bytes) -> None:
+def _acks_in(body: bytes) -> list[values.Ack]:
     try:
         acks = msgspec.json.decode(body, type=list[values.Ack])
     except UNREADABLE:
         raise RequestRefused("ack-not-understood", 400) from None
     if not 1 <= len(acks) <= MOST_ACKS:
         raise RequestRefused("ack-not-understood", 400)
+    return acks
 
 
 def problem(status: int, kind: str) -> Response:

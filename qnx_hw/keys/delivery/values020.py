@@ -28,8 +28,17 @@ MAX_BODY_BYTES = 8 << 20
 """`MOST_REQUESTS` of `MOST_KEYS` names each, about 60 bytes a name; also for an answer."""
 ORDERS = "E32473_qnx_orders"
 PROBLEMS = "https://qkd.etsi.org/gs020-interop-kms/"
-VERSIONS = msgspec.json.encode({"versions": ["v1"], "capabilities": ["synchronous_mode"]})
+SYNCHRONOUS = "synchronous_mode"
+VERSION = "v1"
+VERSIONS = msgspec.json.encode({"versions": [VERSION], "capabilities": [SYNCHRONOUS]})
 RELAYED, FAILED, VOIDED, ABSENT = "relayed", "failed", "voided", "key not present"
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key manager speaks."""
+
+    versions: tuple[str, ...]
+    capabilities: tuple[str, ...] = ()
 
 
 class ExtKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +118,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 _EXT_KEYS = msgspec.json.Decoder(ExtKeys)
 
 
-def transfer(reserves: Sequence[Reserve]) -> bytes:
+def transfer(reserves: Sequence[Reserve], ack_callback_url: str = "") -> bytes:
     """Return the body that carries reservations of one link, one master and the same holders."""
     first = reserves[0]
     parts = tuple(
@@ -129,6 +138,7 @@ def transfer(reserves: Sequence[Reserve]) -> bytes:
             "target_sae_ids": first.order.holders,
             "extension_mandatory": {ORDERS: Orders(link=first.link, parts=parts)},
         }
+        | ({"ack_callback_url": ack_callback_url} if ack_callback_url else {})
     )
 
 

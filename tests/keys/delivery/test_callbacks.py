@@ -7,7 +7,7 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,13 @@ import pytest
 from key_pairs import LINK, Pair, joined
 
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import KeyNotFound
+from qnx_hw.errors import ChannelError, KeyNotFound
 from qnx_hw.keys import KEYS, pki
 from qnx_hw.keys.delivery import identity, values020
+from qnx_hw.keys.delivery.acks020 import Acknowledgements
 from qnx_hw.keys.delivery.callbacks020 import Callbacks
 from qnx_hw.keys.delivery.http import Request, Response, Service, serving
+from qnx_hw.keys.delivery.peer020 import CallBack, TlsPeer
 from qnx_hw.keys.delivery.qkd020 import PeerDelivery, problem
 from qnx_hw.keys.ledger import NamedKey, Order, Wish
 from qnx_hw.keys.messages import Reserve
@@ -39,12 +41,17 @@ class Sites:
     alice: str = ""
     heard: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     refusals: int = 0
+    acks: Acknowledgements = field(default_factory=Acknowledgements)
+    """What Alice's own questions wait for, in the tests in which she asks herself."""
+    hears: Callable[[Request], Awaitable[Response]] | None = None
 
     @property
     def hook(self) -> str:
         return f"https://{self.alice}{HOOK}"
 
     async def hear(self, request: Request) -> Response:
+        if self.hears is not None:
+            return await self.hears(request)
         self.heard.put_nowait((request.client, request.path, json.loads(request.body)))
         self.refusals -= 1
         return Response(503 if self.refusals >= 0 else 200, b"{}")
@@ -87,11 +94,17 @@ class Sites:
 
 
 @asynccontextmanager
-async def sites_of(network: NetworkFile, folder: Path) -> AsyncIterator[Sites]:
+async def sites_of(
+    network: NetworkFile, folder: Path, *, is_attended: bool = True
+) -> AsyncIterator[Sites]:
     def refuse(status: int, _: str) -> Response:
         return problem(status, "missing-parameters")
 
-    async with asyncio.timeout(60), joined(folder) as pair, asyncio.TaskGroup() as tasks:
+    async with (
+        asyncio.timeout(60),
+        joined(folder, is_attended=is_attended) as pair,
+        asyncio.TaskGroup() as tasks,
+    ):
         sites = Sites(network, pair)
         hook = Service(sites.hear, identity.client_name, refuse)
         async with serving(hook, "127.0.0.1", 0, sites.tls("alice", is_server=True)) as alice:
@@ -100,7 +113,13 @@ async def sites_of(network: NetworkFile, folder: Path) -> AsyncIterator[Sites]:
             callbacks = Callbacks({"alice": address}, lambda: sites.tls("bob"))
             calling = tasks.create_task(callbacks.run())
             delivery = PeerDelivery(pair.bob, callbacks)
-            service = Service(delivery.answer, identity.client_name, refuse, 1 << 20)
+
+            async def answer(request: Request) -> Response:
+                if request.path == values020.VERSIONS_PATH:  # he does not answer at once
+                    return Response(200, b'{"versions":["v1"]}')
+                return await delivery.answer(request)
+
+            service = Service(answer, identity.client_name, refuse, 1 << 20)
             tls = sites.tls("bob", is_server=True)
             async with serving(service, "127.0.0.1", 0, tls) as sites.bob:
                 yield sites
@@ -217,5 +236,55 @@ def test_acknowledgements_that_nobody_waits_for_are_refused(
             ):
                 status, answer = await sites.post(HOOK, body)
                 assert (status, answer["type"]) == (400, values020.PROBLEMS + kind)
+
+    asyncio.run(scenario())
+
+
+async def asking(sites: Sites, *, is_called_back: bool = True) -> TlsPeer:
+    """Return Alice's way to Bob, who does not answer at once."""
+    host, port = sites.bob.split(":")
+    way = await TlsPeer.open(host, int(port), sites.tls("alice"), "bob")
+    try:
+        await way.agree(CallBack(sites.acks, sites.hook) if is_called_back else None)
+    except ChannelError:
+        way.close()
+        raise
+    return way
+
+
+def test_a_peer_that_does_not_answer_at_once_is_asked_all_the_same(
+    network: NetworkFile, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with sites_of(network, tmp_path, is_attended=False) as sites:
+            sites.hears = PeerDelivery(
+                sites.pair.alice, Callbacks({}, lambda: sites.tls("alice")), sites.acks
+            ).answer
+            way = await asking(sites)
+            async with asyncio.TaskGroup() as tasks:
+                attending = tasks.create_task(sites.pair.alice.attend("bob", way))
+                await sites.pair.alice.connected("bob")
+                keys = await sites.pair.alice.get("bob", 256, 3)
+                got = await sites.pair.bob.get_by_id("alice", [name for name, _ in keys])
+                attending.cancel()
+            way.close()
+
+            assert all(ours.equals(key) for ours, (_, key) in zip(got, keys, strict=True))
+            nobody = values020.Ack(
+                key_id_container=(values020.KeyIdHolder(key_id=keys[0][0]),),
+                ack_status="relayed",
+                initiator_sae_id="a",
+                target_sae_ids=("b",),
+            )
+            assert not sites.acks.settle("bob", [nobody])
+
+    asyncio.run(scenario())
+
+
+def test_a_node_that_cannot_be_called_back_says_so(network: NetworkFile, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with sites_of(network, tmp_path) as sites:
+            with pytest.raises(ChannelError, match="has to call back"):
+                await asking(sites, is_called_back=False)
 
     asyncio.run(scenario())
