@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from qnx_hw.secret import Secret
 
 CLIENTS_PER_NODE = 3
 LOST = (OSError, http.client.HTTPException)
+ANSWER_DEADLINE_S = 240.0
+"""For the next answer of a round; a loaded machine may start a killed node slowly."""
 
 
 @dataclass
@@ -105,7 +108,7 @@ def _load_and_kill(cluster: Cluster, seen: Seen, randomness: random.Random) -> N
     for worker in workers:
         worker.start()
     for _ in range(randomness.randint(1, 60)):
-        assert enough.acquire(timeout=60)
+        assert enough.acquire(timeout=ANSWER_DEADLINE_S), "no key manager answers"
     single = [[node] for node in cluster.nodes]
     victims = randomness.choice((*single, list(cluster.nodes)))
     for victim in victims:
@@ -126,10 +129,10 @@ def _work(
 ) -> None:
     other = "bob" if node == "alice" else "alice"
     master, slave = Application(cluster, node), Application(cluster, other)
-    try:
-        turn = 0
-        while not is_over.is_set():
-            turn += 1
+    turn = 0
+    while not is_over.is_set():
+        turn += 1
+        with suppress(LOST):  # by a kill, or as a loaded machine took too long
             keys = master.get() or {}
             with seen.lock:
                 for name, key in keys.items():
@@ -143,11 +146,8 @@ def _work(
             if keys and turn % 3:  # one in three stays for later
                 _fetch(slave, seen, next(iter(keys)))
                 enough.release()
-    except LOST:
-        return
-    finally:
-        master.close()
-        slave.close()
+    master.close()
+    slave.close()
 
 
 def _fetch(slave: Application, seen: Seen, name: str) -> bool:
