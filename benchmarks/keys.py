@@ -1,8 +1,10 @@
 """Measure key delivery: two key managers in two processes, TLS everywhere, both sides durable.
 
-`qnx bench keys`. 32 kept connections ask at once. The load
-generator shares the machine's cores, so rates on two cores are lower bounds; processor time per
-request is of each key manager alone.
+`qnx bench keys`. 32 kept connections ask at once, each again as soon as it has its answer: then the
+mean wait is 32 over the rate, whatever a key manager does. So the last load comes at the rate of
+the goal instead, and its waits count from when each request was due. The load generator shares the
+machine's cores, so rates on two cores are lower bounds; processor time per request is of each key
+manager alone.
 """
 
 from __future__ import annotations
@@ -92,8 +94,10 @@ async def pair(master: Connection, slave: Connection) -> None:
         raise SystemExit("a key differs at the two ends")
 
 
-async def measure(cluster: Cluster, work: Work, seconds: float) -> Figures:
-    """Keep all connections busy and count."""
+async def measure(
+    cluster: Cluster, work: Work, seconds: float, per_s: float | None = None
+) -> Figures:
+    """Keep all connections busy, or have them ask in turn so often together, and count."""
     waits: list[float] = []
     lines = [
         [await Connection.open(cluster.port(node), cluster.tls(node)) for node in SAES]
@@ -102,15 +106,19 @@ async def measure(cluster: Cluster, work: Work, seconds: float) -> Figures:
     begin = time.perf_counter() + WARM_UP_S
     end = begin + seconds
 
-    async def keep_asking(master: Connection, slave: Connection) -> None:
-        while (start := time.perf_counter()) < end:
+    async def keep_asking(place: int, master: Connection, slave: Connection) -> None:
+        due = time.perf_counter() + (place / per_s if per_s else 0.0)
+        while due < end:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
             await work(master, slave)
-            if start >= begin:
-                waits.append(time.perf_counter() - start)
+            done = time.perf_counter()
+            if due >= begin:
+                waits.append(done - due)
+            due = due + CONNECTIONS / per_s if per_s else done
 
     async with asyncio.TaskGroup() as tasks:
-        for master, slave in lines:
-            tasks.create_task(keep_asking(master, slave))
+        for place, (master, slave) in enumerate(lines):
+            tasks.create_task(keep_asking(place, master, slave))
         await asyncio.sleep(WARM_UP_S)
         before = {node: await asyncio.to_thread(cluster.cpu_s, node) for node in SAES}
     after = {node: cluster.cpu_s(node) for node in SAES}
@@ -132,7 +140,7 @@ def suite(seconds: float = SECONDS) -> Iterator[Result]:
         ("keys, 128 per enc_keys", asks(128), 128),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), blocks=round(80 * seconds), block_bytes=65_536)
+        cluster = Cluster(Path(folder), blocks=round(110 * seconds), block_bytes=65_536)
         cluster.start(*SAES)
         try:
             for name, work, keys in loads:
@@ -143,6 +151,11 @@ def suite(seconds: float = SECONDS) -> Iterator[Result]:
                 yield _result(f"{name}: p99", found.p99_s, "s", P99_GOAL_S, is_met=is_met)
                 for node, cost_us in found.cpu_us.items():
                     yield Result(name=f"{name}: processor of {node}", value=cost_us, unit="us")
+            name, rate = "keys, 128 per enc_keys, offered at the goal's rate", GOALS[loads[-1][0]]
+            found = asyncio.run(measure(cluster, asks(128), seconds, rate / 128))
+            yield Result(name=f"{name}: rate", value=128 * found.per_s, unit="1/s")
+            is_met = found.p99_s < P99_GOAL_S
+            yield _result(f"{name}: p99", found.p99_s, "s", P99_GOAL_S, is_met=is_met)
         finally:
             cluster.stop()
 
