@@ -23,6 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from routing_dote import HISTORY, Dote
+from routing_failover import failover_results
 from routing_hierarchy import hierarchy_results, plane
 from routing_hosts import hosts_results
 from routing_keys import key_results
@@ -284,6 +285,7 @@ PARTS = {
     "keys": partial(key_results, None, loads=(0.9, 0.75)),
     "live": live_results,
     "hosts": hosts_results,
+    "failover": failover_results,
 }
 
 
