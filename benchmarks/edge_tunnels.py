@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.config import load
+from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.keysource import KeySource, SharedKey, SharedPad, Stock
 from qnx_hw.edge.site import Surroundings, open_site
 from qnx_hw.errors import KeyExhausted
@@ -276,12 +277,15 @@ class SeedKeys(KeySource):
 async def _run_node(file: Path, node: str) -> None:
     network = load(file)
     folder = network.folder_of(node)
+    engine = Engine()
+    engine.load()
     around = Surroundings(
         source=SeedKeys(b"benchmark"),
         bus=InProcessBus(),
         folder=folder,
         sealer=open_vault(folder / "edge.key", may_create=True),
         tell=lambda level, source, message: None,
+        engine=engine,
     )
     async with open_site(network, node, around):
         await asyncio.Event().wait()

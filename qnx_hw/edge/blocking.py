@@ -17,7 +17,10 @@ from contextlib import suppress
 
 from qnx_hw.edge.carrier import Place
 from qnx_hw.edge.conversation import EMPTY, Conversation
-from qnx_hw.edge.halves import BATCH_BYTES, PAGE_BYTES, SessionOver
+from qnx_hw.edge.engine import Engine, Loops
+from qnx_hw.edge.figures import Memory
+from qnx_hw.edge.flow import Inflow, Outflow
+from qnx_hw.edge.halves import BATCH_BYTES, BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
 from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session
 from qnx_hw.edge.spool import Spool
@@ -36,13 +39,16 @@ class BlockingPump(Pump):
 
     is_blocking = True
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, engine: Engine | None = None) -> None:
         assert session.user is not None
+        self._engine = engine
         self._session = session
         self._talk: Conversation = session.talk
         self._carrier = session.carrier
         self._user = session.user
         self._is_usable = session.keys.sending.is_usable
+        self._outflow: Outflow | None = None
+        self._inflow: Inflow | None = None
         self._threads_left = 2
         self._ending = threading.Lock()
 
@@ -54,18 +60,21 @@ class BlockingPump(Pump):
 
     def flush(self) -> None:
         """Send what waits when the circuit takes it."""
-        if not self._talk.lock.acquire(blocking=False):
-            return  # the sender is at work, and begins with it
-        try:
-            circuit, _ = self._carrier.peek()
-            if circuit is not None and _is_ready(circuit, select.POLLOUT, 0.0):
+        # Who holds the lock looks again after it; so does this, for whoever comes meanwhile.
+        while self._talk.has_control and self._talk.lock.acquire(blocking=False):
+            try:
+                circuit, _ = self._carrier.peek()
+                if circuit is None or not _is_ready(circuit, select.POLLOUT, 0.0):
+                    return
+                self._talk.figures.attention = 0
                 self._send_controls()
-        except KeyExhausted:
-            pass  # the sender finds out as well, and knows what to do
-        except (QnxError, OSError) as error:
-            self._session.finish(str(error))
-        finally:
-            self._talk.lock.release()
+            except KeyExhausted:
+                return  # the sender finds out as well, and knows what to do
+            except (QnxError, OSError) as error:
+                self._session.finish(str(error))
+                return
+            finally:
+                self._talk.lock.release()
 
     def repeat(self, expected: int) -> None:
         """Send again what the other end lacks."""
@@ -86,19 +95,21 @@ class BlockingPump(Pump):
                 self._session.ended()
 
     def _send(self) -> None:
-        session, user, is_usable = self._session, self._user, self._is_usable
+        session, is_usable = self._session, self._is_usable
         # Pads are scarce: a batch that waits for the last of its pads would waste the first.
-        plain = memoryview(bytearray(MAX_PLAIN_BYTES if session.keys.may_wait else BATCH_BYTES))
+        memory = Memory.of(MAX_PLAIN_BYTES if session.keys.may_wait else BATCH_BYTES)
+        plain = memory.view
         self._put(None, EMPTY)
         while True:
             if session.spool is not None and self._stores() and self._store(session.spool, plain):
                 break
             if not is_usable():
                 self._await_key()
-            size = user.recv_into(plain, session.room(len(plain)))
+            size = self._read(memory)
+            if size is None:
+                continue
             if not size:
                 break
-            session.counters.bytes_in += size
             if not is_usable():  # it may have grown old while the user was silent
                 if (spool := session.spool) is not None:
                     spool.put(plain[:size], spool.reserve(size, at_most=False))
@@ -107,6 +118,27 @@ class BlockingPump(Pump):
             self._put(_DATA, plain[:size])
         if not session.reason:
             self._put(RecordType.END, EMPTY)
+
+    def _read(self, memory: Memory) -> int | None:
+        """Wait for the user; return how much he said, 0 at his end, None to look around.
+
+        Compiled loops pass on what he says, and leave only what they may not seal.
+        """
+        figures = self._talk.figures
+        while figures.attention:
+            figures.attention = 0
+            self._put(None, EMPTY)
+        if self._outflow is None and self._loops and figures.cipher:
+            self._outflow = Outflow(self._session, self._loops, self._user, memory)
+        if self._outflow is not None:
+            return self._outflow.run()
+        size = self._user.recv_into(memory.view, self._session.room(len(memory.view)))
+        figures.bytes_in += size
+        return size
+
+    @property
+    def _loops(self) -> Loops | None:
+        return self._engine.loops if self._engine is not None else None
 
     def _stores(self) -> bool:
         """Whether something waits in the spool, or shall."""
@@ -142,7 +174,7 @@ class BlockingPump(Pump):
                 continue
             size = self._user.recv_into(plain, room)
             has_ended = not size
-            session.counters.bytes_in += size
+            session.talk.figures.bytes_in += size
             spool.put(plain[:size], room)
 
     def _await_key(self) -> None:
@@ -171,9 +203,7 @@ class BlockingPump(Pump):
         session.waits_for_key_since_s = None
         if self._carrier.peek()[0] is None:
             self._carrier.current(RESUME_S)
-        for limit in session.limits:
-            if (wait_s := limit.take(len(plain))) > 0:
-                session.stop.wait(wait_s)
+        session.hold_back(len(plain))
 
     def _send_controls(self) -> None:
         while (record := self._talk.next_control()) is not None:
@@ -190,7 +220,8 @@ class BlockingPump(Pump):
 
     def _receive(self) -> None:
         session, talk = self._session, self._talk
-        plain = memoryview(bytearray(PAGE_BYTES))
+        memory = Memory.of(BATCH_ROOM_BYTES)
+        plain = memory.view
         place = self._carrier.current(RESUME_S)
         if place[1] != session.read_from:
             session.reader.clear()  # `prove` read from a circuit that is lost
@@ -202,7 +233,7 @@ class BlockingPump(Pump):
                 self._carrier.lose(place[1])
             if talk.is_finished:
                 break
-            place = self._fill(place)
+            place = self._fill(place, memory)
         self._linger()
 
     def _take_all(self, place: Place, plain: memoryview) -> None:
@@ -222,12 +253,21 @@ class BlockingPump(Pump):
                     self._user.shutdown(socket.SHUT_WR)
             talk.take(kind, body)
 
-    def _fill(self, place: Place) -> Place:
-        """Wait for more from the circuit, or from the one after it."""
+    def _fill(self, place: Place, memory: Memory) -> Place:
+        """Wait for more from the circuit, or from the one after it.
+
+        Compiled loops give out all data that comes before something else does.
+        """
         while True:
             if self._carrier.peek() != place:
                 place = self._carrier.current(RESUME_S)
                 self._session.reader.clear()
+            if self._inflow is None and self._loops and self._talk.figures.peer_cipher:
+                self._inflow = Inflow(self._session, self._loops, self._user, memory)
+            if self._inflow is not None:
+                if self._inflow.run(place):
+                    return place
+                continue
             try:
                 self._session.reader.fill(place[0])
             except OSError:
@@ -236,12 +276,12 @@ class BlockingPump(Pump):
                 return place
 
     def _deliver(self, body: memoryview) -> None:
-        session = self._session
-        session.is_delivering = True
+        figures = self._talk.figures
+        figures.is_delivering = 1
         try:
             self._user.sendall(body)
         finally:
-            session.is_delivering = False
+            figures.is_delivering = 0
         self._talk.delivered(len(body))
 
     def _linger(self) -> None:

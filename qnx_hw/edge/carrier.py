@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from qnx_hw.edge.figures import Figures
 from qnx_hw.edge.halves import SessionOver
 
 THREADED = 200
@@ -19,11 +20,15 @@ Place = tuple[socket.socket, int]
 class Carrier:
     """Holds a connected, blocking socket; safe to use from any thread."""
 
-    def __init__(self, circuit: socket.socket, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, circuit: socket.socket, on_lost: Callable[[], None], figures: Figures
+    ) -> None:
+        """Whenever the circuit changes, the figures' `turn` grows."""
         self._changed = threading.Condition()
         self._place: tuple[socket.socket | None, int] = circuit, 1
         self._over = ""
         self._on_lost = on_lost
+        self._figures = figures
         # A lost socket is shut down at once and closed only when no thread can be inside a call on
         # it, since the system gives its number to the next socket.
         self._lost: list[socket.socket] = []
@@ -74,6 +79,7 @@ class Carrier:
                 raise SessionOver(self._over)
             self._drop()
             self._place = circuit, self._place[1] + 1
+            self._figures.turn += 1
             self._changed.notify_all()
 
     def finish(self, reason: str) -> None:
@@ -97,6 +103,7 @@ class Carrier:
             wake(circuit)
             self._lost.append(circuit)
             self._place = None, generation
+            self._figures.turn += 1
 
 
 def wake(circuit: socket.socket) -> None:

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
+from qnx_hw.edge import libcrypto
 from qnx_hw.edge.records import (
     DATA_BEGIN,
     HEADER_BYTES,
@@ -58,6 +59,10 @@ class Run(NamedTuple):
 class Cipher(Protocol):
     """Protects the records of one direction under one epoch."""
 
+    epoch: int
+    address: int
+    """Of libcrypto's context that does the same in compiled loops; 0 where there is none."""
+
     @abstractmethod
     def seal_into(
         self, header: tuple[RecordType, int, int], plain: memoryview, room: memoryview
@@ -77,7 +82,7 @@ class Cipher(Protocol):
 
 
 class GcmCipher(Cipher):
-    """AES-256-GCM under one key.
+    """AES-256-GCM under one key, which is wiped.
 
     Between the cipher's calls stands as little as can be: what the interpreter does for a record
     costs as much as the cipher itself.
@@ -85,16 +90,19 @@ class GcmCipher(Cipher):
 
     def __init__(self, key: Secret, epoch: int) -> None:
         cipher = AESGCM(key.reveal())
+        self._context = libcrypto.context(key)
+        self.address = self._context.address if self._context is not None else 0
+        key.wipe()
         self._encrypt = cipher.encrypt_into
         self._decrypt = cipher.decrypt_into
-        self._epoch = epoch
+        self.epoch = epoch
 
     def seal_into(
         self, header: tuple[RecordType, int, int], plain: memoryview, room: memoryview
     ) -> int:
         """Write records."""
         kind, number, acknowledged = header
-        encrypt, epoch, size = self._encrypt, self._epoch, len(plain)
+        encrypt, epoch, size = self._encrypt, self.epoch, len(plain)
         start = at = 0
         while True:
             end = min(start + MAX_PLAIN_BYTES, size)
@@ -111,7 +119,7 @@ class GcmCipher(Cipher):
     def open_into(self, header: Header, record: memoryview, plain: memoryview) -> int:
         """Check and decrypt a record."""
         size = header[4] - TAG_BYTES
-        nonce = _NONCE.pack(self._epoch, header[2])
+        nonce = _NONCE.pack(self.epoch, header[2])
         try:
             self._decrypt(nonce, record[HEADER_BYTES:], record[:HEADER_BYTES], plain[:size])
         except InvalidTag as error:
@@ -120,7 +128,7 @@ class GcmCipher(Cipher):
 
     def open_run(self, octets: memoryview, number: int, plain: memoryview) -> Run:
         """Open records whose tags are right; the first other one is left to `open_into`."""
-        decrypt, epoch, size = self._decrypt, self._epoch, len(octets)
+        decrypt, epoch, size = self._decrypt, self.epoch, len(octets)
         first, at, filled, acknowledged = number, 0, 0, -1
         while size - at >= HEADER_BYTES:
             begin, at_epoch, at_number, expected, zero, length = RUN_HEADER.unpack_from(octets, at)
@@ -160,10 +168,12 @@ class PadLender(Protocol):
 class PadCipher(Cipher):
     """The one-time pad; `hash_key` is r, the same for all records of a direction."""
 
+    address = 0
+
     def __init__(self, pads: PadLender, hash_key: Secret, epoch: int) -> None:
         self._pads = pads
         self._hash_key = hash_key
-        self._epoch = epoch
+        self.epoch = epoch
         self._next_address = 0
 
     def seal_into(
@@ -186,7 +196,7 @@ class PadCipher(Cipher):
         octets = pad.reveal()
         length = PAD_ADDRESS_BYTES + size + TAG_BYTES
         kind, number, acknowledged = header
-        pack_header(record, 0, (kind, self._epoch, number, acknowledged, length))
+        pack_header(record, 0, (kind, self.epoch, number, acknowledged, length))
         _ADDRESS.pack_into(record, HEADER_BYTES, address)
         end = HEADER_BYTES + PAD_ADDRESS_BYTES + size
         _xor(plain, octets[:size], record[HEADER_BYTES + PAD_ADDRESS_BYTES : end])

@@ -8,7 +8,6 @@ as the data could stop both directions for good.
 from __future__ import annotations
 
 import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,12 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from qnx_hw.edge.ciphers import Cipher
+from qnx_hw.edge.figures import ACKNOWLEDGE_BYTES, Figures, SharedLock
 from qnx_hw.edge.halves import ReceivingHalf, SendingHalf, SessionOver
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.records import BadRecord, RecordReader, RecordType
 
-ACKNOWLEDGE_BYTES = 4 << 20
-"""An acknowledgement wakes a thread at the other end, which costs both as much as 256 KiB do."""
 COUNT_BYTES = 1 << 20
 MAX_FAILURES = 8
 """Refused records after which a session ends; each costs a new circuit."""
@@ -39,17 +37,28 @@ _DATA = RecordType.DATA
 class Counters:
     """What a session did; numbers only."""
 
-    bytes_in: int = 0
-    """From the user into the network."""
-    bytes_out: int = 0
-    """To the user."""
-    records: int = 0
+    figures: Figures
     failures: int = 0
     """Records refused: forged, replayed, truncated, out of order."""
     circuits: int = 1
     retransmits: int = 0
     """TCP segments sent again, over all circuits, as of the newest tick."""
     rtt_s: float | None = None
+
+    @property
+    def bytes_in(self) -> int:
+        """From the user into the network."""
+        return self.figures.bytes_in
+
+    @property
+    def bytes_out(self) -> int:
+        """To the user."""
+        return self.figures.bytes_out
+
+    @property
+    def records(self) -> int:
+        """Sealed."""
+        return self.figures.records
 
 
 class Conversation:
@@ -58,19 +67,19 @@ class Conversation:
     def __init__(self, keys: SessionKeys, on_control: Callable[[], None]) -> None:
         """`on_control` is called, from any thread, when a control record waits."""
         self.keys = keys
-        self.counters = Counters()
-        self.heard_s = time.monotonic()
-        self.lock = threading.Lock()
+        self.figures = figures = Figures()
+        self.counters = Counters(figures)
+        self.heard()
+        self.lock = SharedLock()
         """Held while something is sealed, and until it is sent: the order is the records'."""
         self._on_control = on_control
-        self._sending = SendingHalf(keys.sending_cipher())
-        self._receiving = ReceivingHalf(keys.receiving_cipher(), keys.peer_epoch)
-        self._receive_lock = threading.Lock()
+        self._sending = SendingHalf(keys.sending_cipher(), figures)
+        self._receiving = ReceivingHalf(keys.receiving_cipher(), keys.peer_epoch, figures)
+        self._receive_lock = SharedLock()
+        figures.send_lock, figures.receive_lock = self.lock.address, self._receive_lock.address
         self._controls: deque[tuple[RecordType, bytes]] = deque()
-        self._unacknowledged_in = 0
-        self._count_bytes = min(COUNT_BYTES, keys.sending.rekey_bytes // 8)
-        self._uncounted = 0
-        """Sealed bytes that the tunnel's key does not know of yet."""
+        self.count_bytes = min(COUNT_BYTES, keys.sending.rekey_bytes // 8)
+        """How much is sealed before the tunnel's key is told."""
         self._end_number: int | None = None
         self._has_got_end = False
 
@@ -87,7 +96,7 @@ class Conversation:
     @property
     def is_finished(self) -> bool:
         """Whether all that both users said has arrived."""
-        ended, acknowledged = self._end_number, self._sending.acknowledged
+        ended, acknowledged = self._end_number, self.figures.acknowledged
         return self._has_got_end and ended is not None and acknowledged > ended
 
     def expected(self) -> int:
@@ -99,6 +108,15 @@ class Conversation:
         with self._receive_lock:
             return self._receiving.expected
 
+    @property
+    def silent_s(self) -> float:
+        """How long nothing came."""
+        return (time.monotonic_ns() - self.figures.heard_ns) / 1e9
+
+    def heard(self) -> None:
+        """Note that something came, or that a new circuit begins."""
+        self.figures.heard_ns = time.monotonic_ns()
+
     def begin(self) -> None:
         """Say first that this end holds the keys: the side that opens does."""
         self._controls.appendleft((RecordType.START, self.keys.greetings))
@@ -107,11 +125,21 @@ class Conversation:
         """Let a small record wait for its turn."""
         if len(self._controls) < MAX_CONTROLS:
             self._controls.append((kind, body))
+        self.figures.attention = 1
         self._on_control()
 
     def ping(self) -> None:
         """Ask for an answer, which gives the round trip."""
         self.say(RecordType.PING, _TIME.pack(time.monotonic()))
+
+    @property
+    def has_control(self) -> bool:
+        """Whether a small record waits."""
+        return bool(self._controls)
+
+    def make_room(self, size: int) -> None:
+        """Prepare memory for so many bytes of small or large records. Needs the lock."""
+        self._sending.make_room(size)
 
     def next_control(self) -> memoryview | None:
         """Seal what waits, one record after the other; None where nothing does. Needs the lock."""
@@ -130,17 +158,20 @@ class Conversation:
         if cipher is not None:
             self._sending.renew(cipher)
         sending = self._sending
-        first = sending.number
         records = sending.seal(kind, plain, self._receiving.expected)
         if kind is RecordType.END:
             self._end_number = sending.number - 1
-        self._uncounted += len(plain)
-        if self._uncounted >= self._count_bytes:
-            self.keys.sending.count(self._uncounted)
-            self._uncounted = 0
-        self.counters.records += sending.number - first
-        self._unacknowledged_in = 0
+        self.figures.uncounted += len(plain)
+        self.count()
+        self.figures.unacknowledged_in = 0
         return records
+
+    def count(self) -> None:
+        """Tell the tunnel's key what it protected, now and then. Needs the lock."""
+        figures = self.figures
+        if figures.uncounted >= self.count_bytes:
+            self.keys.sending.count(figures.uncounted)
+            figures.uncounted = 0
 
     def repeat_from(self, expected: int) -> list[memoryview]:
         """Return the records that a new circuit begins with. Needs the lock."""
@@ -176,6 +207,7 @@ class Conversation:
 
     def take(self, kind: RecordType, body: memoryview) -> None:
         """Follow what the other end says beside its data."""
+        self.figures.attention = 1  # it may be ready for the next key
         match kind:
             case RecordType.END:
                 self._has_got_end = True
@@ -195,10 +227,14 @@ class Conversation:
 
     def delivered(self, size: int) -> None:
         """Count what the user got, and acknowledge it now and then."""
-        self.counters.bytes_out += size
-        self._unacknowledged_in += size
-        if self._unacknowledged_in >= ACKNOWLEDGE_BYTES:
-            self._unacknowledged_in = 0
+        self.figures.bytes_out += size
+        self.figures.unacknowledged_in += size
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Tell the other end what has come, now and then."""
+        if self.figures.unacknowledged_in >= ACKNOWLEDGE_BYTES:
+            self.figures.unacknowledged_in = 0
             self.say(RecordType.PONG, b"")
 
     def refuse(self, failure: Exception) -> None:
@@ -210,9 +246,9 @@ class Conversation:
             raise SessionOver(f"too many refused records; the last: {failure}") from failure
 
     def _heard(self, expected: int) -> None:
-        self.heard_s = time.monotonic()
+        self.heard()
         # The next record frees the buffers.
-        self._sending.acknowledged = max(self._sending.acknowledged, expected)
+        self.figures.acknowledged = max(self.figures.acknowledged, expected)
 
     def _peer_key(self, epoch: int, cipher: Cipher | None) -> None:
         """Take the peer's next key, or tell that it is not here; called from the event loop."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from qnx_hw.edge.carrier import THREADED, Place
 from qnx_hw.edge.conversation import EMPTY
-from qnx_hw.edge.halves import PAGE_BYTES, SessionOver
+from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
 from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError
@@ -147,7 +147,7 @@ class CrowdPump(Pump):
             size = await loop.sock_recv_into(self._user, plain[: session.room(len(plain))])
             if not size:
                 break
-            session.counters.bytes_in += size
+            session.talk.figures.bytes_in += size
             await self._await_key()
             await self._put(_DATA, plain[:size])
             for limit in session.limits:
@@ -204,7 +204,7 @@ class CrowdPump(Pump):
 
     async def _receive(self) -> None:
         session, talk = self._session, self._talk
-        plain = memoryview(bytearray(PAGE_BYTES))
+        plain = memoryview(bytearray(BATCH_ROOM_BYTES))
         place = await self._current()
         if place[1] != session.read_from:
             session.reader.clear()  # `prove` read from a circuit that is lost
@@ -259,12 +259,12 @@ class CrowdPump(Pump):
         return place
 
     async def _deliver(self, body: memoryview) -> None:
-        session = self._session
-        session.is_delivering = True
+        figures = self._talk.figures
+        figures.is_delivering = 1
         try:
             await asyncio.get_running_loop().sock_sendall(self._user, body)
         finally:
-            session.is_delivering = False
+            figures.is_delivering = 0
         self._talk.delivered(len(body))
 
     async def _linger(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.circuits import Open, Opened, Refusal, connecting, receive, send
+from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.neighbours import Neighbours
@@ -40,6 +41,8 @@ class Vicinity:
     """Whether traffic of others may pass through the node."""
     threaded: int = THREADED
     """How many sessions, and relays, have threads of their own; the rest share one."""
+    engine: Engine | None = None
+    """Where those with threads find compiled loops; without it they run in the interpreter."""
 
 
 class Dialler:

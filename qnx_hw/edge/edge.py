@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -92,6 +92,7 @@ class Edge:
         self._dialler = Dialler(node, around)
         self._reception = Reception(node, around.neighbours, self._serve)
         self._crowd = Crowd(around.threaded)
+        self._engine = around.engine
         self._transit = Transit(node, around, self._dialler, self._crowd)
         self._plan_limits = PlanLimits(around.forwarder)
         self._desk = Desk(source, self._ask_key)
@@ -115,6 +116,8 @@ class Edge:
             async with self._tasks:
                 with accepting(listener, self._receive):
                     self.start(self._tick())
+                    if self._engine is not None:
+                        self.start(asyncio.to_thread(self._engine.load))
                     for hop in self.hops.values():
                         self.start(watch(self.node, hop, self._neighbours))
                     try:
@@ -151,7 +154,8 @@ class Edge:
             )
             keys.on_due = lambda: self._renew_soon(keys)
             bucket = Bucket(traffic.rate_limit_bps) if traffic.rate_limit_bps else None
-            self.lines[place] = Line(traffic, peer, keys, is_opener, Limit(bucket))
+            line = self.lines[place] = Line(traffic, peer, keys, is_opener, Limit(bucket))
+            keys.on_new = lambda: _look_around(line.sessions)
         return self.lines[place]
 
     async def open(self, traffic: Traffic) -> Session:
@@ -221,12 +225,13 @@ class Edge:
         waits = session.keys.may_wait or session.spool is not None
         if len(self._sessions) > self._crowd.threaded and not waits:
             return CrowdPump(session, self._crowd)
-        return BlockingPump(session)
+        return BlockingPump(session, self._engine)
 
     def follow(self, table: RouteTable) -> RouteAck:
         """Follow a newer, sound table, and the rates in it; return what to answer."""
         answer = self.forwarder.apply(table)
         self._plan_limits.follow()
+        _look_around(self._sessions.values())
         return answer
 
     def _request(self, line: Line, purpose: Purpose, greeting: bytes) -> Open:
@@ -419,3 +424,8 @@ class Edge:
         self._transit.cut()
         for task in tuple(self._running):
             task.cancel()
+
+
+def _look_around(sessions: Iterable[Session]) -> None:
+    for session in tuple(sessions):
+        session.look_around()

@@ -51,6 +51,8 @@ class TunnelKeys:
     now: Callable[[], float] = time.monotonic
     on_due: Callable[[], None] = lambda: None
     """Called, from any thread, when so much was sent that the next key is due: once a key."""
+    on_new: Callable[[], None] = lambda: None
+    """Called in the event loop when there is another newest key."""
     newest: Epoch | None = None
     sent_bytes: int = 0
     """Under the newest key, over all connections."""
@@ -115,6 +117,14 @@ class TunnelKeys:
             and self.sent_bytes < LONGEST_BYTES
         )
 
+    def remaining_s(self) -> float:
+        """Return for how long `is_usable` stays true if nothing more is sent; any thread."""
+        newest = self.newest
+        if newest is None:
+            return 0.0
+        is_stretched = self.policy in (KeyPolicy.STRETCH, KeyPolicy.HYBRID)
+        return newest.born_s + (LONGEST_S if is_stretched else self.rekey_s) - self.now()
+
     def is_expired(self) -> bool:
         """Whether the newest key has done what it was meant for."""
         return self.newest is not None and (
@@ -160,3 +170,4 @@ class TunnelKeys:
             self.sent_bytes = 0
             self._is_called = False
             self._changed.notify_all()
+        self.on_new()

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
+from qnx_hw.edge.figures import Figures, Memory
 from qnx_hw.errors import QnxError
 
 VERSION = 1
@@ -97,18 +98,20 @@ def parse_header(octets: bytes | bytearray | memoryview, at: int = 0) -> Header:
 class RecordReader:
     """Cuts what a socket brings into records, as many at a time as have come."""
 
-    def __init__(self, capacity_bytes: int) -> None:
-        self._buffer = memoryview(bytearray(capacity_bytes))
-        self._start = self._end = 0
+    def __init__(self, capacity_bytes: int, figures: Figures | None = None) -> None:
+        self._buffer, address = Memory.of(capacity_bytes)
+        self._figures = figures if figures is not None else Figures()
+        self._figures.arrived = address
+        self._figures.arrived_bytes = capacity_bytes
 
     def clear(self) -> None:
         """Forget what came: the socket is another one."""
-        self._start = self._end = 0
+        self._figures.arrived_start = self._figures.arrived_end = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether all that came was taken."""
-        return self._start == self._end
+        return self._figures.arrived_start == self._figures.arrived_end
 
     def fill(self, circuit: socket.socket) -> None:
         """Wait for more; what `take` returned before is no longer valid."""
@@ -116,36 +119,38 @@ class RecordReader:
 
     def room(self) -> memoryview:
         """Return where more belongs; what `take` returned before is no longer valid."""
-        left = self._end - self._start
+        figures = self._figures
+        start, end = figures.arrived_start, figures.arrived_end
+        left = end - start
         if left:
-            self._buffer[:left] = self._buffer[self._start : self._end]
-        self._start, self._end = 0, left
+            self._buffer[:left] = self._buffer[start:end]
+        figures.arrived_start, figures.arrived_end = 0, left
         return self._buffer[left:]
 
     def filled(self, size: int) -> None:
         """Take note of what came into `room`; none is the end."""
         if not size:
             raise ConnectionError("the circuit ended")
-        self._end += size
+        self._figures.arrived_end += size
 
     def pending(self) -> memoryview:
         """Return what came and was not taken; valid until `fill`."""
-        return self._buffer[self._start : self._end]
+        return self._buffer[self._figures.arrived_start : self._figures.arrived_end]
 
     def skip(self, size: int) -> None:
         """Take so many bytes of `pending`."""
-        self._start += size
+        self._figures.arrived_start += size
 
     def take(self) -> tuple[Header, memoryview] | None:
         """Return the next record, header and body together; None where it is not whole yet."""
-        start = self._start
-        if self._end - start < HEADER_BYTES:
+        start, limit = self._figures.arrived_start, self._figures.arrived_end
+        if limit - start < HEADER_BYTES:
             return None
         header = parse_header(self._buffer, start)
         end = start + HEADER_BYTES + header.length
-        if end > self._end:
+        if end > limit:
             return None
-        self._start = end
+        self._figures.arrived_start = end
         return header, self._buffer[start:end]
 
 

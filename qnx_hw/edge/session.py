@@ -16,7 +16,7 @@ from typing import Protocol
 
 from qnx_hw.edge.carrier import Carrier, wake
 from qnx_hw.edge.conversation import Conversation, Counters
-from qnx_hw.edge.halves import PAGE_BYTES, SessionOver
+from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.limits import Limit
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader
@@ -63,11 +63,11 @@ class Session:
     ) -> None:
         self.keys = keys
         self.talk = Conversation(keys, self._flush)
-        self.reader = RecordReader(PAGE_BYTES)
+        self.reader = RecordReader(BATCH_ROOM_BYTES, self.talk.figures)
         self.read_from = 1
         """The circuit that `reader` read from."""
         self.path: tuple[str, ...] = ()
-        self.carrier = Carrier(circuit, lambda: on_lost(self))
+        self.carrier = Carrier(circuit, lambda: on_lost(self), self.talk.figures)
         self.limits: Sequence[Limit] = ()
         """To what rates the user is held."""
         self.spool: Spool | None = None
@@ -75,8 +75,6 @@ class Session:
         self.is_full = False
         """Whether the spool has no room, so that the user is held back after all."""
         self.waits_for_key_since_s: float | None = None
-        self.is_delivering = False
-        """Whether a pump waits for the user to take what came."""
         self.stop = threading.Event()
         self.reason = ""
         """Why it ended early."""
@@ -108,6 +106,16 @@ class Session:
         for limit in self.limits:
             most = limit.piece_bytes(most)
         return most
+
+    def hold_back(self, n_bytes: int) -> None:
+        """Wait for as long as the user's rates want after so much of his was sent."""
+        for limit in self.limits:
+            if (wait_s := limit.take(n_bytes)) > 0:
+                self.stop.wait(wait_s)
+
+    def look_around(self) -> None:
+        """Have the sender ask anew what holds for it: rates, keys."""
+        self.talk.figures.attention = 1
 
     def lose(self) -> None:
         """Give up the circuit; waits for nothing."""
@@ -181,7 +189,7 @@ class Session:
         try:
             self.carrier.attach(circuit)
             self.counters.circuits += 1
-            self.talk.heard_s = time.monotonic()
+            self.talk.heard()
             if self._pump is not None:
                 self._pump.repeat(expected)
         except SessionOver as error:
@@ -194,7 +202,7 @@ class Session:
         """
         self.talk.ping()
         self._count_retransmits()
-        if not self.is_delivering and time.monotonic() - self.talk.heard_s > SILENCE_S:
+        if not self.talk.figures.is_delivering and self.talk.silent_s > SILENCE_S:
             self.lose()
 
     def _count_retransmits(self) -> None:

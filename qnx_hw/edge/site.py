@@ -22,6 +22,7 @@ from qnx_hw.config import NetworkFile
 from qnx_hw.edge.circuits import accepting, connecting, listen, split_address
 from qnx_hw.edge.dialling import Vicinity
 from qnx_hw.edge.edge import Edge, Teller
+from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import Forwarder, decode_table
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.keysource import KeySource
@@ -55,6 +56,8 @@ class Surroundings:
     tell: Teller
     neighbours: Neighbours | None = None
     """Without it, whoever reaches the edge's port is taken for a neighbour."""
+    engine: Engine | None = None
+    """Without it, users' data is carried without compiled loops."""
 
 
 class Site:
@@ -214,6 +217,7 @@ async def open_site(network: NetworkFile, node: str, around: Surroundings) -> As
             forwarder=Forwarder(node, graph, random.SystemRandom()),
             neighbours=around.neighbours,
             spans=section.spans,
+            engine=around.engine,
         ),
         source=around.source,
         tell=around.tell,

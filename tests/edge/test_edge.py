@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from edge_net import connect, edge_net, exchange
+from edge_net import PUMPS, connect, edge_net, exchange
 
 from qnx_hw.edge.circuits import connecting
 from qnx_hw.edge.handshake import Mode
@@ -32,12 +32,15 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("lines", [DIRECT, CHAIN])
 @pytest.mark.parametrize("mix_kem", [True, False])
-def test_bytes_come_back_as_they_were_sent(lines: list[tuple[str, str]], mix_kem: bool) -> None:
+@pytest.mark.parametrize("pump", PUMPS)
+def test_bytes_come_back_as_they_were_sent(
+    lines: list[tuple[str, str]], mix_kem: bool, pump: str
+) -> None:
     octets = secrets.token_bytes(3_000_000)
 
     async def scene() -> None:
         traffic = replace(ECHO, mix_kem=mix_kem)
-        async with edge_net(lines, [traffic]) as net:
+        async with edge_net(lines, [traffic], pump=pump) as net:
             user, session = await connect(net.edges["alice"], traffic)
             assert await exchange(user, octets) == octets
             assert session.path == ("alice", *(["carol"] if lines is CHAIN else []), "bob")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qnx_hw.edge.ciphers import GcmCipher
 from qnx_hw.edge.halves import (
     BATCH_BYTES,
-    PAGE_BYTES,
+    BATCH_ROOM_BYTES,
     RETAINED_BYTES,
     ReceivingHalf,
     SendingHalf,
@@ -37,9 +37,9 @@ def receiver() -> ReceivingHalf:
     st.integers(1, 150_000),
 )
 def test_batches_survive_any_chunking(sizes: list[int], chunk: int) -> None:
-    sending, receiving, reader = sender(), receiver(), RecordReader(PAGE_BYTES)
+    sending, receiving, reader = sender(), receiver(), RecordReader(BATCH_ROOM_BYTES)
     stream = b"".join(bytes(sending.seal(RecordType.DATA, TEXT[:size], 0)) for size in sizes)
-    plain, arrived = memoryview(bytearray(PAGE_BYTES)), bytearray()
+    plain, arrived = memoryview(bytearray(BATCH_ROOM_BYTES)), bytearray()
     one, other = socket.socketpair()
     with one, other:
         for start in range(0, len(stream), chunk):
@@ -81,7 +81,7 @@ def test_memory_of_what_has_arrived_is_used_again() -> None:
     sending = sender()
     for _ in range(50):
         sending.seal(RecordType.DATA, TEXT, 0)
-        sending.acknowledged = sending.number - 4
+        sending.figures.acknowledged = sending.number - 4
 
     assert len(sending._free) <= 2
 
@@ -93,7 +93,7 @@ def test_a_run_stops_before_a_record_that_was_changed(at: int) -> None:
     second = bytearray(sending.seal(RecordType.DATA, TEXT[:100], 0))
     second[at] ^= 1
 
-    run = receiving.open_run(memoryview(first + second), memoryview(bytearray(PAGE_BYTES)))
+    run = receiving.open_run(memoryview(first + second), memoryview(bytearray(BATCH_ROOM_BYTES)))
 
     assert (run.records, run.octets, run.plain) == (1, len(first), 100)
     assert receiving.expected == 1

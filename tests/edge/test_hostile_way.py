@@ -9,17 +9,16 @@ from dataclasses import replace
 
 import pytest
 from edge_capture import first_message, read_capture, sessions_of
-from edge_net import EdgeNet, connect, edge_net, exchange
+from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange
 from hostile_wire import HostileWire, hostile_wire
 
-from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
 DEADLINE_S = 60.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
-PUMPS = pytest.mark.parametrize("threaded", [THREADED, 0], ids=["threads", "crowd"])
+ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
 OCTETS = secrets.token_bytes(4_000_000)
 
 
@@ -32,9 +31,9 @@ def play(scene: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def wired(threaded: int = THREADED) -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
+async def wired(pump: str = "threads") -> AsyncIterator[tuple[EdgeNet, HostileWire]]:
     """Alice reaches Bob through a hostile wire; Bob does not reach Alice at all."""
-    made = edge_net([("alice", "bob")], [ECHO], threaded=threaded)
+    made = edge_net([("alice", "bob")], [ECHO], pump=pump)
     async with made as net, hostile_wire(net.ports["bob"]) as (wire, port):
         net.edges["alice"].hops["bob"].address = ("127.0.0.1", port)
         yield net, wire
@@ -50,12 +49,12 @@ def flip(piece: bytes) -> bytes:
     ids=["flipped", "repeated", "truncated", "dropped"],
 )
 @pytest.mark.parametrize("way", ["out", "back"])
-@PUMPS
+@ALL_PUMPS
 def test_changed_bytes_are_refused_counted_and_repeated(
-    change: Callable[[bytes], bytes], way: str, threaded: int
+    change: Callable[[bytes], bytes], way: str, pump: str
 ) -> None:
     async def scene() -> None:
-        async with wired(threaded) as (net, wire):
+        async with wired(pump) as (net, wire):
             passed = 0
             changed = False
 
@@ -84,10 +83,10 @@ def test_changed_bytes_are_refused_counted_and_repeated(
     play(scene)
 
 
-@PUMPS
-def test_a_cut_wire_is_replaced_and_nothing_is_lost(threaded: int) -> None:
+@ALL_PUMPS
+def test_a_cut_wire_is_replaced_and_nothing_is_lost(pump: str) -> None:
     async def scene() -> None:
-        async with wired(threaded) as (net, wire):
+        async with wired(pump) as (net, wire):
             passed, cuts = 0, 0
 
             def tamper(number: int, direction: str, piece: bytes) -> bytes:
@@ -184,10 +183,10 @@ def test_a_replayed_session_is_never_served() -> None:
     play(scene)
 
 
-@PUMPS
-def test_a_killed_relay_is_gone_around(threaded: int) -> None:
+@ALL_PUMPS
+def test_a_killed_relay_is_gone_around(pump: str) -> None:
     async def scene() -> None:
-        async with edge_net(DIAMOND, [ECHO], threaded=threaded) as net:
+        async with edge_net(DIAMOND, [ECHO], pump=pump) as net:
             user, session = await connect(net.edges["alice"], ECHO)
             sending = asyncio.to_thread(user.sendall, OCTETS[:100_000])
             await sending

@@ -42,7 +42,7 @@ mix_kem = false
 VICTIMS = (["alice"], ["bob"], ["alice", "bob"], ["bob", "alice"])
 TALK = {"fast": 400_000, "pad": 2_000}
 KILL_AFTER_BYTES = 1_500_000
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,12 +6,15 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 
+import pytest
 from common_keys import CommonKeys
 
 from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.dialling import Vicinity
 from qnx_hw.edge.edge import Edge
+from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.keysource import KeySource
@@ -19,6 +22,7 @@ from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.session import Session
 from qnx_hw.edge.traffic import Traffic
 
+PUMPS = ("threads", "compiled", "crowd")
 Lines = Iterable[tuple[str, str]]
 
 
@@ -31,10 +35,12 @@ class EdgeNet:
         sources: dict[str, KeySource] | None = None,
         proofs: dict[str, Neighbours] | None = None,
         threaded: int = THREADED,
+        engine: Engine | None = None,
     ) -> None:
         self.neighbours = neighbours
         self.proofs = proofs or {}
         self.threaded = threaded
+        self.engine = engine
         self.keys = CommonKeys()
         self.sources = sources or {}
         self.events: list[str] = []
@@ -48,9 +54,10 @@ class EdgeNet:
             peer: Hop(peer, ("127.0.0.1", self.ports[peer]), 1e9) for peer in self.neighbours[node]
         }
         forwarder = Forwarder(node, self.neighbours, random.Random(1))
+        proofs = self.proofs.get(node)
         edge = self.edges[node] = Edge(
             node,
-            around=Vicinity(hops, forwarder, self.proofs.get(node), threaded=self.threaded),
+            around=Vicinity(hops, forwarder, proofs, threaded=self.threaded, engine=self.engine),
             source=self.sources.get(node) or self.keys.of(node),
             tell=lambda level, source, message: self.events.append(f"{source}: {message}"),
         )
@@ -70,6 +77,16 @@ class EdgeNet:
         return theirs
 
 
+@cache
+def compiled() -> Engine:
+    """Return an engine whose loops are loaded."""
+    engine = Engine()
+    engine.load()
+    if engine.loops is None:
+        pytest.skip("this system has no compiled loops")
+    return engine
+
+
 @asynccontextmanager
 async def edge_net(
     lines: Lines,
@@ -77,12 +94,20 @@ async def edge_net(
     sources: dict[str, KeySource] | None = None,
     proofs: dict[str, Neighbours] | None = None,
     threaded: int = THREADED,
+    pump: str = "threads",
 ) -> AsyncIterator[EdgeNet]:
+    """`pump` is one of `PUMPS`; up to `threaded` sessions of a node have threads."""
     neighbours: dict[str, list[str]] = {}
     for one, other in lines:
         neighbours.setdefault(one, []).append(other)
         neighbours.setdefault(other, []).append(one)
-    net = EdgeNet(neighbours, sources, proofs, threaded)
+    net = EdgeNet(
+        neighbours,
+        sources,
+        proofs,
+        0 if pump == "crowd" else threaded,
+        compiled() if pump == "compiled" else None,
+    )
     traffic = tuple(traffic)
     for each in traffic:
         net.keys.give(each.source, each.destination, 100_000)

@@ -1,0 +1,49 @@
+"""The C library's AES-256-GCM, for compiled loops: where its functions are, and keyed contexts.
+
+It is the library that Python's own `ssl` uses; nothing else is searched for. Where it is not to be
+had, records are sealed and opened by the interpreter alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ssl
+import weakref
+from functools import cache
+
+from qnx_hw.secret import Secret
+
+
+class Context:
+    """AES-256-GCM under one key, for sealing or for opening; freed, and wiped, with this object."""
+
+    def __init__(self, library: ctypes.CDLL, key: Secret) -> None:
+        context = library.EVP_CIPHER_CTX_new()
+        if not context:
+            raise MemoryError("libcrypto has no room for a cipher")
+        self.address: int = context
+        weakref.finalize(self, library.EVP_CIPHER_CTX_free, ctypes.c_void_p(context))
+        kind = ctypes.c_void_p(library.EVP_aes_256_gcm())
+        place = ctypes.c_void_p(context)
+        if library.EVP_EncryptInit_ex(place, kind, None, key.reveal(), None) != 1:
+            raise ValueError("libcrypto refuses the key of a cipher")
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return the library; None where this interpreter's cannot be reached."""
+    try:
+        found = ctypes.CDLL(getattr(ssl._ssl, "__file__", None))  # type: ignore[attr-defined]
+        for name in ("EVP_CIPHER_CTX_new", "EVP_aes_256_gcm"):
+            getattr(found, name).restype = ctypes.c_void_p
+        found.EVP_CIPHER_CTX_free.restype = None
+        found.EVP_EncryptInit_ex.restype = ctypes.c_int
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+def context(key: Secret) -> Context | None:
+    """Return a context under a key; None where there is no library."""
+    found = library()
+    return Context(found, key) if found is not None else None
