@@ -60,13 +60,12 @@ class BlockingPump(Pump):
 
     def flush(self) -> None:
         """Send what waits when the circuit takes it."""
-        # Who holds the lock looks again after it; so does this, for whoever comes meanwhile.
+        # Where the sender holds the lock, it looks for what waits when it has let go of it.
         while self._talk.has_control and self._talk.lock.acquire(blocking=False):
             try:
                 circuit, _ = self._carrier.peek()
                 if circuit is None or not _is_ready(circuit, select.POLLOUT, 0.0):
                     return
-                self._talk.figures.attention = 0
                 self._send_controls()
             except KeyExhausted:
                 return  # the sender finds out as well, and knows what to do
@@ -76,9 +75,10 @@ class BlockingPump(Pump):
             finally:
                 self._talk.lock.release()
 
-    def repeat(self, expected: int) -> None:
+    def resume(self, circuit: socket.socket, expected: int) -> None:
         """Send again what the other end lacks."""
-        with self._talk.lock:
+        with self._talk.lock:  # nothing new may get onto the circuit before it
+            self._carrier.attach(circuit)
             for record in self._talk.repeat_from(expected):
                 self._transmit(record)
 

@@ -106,12 +106,13 @@ class CrowdPump(Pump):
         """Let the task for it send what waits."""
         self._crowd.call(self._due.set)
 
-    def repeat(self, expected: int) -> None:
+    def resume(self, circuit: socket.socket, expected: int) -> None:
         """Send again what the other end lacks."""
-        self._crowd.wait_for(self._repeat(expected))
+        self._crowd.wait_for(self._resume(circuit, expected))
 
-    async def _repeat(self, expected: int) -> None:
-        async with self._order:
+    async def _resume(self, circuit: socket.socket, expected: int) -> None:
+        async with self._order:  # nothing new may get onto the circuit before it
+            self._carrier.attach(circuit)
             with self._talk.lock:
                 records = self._talk.repeat_from(expected)
             for record in records:

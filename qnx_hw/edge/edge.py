@@ -58,6 +58,8 @@ MOST_ASIDE = 64
 RETRY_S = 0.25
 TICK_S = 1.0
 KEY_LOOK_S = 0.25
+STOP_DEADLINE_S = 2.0
+"""For all sessions' threads together; those that wait for pads cannot end with the loop gone."""
 _Result = TypeVar("_Result")
 Teller = Callable[[Level, str, str], object]
 Service = Callable[[Traffic], Awaitable[socket.socket]]
@@ -127,6 +129,7 @@ class Edge:
         finally:
             for left in self.held:
                 left.close()
+            await asyncio.to_thread(self._wait_for_pumps)
             await asyncio.to_thread(self._crowd.stop)
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -417,6 +420,13 @@ class Edge:
                             await self._aside(session.tick)
                     else:
                         session.tick()
+
+    def _wait_for_pumps(self) -> None:
+        """Wait for the threads of sessions: compiled loops must not outlive the interpreter."""
+        end_s = time.monotonic() + STOP_DEADLINE_S
+        for session in tuple(self._sessions.values()):
+            if session.started:
+                session.is_over.wait(max(0.0, end_s - time.monotonic()))
 
     def _stop(self) -> None:
         for session in tuple(self._sessions.values()):

@@ -37,7 +37,7 @@ class Outflow:
             return None
         with session.talk.lock:
             session.talk.count()
-            session.talk.make_room(PAGE_BYTES)
+            session.talk.make_room(PAGE_BYTES // 4)
         figures.circuit, figures.send_turn = circuit.fileno(), turn
         figures.budget = session.room(session.talk.count_bytes)
         remaining_s = session.keys.sending.remaining_s()

@@ -22,9 +22,10 @@ class Context:
         if not context:
             raise MemoryError("libcrypto has no room for a cipher")
         self.address: int = context
-        weakref.finalize(self, library.EVP_CIPHER_CTX_free, ctypes.c_void_p(context))
-        kind = ctypes.c_void_p(library.EVP_aes_256_gcm())
         place = ctypes.c_void_p(context)
+        # Not when the interpreter ends: a thread that it does not wait for may be inside a loop.
+        weakref.finalize(self, library.EVP_CIPHER_CTX_free, place).atexit = False
+        kind = ctypes.c_void_p(library.EVP_aes_256_gcm())
         if library.EVP_EncryptInit_ex(place, kind, None, key.reveal(), None) != 1:
             raise ValueError("libcrypto refuses the key of a cipher")
 

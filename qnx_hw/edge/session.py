@@ -45,7 +45,7 @@ class Pump(Protocol):
         """Send the controls that wait when the circuit takes them; any thread, does not wait."""
 
     @abstractmethod
-    def repeat(self, expected: int) -> None:
+    def resume(self, circuit: socket.socket, expected: int) -> None:
         """Begin a new circuit with what the other end lacks; waits until it is sent."""
 
 
@@ -76,6 +76,8 @@ class Session:
         """Whether the spool has no room, so that the user is held back after all."""
         self.waits_for_key_since_s: float | None = None
         self.stop = threading.Event()
+        self.is_over = threading.Event()
+        """Set when the pump has stopped."""
         self.reason = ""
         """Why it ended early."""
         self.user: socket.socket | None = None
@@ -176,6 +178,7 @@ class Session:
             self.user.close()
         if self.spool is not None:
             self.spool.close()
+        self.is_over.set()
         self._on_over(self)
 
     def abandon(self) -> None:
@@ -186,12 +189,13 @@ class Session:
     def attach(self, circuit: socket.socket, expected: int) -> None:
         """Go on over a new circuit: repeat what the other end lacks. Blocks while it does."""
         circuit.setblocking(self._pump is None or self._pump.is_blocking)
+        self.counters.circuits += 1
+        self.talk.heard()
         try:
-            self.carrier.attach(circuit)
-            self.counters.circuits += 1
-            self.talk.heard()
-            if self._pump is not None:
-                self._pump.repeat(expected)
+            if self._pump is None:
+                self.carrier.attach(circuit)
+            else:
+                self._pump.resume(circuit, expected)
         except SessionOver as error:
             self.finish(str(error))
 

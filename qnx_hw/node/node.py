@@ -15,8 +15,8 @@ from typing import Protocol
 from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
-from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.engine import Engine
+from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
 from qnx_hw.keys import KeyStore, Kme, initial
