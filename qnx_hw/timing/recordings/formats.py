@@ -26,6 +26,16 @@ _READERS = {
 }
 
 
+# What would pass for bare words of S-Fifteen, which have no mark of their own.
+_FOREIGN = {
+    b"PQHISTO": "a PicoQuant file of histograms, which hold no single times: record in TTTR mode",
+    b"TTQP": "a PTU file whose bytes were swapped in fours: copy it anew, as it is",
+    b"PicoHarp 300": "a PicoQuant PT2 or PT3 file: convert it to PTU with the maker's software",
+    b"HydraHarp": "a PicoQuant HT2 or HT3 file: convert it to PTU with the maker's software",
+    b"TimeHarp": "a PicoQuant TTTR file of old: convert it to PTU with the maker's software",
+}
+
+
 def detect(content: bytes) -> Format:
     """Tell a recording's kind from its bytes; raise `RecordingError` if it is none we know."""
     if content.startswith(picoquant.MAGIC):
@@ -34,6 +44,13 @@ def detect(content: bytes) -> Format:
         return Format.ARCHIVE
     if sfifteen.looks_like_text(content):
         return Format.SFIFTEEN_TEXT
+    for mark, what in _FOREIGN.items():
+        if content.startswith(mark):
+            raise RecordingError(f"this is {what}")
+    if _is_text(content):
+        raise RecordingError(
+            "this is text, but not the hex words of S-Fifteen: qnx writes CSV and reads none"
+        )
     if qutag.looks_like(content):
         return Format.QUTAG
     if sfifteen.looks_like_binary(content):
@@ -47,3 +64,8 @@ def detect(content: bytes) -> Format:
 def read(content: bytes, kind: Format | None = None) -> Recording:
     """Decode a recording, of the kind given or of the kind it looks like."""
     return _READERS[kind or detect(content)](content)
+
+
+def _is_text(content: bytes) -> bool:
+    head = content[:4096].removeprefix(b"\xef\xbb\xbf")
+    return b"\n" in head and all(32 <= octet < 127 or octet in b"\t\r\n" for octet in head)

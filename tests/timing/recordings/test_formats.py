@@ -104,7 +104,7 @@ def test_a_qutag_file_is_recognised() -> None:
         (qutag([(1, 1), (2, 999)]), Format.QUTAG, "record 1 has channel 999"),
         (b"0123456789abcdef\nxyz\n", Format.SFIFTEEN_TEXT, "line 2 is 'xyz'"),
         (b"\0" * 15, Format.SFIFTEEN_BINARY, "cut short"),
-        (b"once upon a time\n" * 9, None, "no recording qnx knows"),
+        (b"once upon a time\n" * 9, None, "reads none"),
         (b"", None, "no recording qnx knows"),
     ],
 )
@@ -119,3 +119,18 @@ def test_a_damaged_file_is_refused_in_words(
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     with contextlib.suppress(RecordingError):
         assert np.all(np.diff(read(content).times_ps) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PQHISTO\0" + bytes(72), "histograms"),
+        (b"TTQP\0\0RT" + bytes(72), "swapped in fours"),
+        (b"PicoHarp 300\0\0\0\0" + bytes(64), "convert it to PTU"),
+        (b"5,1\n3,1\n", "reads none"),
+        (b"\xef\xbb\xbftime;channel\r\n15;2\r\n", "reads none"),
+    ],
+)
+def test_files_of_others_are_not_taken_for_bare_words(content: bytes, words: str) -> None:
+    with pytest.raises(RecordingError, match=words):
+        detect(content)
