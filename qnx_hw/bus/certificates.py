@@ -41,6 +41,22 @@ class Authority:
         certificate = builder.sign(key, hashes.SHA256())
         return cls(certificate, key)
 
+    @classmethod
+    def read(cls, folder: Path) -> Authority:
+        """Take up the authority that `write` left in a folder."""
+        try:
+            certificate = x509.load_pem_x509_certificate((folder / f"{AUTHORITY}.pem").read_bytes())
+            key = serialization.load_pem_private_key(
+                (folder / f"{AUTHORITY}.key").read_bytes(), password=None
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"cannot read the bus' authority in {folder}: {error}; {AUTHORITY}.pem and "
+                f"{AUTHORITY}.key belong there, or neither, and a new authority is made"
+            ) from error
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(certificate, key)
+
     def write(self, folder: Path) -> None:
         """Write certificate and private key as `authority.pem` and `authority.key`."""
         _write(folder / AUTHORITY, self.certificate, self.key)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qnx_hw.bus.certificates import context
-from qnx_hw.bus.core import CONFIGURATION, installed_server, prepare
+from qnx_hw.bus.core import CONFIGURATION, CoreSite, installed_server, prepare
 from qnx_hw.commands.ports import free_ports
 
 NODES = ("alice", "bob", "carol")
@@ -33,7 +33,7 @@ class NatsCore:
         self._within = within
         (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
-        prepare(folder, "test", nodes, host=address, port=self.port)
+        prepare(folder, "test", nodes, CoreSite.local(folder, address, self.port))
 
     @property
     def url(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from qnx_hw.bus.core import CONFIGURATION, installed_server, prepare
+from qnx_hw.bus.core import CONFIGURATION, CoreSite, installed_server, prepare
 from qnx_hw.errors import ConfigError
 
 STOP_DEADLINE_S = 10.0
@@ -23,7 +23,8 @@ class Core:
     def prepare(self, network: str, nodes: Sequence[str]) -> None:
         """Make its certificates and its configuration."""
         self._folder.mkdir(mode=0o700)
-        prepare(self._folder, network, nodes, host="127.0.0.1", port=self._port)
+        site = CoreSite.local(self._folder, "127.0.0.1", self._port)
+        prepare(self._folder, network, nodes, site)
 
     async def start(self) -> None:
         """Start it, also again; nodes that find nobody try until it listens."""
