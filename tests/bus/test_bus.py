@@ -11,7 +11,7 @@ from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.interface import BUCKETS, MAX_PAYLOAD_BYTES, STREAMS, Bus
 from qnx_hw.bus.nats_bus import NatsBus
 from qnx_hw.bus.permissions import CONTROLLER
-from qnx_hw.errors import BusRefused, Conflict, NobodyAnswered
+from qnx_hw.errors import BusAway, BusRefused, Conflict, NobodyAnswered
 
 DEADLINE_S = 30.0
 Buses = Callable[[], AbstractAsyncContextManager[tuple[Bus, Bus]]]
@@ -129,9 +129,12 @@ def test_silence_ends_at_the_deadline(buses: Buses) -> None:
     async def scene(controller: Bus, alice: Bus) -> None:
         with pytest.raises(NobodyAnswered):
             await controller.request("qnx.ask.alice.nothing", b"", timeout_s=5.0)
-        async with alice.subscribe("qnx.ask.alice.slow"):
-            with pytest.raises(NobodyAnswered, match="within"):
-                await controller.request("qnx.ask.alice.slow", b"", timeout_s=0.05)
+        async with alice.subscribe("qnx.ask.alice.slow"), asyncio.timeout(60):
+            said = ""
+            while "within 0.05 s" not in said:  # a slow machine may be about to join once more
+                with pytest.raises((NobodyAnswered, BusAway)) as failed:
+                    await controller.request("qnx.ask.alice.slow", b"", timeout_s=0.05)
+                said = str(failed.value)
 
     run(buses, scene)
 

@@ -33,6 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.npz",
         help="replay this file's busiest flows through the tunnels, a step each second",
     )
+    parser.add_argument(
+        "--screens",
+        action="store_true",
+        help="have a desktop (without a display) and, where installed, a browser look on",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the reports")
     parser.add_argument("--page", type=Path, metavar="OUT", help="write the page of reliability")
     parser.add_argument(
@@ -66,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
                 folder=folder,
                 most_faults=arguments.faults,
                 traffic=arguments.traffic,
+                has_screens=arguments.screens,
             )
             reports.append(run_async(trial.run(wish, lambda line: print(line, flush=True))))
         # After each run, so that one that cannot start costs nothing of the others.

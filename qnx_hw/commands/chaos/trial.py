@@ -9,7 +9,7 @@ import platform
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from qnx_hw.commands.chaos.layout import Layout, lay_out
 from qnx_hw.commands.chaos.processes import NodeProcess
 from qnx_hw.commands.chaos.report import Recovery, Report
 from qnx_hw.commands.chaos.schedule import ALWAYS_TOLD, Fault, Kind
+from qnx_hw.commands.chaos.screens import looking_on
 from qnx_hw.commands.chaos.traffic import Echo, steps_of
 from qnx_hw.commands.chaos.watch import LOOK_S, Keys, Sight
 from qnx_hw.commands.chaos.wires import joined
@@ -50,6 +51,8 @@ class Wish:
     most_faults: int | None = None
     traffic: Path | None = None
     """What is replayed through the tunnels."""
+    has_screens: bool = False
+    """Whether a desktop and a browser look on."""
 
 
 async def run(wish: Wish, say: Say) -> Report:
@@ -97,6 +100,18 @@ class _Trial:
         """Start the nodes, and let faults befall them until the time is over."""
         for node in self._nodes.values():
             await node.start()
+        async with AsyncExitStack() as stack:
+            if self._wish.has_screens:
+                screens = looking_on(self._first_api(), self._wish.folder, self._broken)
+                await stack.enter_async_context(screens)
+            await self._look_and_play()
+
+    def _first_api(self) -> str:
+        """Return where screens find the node that decides, or the first."""
+        controller = self._layout.network.controller
+        return self._layout.apis[controller.node if controller else next(iter(self._nodes))]
+
+    async def _look_and_play(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             watching = [
                 tasks.create_task(self._keys.run()),
