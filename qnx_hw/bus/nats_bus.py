@@ -35,6 +35,8 @@ from qnx_hw.errors import BusAway, BusRefused, NobodyAnswered
 log = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S = 3
+TAKEN_UP_DEADLINE_S = 10
+"""In which the server must have heard of new subscriptions; it may be busy writing."""
 RECONNECT_PAUSE_S = 0.5
 PING_INTERVAL_S = 2
 """A core that is silent for two of these is lost."""
@@ -235,7 +237,7 @@ class NatsBus(Bus):
         try:
             for each in wanted:
                 each.live = await connection.subscribe(each.pattern, cb=_calling(each.take))
-            await connection.flush(CONNECT_DEADLINE_S)
+            await connection.flush(TAKEN_UP_DEADLINE_S)
         except (NatsError, OSError) as error:
             raise BusAway(f"the bus went away: {error}") from error
 

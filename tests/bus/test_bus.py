@@ -13,7 +13,7 @@ from qnx_hw.bus.nats_bus import NatsBus
 from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.errors import BusAway, BusRefused, Conflict, NobodyAnswered
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 Buses = Callable[[], AbstractAsyncContextManager[tuple[Bus, Bus]]]
 """Opens the access of the controller and that of node alice to the same empty bus."""
 

@@ -103,6 +103,8 @@ class Desk(ABC):
         self._board.judged(party)
         self.has_proof = self.has_proof or party.is_proven
         if party.objection:
+            if party.report.judgement is not None and party.report.judgement.is_unrelated:
+                raise SessionOver("the pulses are counted wrongly: a clock may have jumped")
             outputs += self.abort(party, party.objection)
         elif party.step is Step.DONE:
             del self.blocks[party.number]

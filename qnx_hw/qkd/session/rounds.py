@@ -19,6 +19,8 @@ from qnx_hw.qkd.sifting import Times
 
 MIN_TEST_BITS = 20
 """Fewer tested rounds of a basis say nothing about it."""
+NEAR_HALF = 0.06
+"""Error rates so near to one half are those of outcomes that have nothing to do with each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,18 @@ class Judgement:
     errors_x: int
     pulses: PulseCounts | None
     matrix: tuple[tuple[int, ...], ...]
+
+    @property
+    def is_unrelated(self) -> bool:
+        """Decoy BB84: whether the detections belong to other pulses than Bob thinks.
+
+        Then half of the outcomes differ in either basis, which no rotation of the fibre does for
+        long and no attack needs to do.
+        """
+        rates = (self.qber_z.value, self.qber_x.value)
+        return self.pulses is not None and all(
+            rate is not None and abs(rate - 0.5) < NEAR_HALF for rate in rates
+        )
 
     def objection(self, parameters: SessionParameters) -> str | None:
         """Return why no key may be made of this block, or None."""

@@ -66,6 +66,28 @@ def test_a_training_that_nobody_saw_is_asked_for_again(bench: ModuleType) -> Non
     assert pair.keys(Role.BOB) == pair.keys(Role.ALICE) == {}
 
 
+def test_a_clock_that_jumped_ends_the_session(bench: ModuleType) -> None:
+    made = pulsed_link.bench(pulsed_link.TWO_DECOYS)
+    pair = bench.Pair(
+        pulsed_link.parameters(pulsed_link.TWO_DECOYS),
+        transmit=lambda asked: pulsed_link.play(made, asked),
+    ).start()
+
+    has_jumped = False
+    for block in tag_blocks(made, "bob", 20.0):
+        pair.feed_bob(block)
+        if pair.of(Role.BOB, KeyReady) and not has_jumped:
+            made.station("bob").clock.disturb(300_000_000_000)
+            has_jumped = True
+        if pair.of(Role.BOB, Ended):
+            break
+
+    assert has_jumped
+    reasons = [ended.reason for role in Role for ended in pair.of(role, Ended)]
+    assert "the pulses are counted wrongly: a clock may have jumped" in reasons
+    assert pair.keys(Role.ALICE) == pair.keys(Role.BOB)
+
+
 def test_rates_and_errors_are_those_of_the_closed_formulas(bench: ModuleType) -> None:
     pulses = pulsed_link.TWO_DECOYS
     heard: list[tuple[int, np.ndarray[Any, Any]]] = []
