@@ -38,7 +38,7 @@ CONNECT_DEADLINE_S = 3
 TAKEN_UP_DEADLINE_S = 10
 """In which the server must have heard of new subscriptions; it may be busy writing."""
 RECONNECT_PAUSE_S = 0.5
-PING_INTERVAL_S = 2
+PING_INTERVAL_S = 5
 """A core that is silent for two of these is lost."""
 
 StateTeller = Callable[[bool, str], object]
