@@ -150,11 +150,11 @@ class Actuator:
         columns = zip(self.elements, values, self.axes, strict=True)
         return np.array([each.part(value, axis) for each, value, axis in columns])
 
-    def setting(self, parts: Real) -> tuple[float, ...]:
-        """Return the setting, within all ranges, of parts of each element's effect."""
-        columns = zip(self.elements, parts, self.axes, strict=True)
-        spread = np.array([each.spread(part, axis) for each, part, axis in columns])
-        return tuple(self.within(spread).tolist())
+    def settings(self, parts: Real) -> Real:
+        """Return settings (..., axes), within all ranges, of parts of each element's effect."""
+        columns = zip(self.elements, np.moveaxis(parts, -1, 0), self.axes, strict=True)
+        spread = [each.spread(part, axis) for each, part, axis in columns]
+        return self.within(np.stack(spread, axis=-1))
 
     @property
     def lows(self) -> Real:

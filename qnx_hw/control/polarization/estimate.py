@@ -108,8 +108,8 @@ def update(actuator: Actuator, belief: Belief, measurement: Measurement) -> tupl
     problem = _Problem(
         actuator, belief, [measurement], np.zeros(1), np.asarray(np.linalg.inv(belief.covariance))
     )
-    found = problem.fit(np.zeros(problem.size))
-    return problem.belief(found), problem.surprise(belief.covariance)
+    (found,), _ = problem.fit(np.zeros((1, problem.size)), belief.channel[None])
+    return problem.belief(found, belief.channel), problem.surprise(belief.covariance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,17 +132,15 @@ def acquire(
     ages = np.arange(len(measurements) - 1, -1, -1, dtype=np.float64)
     precision: Real = np.linalg.inv(prior.covariance).astype(np.float64)
     precision[TURN, TURN] = 0.0
-    found: list[tuple[Belief, float]] = []
-    for start in _starts(actuator, prior, list(measurements)):
-        guess = Belief(start, prior.drift, prior.visibility, prior.errors, prior.covariance)
-        problem = _Problem(actuator, guess, list(measurements), ages, precision)
-        parameters = problem.fit(np.zeros(problem.size))
-        found.append((problem.belief(parameters), problem.deviance(parameters)))
-    found.sort(key=lambda each: each[1])
+    starts = np.stack(_starts(actuator, prior, list(measurements)))
+    problem = _Problem(actuator, prior, list(measurements), ages, precision)
+    parameters, deviances = problem.fit(np.zeros((len(starts), problem.size)), starts)
+    channels = turn(parameters[:, TURN]) @ starts
     kept: list[tuple[Belief, float]] = []
-    for belief, deviance in found:
-        if all(angle_between(belief.channel, other.channel) > 0.1 for other, _ in kept):
-            kept.append((belief, deviance))
+    for number in np.argsort(deviances):
+        if all(angle_between(channels[number], other.channel) > 0.1 for other, _ in kept):
+            belief = problem.belief(parameters[number], starts[number])
+            kept.append((belief, float(deviances[number])))
     weights = np.exp(-(np.array([deviance for _, deviance in kept]) - kept[0][1]) / 2)
     weights /= weights.sum()
     return [
@@ -229,60 +227,69 @@ class _Problem:
         )
         self.size = ERRORS + 2 * len(actuator.elements)
 
-    def wholes(self, parameters: Real) -> Real:
-        """Return Q Cᵀ for parameter sets (b, size): (b, measurements, 3, 3)."""
+    def wholes(self, parameters: Real, channels: Real | None = None) -> Real:
+        """Return Q Cᵀ for parameter sets (b, size): (b, measurements, 3, 3).
+
+        `channels` (b, 3, 3) are those that the sets turn, where not the belief's.
+        """
         n_sets, n_values = len(parameters), len(self._values)
         n_axes = self._values.shape[1]
         drift = self._centre.drift + parameters[:, DRIFT]
         back = turn(-self._ages[None, :, None] * drift[:, None, :])
-        channel = back @ (turn(parameters[:, TURN]) @ self._centre.channel)[:, None]
+        turns = turn(parameters[:, TURN])
+        channel = back @ (turns @ (self._centre.channel if channels is None else channels))[:, None]
         errors = self._centre.errors + parameters[:, ERRORS:].reshape(n_sets, n_axes, 2)
         turned = self._actuator.rotations(
             np.tile(self._values, (n_sets, 1)), np.repeat(errors, n_values, axis=0)
         ).reshape(n_sets, n_values, 3, 3)
         return np.asarray(channel @ np.swapaxes(turned, -1, -2))
 
-    def shares(self, parameters: Real) -> Real:
+    def shares(self, parameters: Real, channels: Real | None = None) -> Real:
         """Return the probabilities of equal outcomes (b, measurements × 4)."""
-        seen = self.wholes(parameters)[:, :, [[2, 2], [0, 0]], [[2, 0], [2, 0]]]
+        seen = self.wholes(parameters, channels)[:, :, [[2, 2], [0, 0]], [[2, 0], [2, 0]]]
         visibility = np.clip(self._centre.visibility + parameters[:, VISIBILITY], 0.2, 1.0)
         share = (1 + visibility[:, None] * seen.reshape(len(parameters), -1)) / 2
         return np.asarray(np.clip(share, _EDGE, 1 - _EDGE))
 
-    def deviance(self, parameters: Real) -> float:
-        """Return −2 log of the posterior against that of the counts' own shares."""
-        share = self.shares(parameters[None])[0].reshape(self._rounds.shape)
-        unequal = self._rounds - self._equal
-        told = self._equal * np.log(share) + unequal * np.log(1 - share)
-        return float(self._own - 2 * told.sum() + parameters @ self._precision @ parameters)
+    def deviances(self, parameters: Real, channels: Real) -> Real:
+        """Return −2 log of the posteriors against that of the counts' own shares."""
+        share = self.shares(parameters, channels)
+        equal, rounds = self._equal.ravel(), self._rounds.ravel()
+        told = np.log(share) @ equal + np.log(1 - share) @ (rounds - equal)
+        prior = np.einsum("bp,pq,bq->b", parameters, self._precision, parameters)
+        return np.asarray(self._own - 2 * told + prior)
 
-    def fit(self, start: Real) -> Real:
-        """Return the likeliest parameters near a start: Fisher scoring with damping."""
-        here, damping = start, 1e-3
-        deviance = self.deviance(here)
+    def fit(self, starts: Real, channels: Real) -> tuple[Real, Real]:
+        """Return the likeliest parameters near each start, and their deviances.
+
+        Fisher scoring with damping, of all starts (b, size) side by side.
+        """
+        here, deviances = starts.copy(), self.deviances(starts, channels)
+        damping, open_ = np.full(len(starts), 1e-3), np.arange(len(starts))
         for _ in range(MAX_STEPS):
-            gradient, information = self._score(here)
-            scale = np.diag(np.diag(information) + 1e-9)
-            step = np.linalg.solve(information + damping * scale, gradient)
-            longest = float(np.linalg.norm(step[TURN]))
-            tried = here + step * min(1.0, 1.0 / max(longest, 1e-12))
-            there = self.deviance(tried)
-            if there <= deviance:
-                done = deviance - there < 1e-4
-                here, deviance, damping = tried, there, damping / 10
-                if done:
-                    break
-            else:
-                damping = max(10 * damping, 1e-2)
-        return here
+            gradient, information = self._score(here[open_], channels[open_])
+            scale = np.diagonal(information, axis1=1, axis2=2) + 1e-9
+            damped = information + damping[open_, None, None] * scale[:, None] * np.eye(self.size)
+            step = np.linalg.solve(damped, gradient[..., None])[..., 0]
+            longest = np.linalg.norm(step[:, TURN], axis=1)
+            tried = here[open_] + step / np.maximum(longest, 1.0)[:, None]
+            there, before = self.deviances(tried, channels[open_]), deviances[open_]
+            better = there <= before
+            here[open_[better]], deviances[open_[better]] = tried[better], there[better]
+            worse = np.maximum(10 * damping[open_], 1e-2)
+            damping[open_] = np.where(better, damping[open_] / 10, worse)
+            open_ = open_[~(better & (before - there < 1e-4))]
+            if not open_.size:
+                break
+        return here, deviances
 
-    def belief(self, parameters: Real) -> Belief:
-        """Return the belief around fitted parameters."""
-        _, information = self._score(parameters)
+    def belief(self, parameters: Real, channel: Real) -> Belief:
+        """Return the belief around parameters fitted from this channel."""
+        information = self._score(parameters[None], channel[None])[1][0]
         covariance = np.linalg.inv(information + 1e-6 * np.eye(self.size))
         centre = self._centre
         return Belief(
-            turn(parameters[TURN]) @ centre.channel,
+            turn(parameters[TURN]) @ channel,
             centre.drift + parameters[DRIFT],
             float(np.clip(centre.visibility + parameters[VISIBILITY], 0.2, 1.0)),
             centre.errors + parameters[ERRORS:].reshape(-1, 2),
@@ -291,7 +298,7 @@ class _Problem:
 
     def surprise(self, covariance: Real) -> float:
         """Return the squared innovation over its variance, summed over the four correlations."""
-        share, slope = self._slopes(np.zeros(self.size))
+        share, slope = self._slopes_here()
         rounds = np.maximum(self._rounds.ravel(), 1e-9)
         seen = self._equal.ravel() / rounds
         smooth = (self._equal.ravel() + 1) / (rounds + 2)
@@ -302,24 +309,35 @@ class _Problem:
 
     def information(self) -> tuple[Real, Real]:
         """Return shares (settings, 4) and the Fisher information of each setting by itself."""
-        share, slope = self._slopes(np.zeros(self.size))
+        share, slope = self._slopes_here()
         weight = self._rounds.ravel() / (share * (1 - share))
         n = len(self._values)
         slopes, weights = slope.reshape(n, 4, -1), weight.reshape(n, 4)
         told = np.einsum("nk,nkp,nkq->npq", weights, slopes, slopes)
         return share.reshape(n, 4), told
 
-    def _score(self, parameters: Real) -> tuple[Real, Real]:
-        share, slope = self._slopes(parameters)
+    def _score(self, parameters: Real, channels: Real) -> tuple[Real, Real]:
+        share, slope = self._slopes(parameters, channels)
         rounds = self._rounds.ravel()
         weight = rounds / (share * (1 - share))
         gap = self._equal.ravel() - rounds * share
-        gradient = slope.T @ (gap / (share * (1 - share))) - self._precision @ parameters
-        return gradient, slope.T @ (weight[:, None] * slope) + self._precision
+        told = (slope.swapaxes(1, 2) @ (gap / (share * (1 - share)))[..., None])[..., 0]
+        gradient = told - parameters @ self._precision
+        information = slope.swapaxes(1, 2) @ (weight[..., None] * slope) + self._precision
+        return gradient, information
 
-    def _slopes(self, parameters: Real) -> tuple[Real, Real]:
-        shares = self.shares(np.vstack([parameters, parameters + _NUDGE * np.eye(self.size)]))
-        return shares[0], (shares[1:] - shares[0]).T / _NUDGE
+    def _slopes_here(self) -> tuple[Real, Real]:
+        (share,), (slope,) = self._slopes(np.zeros((1, self.size)), self._centre.channel[None])
+        return share, slope
+
+    def _slopes(self, parameters: Real, channels: Real) -> tuple[Real, Real]:
+        """Return shares (b, counts) and their slopes over the parameters (b, counts, size)."""
+        nudges = np.vstack([np.zeros(self.size), _NUDGE * np.eye(self.size)])
+        around = (parameters[:, None] + nudges).reshape(-1, self.size)
+        shares = self.shares(around, np.repeat(channels, len(nudges), axis=0))
+        shares = shares.reshape(len(parameters), len(nudges), -1)
+        slopes = (shares[:, 1:] - shares[:, :1]) / _NUDGE
+        return shares[:, 0], slopes.swapaxes(1, 2)
 
 
 def _starts(actuator: Actuator, prior: Belief, measurements: list[Measurement]) -> list[Real]:

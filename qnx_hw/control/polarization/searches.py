@@ -58,11 +58,6 @@ class Searching(Aligner):
         self._is_resting = False
         self._rests: tuple[float, ...] | None = None
 
-    @property
-    def rests(self) -> tuple[float, ...] | None:
-        """Where it would stay if it had to end now; None before it has begun."""
-        return self._rests
-
     def observe(self, measurement: Measurement) -> Decision:
         """Take the error rate of a setting."""
         rate, sigma = measurement.qber, measurement.qber_sigma
@@ -94,9 +89,9 @@ class Searching(Aligner):
             self._best = min(self._best, rate)
             wanted = self._search.send(rate)
             is_back = np.array_equal(wanted.at, wanted.rests)
-        self._rests = self._actuator.setting(wanted.rests)
-        at = self._actuator.setting(wanted.at)
-        return self._decide(measurement, at, reason, undoes=is_back)
+        at, rests = self._actuator.settings(np.stack(wanted)).tolist()
+        self._rests = tuple(rests)
+        return self._decide(measurement, tuple(at), reason, undoes=is_back)
 
     def _decide(
         self,

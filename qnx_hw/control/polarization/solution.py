@@ -46,35 +46,40 @@ def solve(
     scatter, rotations = _scatter(actuator)
     span_s = max(float(actuator.move_time_s(actuator.lows, actuator.highs)), 1e-3)
     rank = loss(channel, rotations) + 0.05 * actuator.move_time_s(here, scatter) / span_s
-    starts = [here, *scatter[np.argsort(rank)[:N_STARTS]]]
-    found = [_descend(actuator, channel, start, errors) for start in starts]
-    losses = np.array([each[1] for each in found])
-    times = np.array([float(actuator.move_time_s(here, each[0])) for each in found])
+    starts = np.vstack([here, scatter[np.argsort(rank)[:N_STARTS]]])
+    found, losses = _descend(actuator, channel, starts, errors)
+    times = actuator.move_time_s(here, found)
     times[losses > losses.min() + GOOD_LOSS] = np.inf
-    return tuple(found[int(np.argmin(times))][0].tolist())
+    return tuple(found[int(np.argmin(times))].tolist())
 
 
-def _descend(actuator: Actuator, channel: Real, start: Real, errors: Real) -> tuple[Real, float]:
-    values, damping = actuator.within(start), 1e-3
+def _descend(actuator: Actuator, channel: Real, starts: Real, errors: Real) -> tuple[Real, Real]:
+    """Return where starts (n, axes) lead to, and the losses there."""
+    values, n_axes = actuator.within(starts), starts.shape[1]
+    damping, is_open = np.full(len(starts), 1e-3), np.ones(len(starts), dtype=bool)
     nudge = 1e-5 * (actuator.highs - actuator.lows)
-    where = _residuals(actuator, channel, values[None], errors)[0]
+    where = _residuals(actuator, channel, values, errors)
     for _ in range(MAX_STEPS):
-        around = _residuals(actuator, channel, values + np.diag(nudge), errors)
-        slope = (around - where).T
-        step = np.linalg.solve(
-            slope.T @ slope + (damping + 1e-12) * np.diag(np.sum(slope * slope, axis=0) + 1e-14),
-            -slope.T @ where,
+        now, here = values[is_open], where[is_open]
+        nudged = (now[:, None] + np.diag(nudge)).reshape(-1, n_axes)
+        around = _residuals(actuator, channel, nudged, errors).reshape(len(now), n_axes, -1)
+        slope = around - here[:, None]
+        squares = slope @ slope.swapaxes(1, 2)
+        sizes = np.diagonal(squares, axis1=1, axis2=2) + 1e-14
+        damped = squares + (damping[is_open, None] + 1e-12)[..., None] * (
+            sizes[:, None] * np.eye(n_axes)
         )
-        tried = actuator.within(values + np.clip(step, -0.1 / 1e-5, 0.1 / 1e-5) * nudge)
-        there = _residuals(actuator, channel, tried[None], errors)[0]
-        gained = float(where @ where - there @ there)
-        if gained > 0:
-            values, where, damping = tried, there, damping / 5
-            if gained < 1e-9:
-                break
-        else:
-            damping *= 10
-    return values, float(where @ where) / 4
+        step = np.linalg.solve(damped, -slope @ here[..., None])[..., 0]
+        tried = actuator.within(now + np.clip(step, -0.1 / 1e-5, 0.1 / 1e-5) * nudge)
+        there = _residuals(actuator, channel, tried, errors)
+        gained = np.sum(here**2, axis=1) - np.sum(there**2, axis=1)
+        better, open_ = gained > 0, np.flatnonzero(is_open)
+        values[open_[better]], where[open_[better]] = tried[better], there[better]
+        damping[open_] *= np.where(better, 1 / 5, 10.0)
+        is_open[open_[better & (gained < 1e-9)]] = False
+        if not is_open.any():
+            break
+    return values, np.sum(where**2, axis=1) / 4
 
 
 def _residuals(actuator: Actuator, channel: Real, values: Real, errors: Real) -> Real:

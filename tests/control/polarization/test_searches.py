@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from actuators import actuator
 
-from qnx_hw.control.polarization import Measurement, make
+from qnx_hw.control.polarization import Actuator, Measurement, make
 from qnx_hw.control.polarization.rehearsal import Rehearsal
+from qnx_hw.control.polarization.rotations import Real
 from qnx_hw.control.polarization.searches import line_search
 from qnx_hw.errors import ConfigError
 
@@ -38,15 +39,21 @@ def test_a_line_search_is_exact_for_plates_and_squeezers() -> None:
         search = line_search(made, made.parts(fibre.values), np.random.default_rng(1))
         wanted = next(search)
         for _ in range(5):
-            rate = fibre.excess_at(made.setting(wanted.at))
+            rate = fibre.excess_at(_setting(made, wanted.at))
             wanted = search.send(rate)
 
-        beside = [made.setting(wanted.rests + np.eye(len(made.axes))[0] * s) for s in (-0.02, 0.02)]
-        best = fibre.excess_at(made.setting(wanted.rests))
+        beside = [
+            _setting(made, wanted.rests + np.eye(len(made.axes))[0] * s) for s in (-0.02, 0.02)
+        ]
+        best = fibre.excess_at(_setting(made, wanted.rests))
         assert best < min(map(fibre.excess_at, beside))
         scanned = np.linspace(0.0, 1.0, 400)
-        line = [fibre.excess_at(made.setting(np.array([p, *wanted.rests[1:]]))) for p in scanned]
+        line = [fibre.excess_at(_setting(made, np.array([p, *wanted.rests[1:]]))) for p in scanned]
         assert best < min(line) + 1e-3
+
+
+def _setting(made: Actuator, parts: Real) -> tuple[float, ...]:
+    return tuple(made.settings(parts).tolist())
 
 
 def test_a_search_begins_anew_where_its_own_place_became_far_worse() -> None:
