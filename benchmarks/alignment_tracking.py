@@ -21,7 +21,7 @@ HELD = 0.01
 # The same prototype's filter and the best of its two peers, at 1000 coincidences, in %.
 PRINTED = {0.005: (0.14, 0.63), 0.02: (0.43, 2.5), 0.05: (0.81, 6.9), 0.1: (1.3, 18.0)}
 GOALS = {0.02: 0.5, 0.05: 1.0}
-FASTER = (0.06, 0.07, 0.08, 0.09)
+FASTER = (0.12, 0.15, 0.2)
 SLOWER = (0.001, 0.002, 0.005, 0.01)
 SEARCHES: dict[str, tuple[MakeSearch, ...]] = {
     "SPGD": tuple(

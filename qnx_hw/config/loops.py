@@ -15,11 +15,14 @@ Decibels = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 class BiasSection(Section, frozen=True, kw_only=True):
     """`[links.LINK.END.bias]`: detector N of `detectors` is on tagger input N."""
 
-    algorithm: Literal["relatch", "climb"] = "relatch"
-    """Bring silent detectors back; and also climb to the bias with the most key."""
+    algorithm: Literal["relatch", "climb", "auto"] = "relatch"
+    """Bring silent detectors back; and also climb to the bias with the most key; or first have
+    the detectors find their bias in the dark, where they can."""
+    dark_cps: Positive = 100.0
+    """Dark counts per second for which `auto` finds the bias of each detector."""
     low: float | None = None
     high: float | None = None
-    """Limits of the climb in the detectors' unit (A or V); theirs where not given."""
+    """Limits of `climb` and `auto` in the detectors' unit (A or V); theirs where not given."""
     step: Positive | None = None
     """First step of the climb; a twentieth of the range where not given."""
     starts_held: bool = False

@@ -11,6 +11,8 @@ from qnx_hw.control.policy import Decision, Policy
 SILENT = 0.02
 """A detector with less than this part of its usual rate, while others see light, has latched."""
 LOOKS_TO_LEARN = 3
+BRIGHT = 10.0
+"""More than so many times the wanted dark counts are light."""
 STEPPED_DOWN = 0.98
 """A wire that latched gets a little less bias afterwards."""
 
@@ -82,6 +84,36 @@ class Relatching(Policy[BiasSeen]):
             was + (now - was) / min(self._looks, 20)
             for was, now in zip(self._usual, rates_cps, strict=True)
         ]
+
+
+class AutoBias(Policy[BiasSeen]):
+    """Has the detectors find their biases in the dark, once; then brings latched ones back.
+
+    Under light the procedure would settle at too little bias, so it waits for darkness.
+    """
+
+    def __init__(self, dark_cps: float) -> None:
+        """`dark_cps` are the dark counts per second that a detector shall have."""
+        self._dark_cps = dark_cps
+        self._then = Relatching()
+        self.restart()
+
+    def restart(self) -> None:
+        """Find the biases anew."""
+        self._is_found = False
+        self._then.restart()
+
+    def observe(self, seen: BiasSeen) -> Decision:
+        """Find the biases once it is dark, and look for silent detectors from then on."""
+        if self._is_found:
+            return self._then.observe(seen)
+        brightest = max(seen.rates_cps)
+        if brightest > BRIGHT * self._dark_cps:
+            words = f"{brightest:.0f} counts/s are light: darken the detectors to find their bias"
+            return Decision(LoopState.SEARCHING, None, words)
+        self._is_found = True
+        words = f"finding the biases for {self._dark_cps:g} dark counts/s"
+        return Decision(LoopState.SEARCHING, None, words, finds=True)
 
 
 class BiasClimb(Policy[BiasSeen]):

@@ -44,6 +44,10 @@ class Actuation(Protocol):
     def move(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """Go there and return where the axes really stand."""
 
+    def find(self) -> tuple[float, ...]:
+        """Have the instrument find its values, and return them; few can."""
+        raise InstrumentError("this actuator finds no values by itself")
+
     @abstractmethod
     def make_safe(self) -> None:
         """Stop what moves and leave the actuator where nothing can be harmed."""
@@ -174,6 +178,8 @@ class Loop(Generic[What]):
             log.debug("%s: %s", self._view.name, error)
 
     def _obey(self, decision: Decision) -> tuple[bool, tuple[float, ...] | None, str]:
+        if decision.finds:
+            return self._find()
         if decision.move_to is None:
             return False, self._values, ""
         beyond = self._beyond(decision.move_to)
@@ -193,6 +199,20 @@ class Loop(Generic[What]):
             settings_used=self._view.settings_used + 1,
             moves_undone=self._view.moves_undone + decision.undoes,
         )
+        return True, self._values, ""
+
+    def _find(self) -> tuple[bool, tuple[float, ...] | None, str]:
+        self._values = None
+        try:
+            self._values = self._actuation.find()
+        except InstrumentError as error:
+            self._failed(error)
+            self._policy.restart()
+            self._ask_where()
+            return True, self._values, str(error)
+        self._failures = 0
+        self._show_axes(None)
+        self._show(settings_used=self._view.settings_used + 1)
         return True, self._values, ""
 
     def _ask_where(self) -> None:

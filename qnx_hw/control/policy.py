@@ -22,6 +22,8 @@ class Decision:
     excess_sigma: float | None = None
     undoes: bool = False
     """Whether the move takes a bad step back."""
+    finds: bool = False
+    """Whether the instrument is to find the values by a procedure of its own."""
     stokes: tuple[float, float, float] | None = None
     """Where horizontal light of the far end arrives at the analyser; polarization only."""
 

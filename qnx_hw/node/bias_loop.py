@@ -1,4 +1,4 @@
-"""Bias of a link's detectors: latched ones are brought back, and the most key is climbed to."""
+"""Bias of a link's detectors: found in the dark, climbed to the most key, given back if latched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import cast
 
 from qnx_hw.api.loops import ActuatorAxis
 from qnx_hw.config.loops import BiasSection
-from qnx_hw.control.bias import BiasClimb, BiasSeen, Relatching
+from qnx_hw.control.bias import AutoBias, BiasClimb, BiasSeen, Relatching
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.control.policy import Policy
@@ -25,26 +25,41 @@ from qnx_hw.node.station import Judged
 
 LOOK_INTERVAL_S = 2.0
 """Rates are averaged over a second; this long after a change of bias none of it is old."""
-ALGORITHMS = ("relatch", "climb")
+ALGORITHMS = ("relatch", "climb", "auto")
+AUTO_TIMEOUT_S = 120.0
 STEPS_IN_RANGE = 20
 LEAST_STEP = 0.1
 """The climb ends with steps of this part of the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where the biases may be put, in the detectors' unit."""
+
+    unit: str
+    whole: tuple[float, float]
+    low: float
+    high: float
+    step: float
+    algorithms: tuple[str, ...]
 
 
 class BiasActuation(Actuation):
     """The bias of the detectors behind a tagger's inputs, in the order of these inputs."""
 
     def __init__(
-        self, mounted: Mounted, channels: tuple[int, ...], limits: tuple[float, float], unit: str
+        self, mounted: Mounted, channels: tuple[int, ...], span: Span, dark_cps: float
     ) -> None:
+        """`dark_cps` are the dark counts per second for which biases are found."""
         self._mounted = mounted
         self._channels = channels
-        self._limits = limits
-        self._unit = unit
+        self._span = span
+        self._unit = span.unit
+        self._dark_cps = dark_cps
 
     def axes(self) -> tuple[ActuatorAxis, ...]:
         """Return one axis for each detector."""
-        low, high = self._limits
+        low, high = self._span.whole
         return tuple(
             ActuatorAxis(name=f"detector {channel}", unit=self._unit, low=low, high=high)
             for channel in self._channels
@@ -73,19 +88,21 @@ class BiasActuation(Actuation):
         self._mounted.ask(apply)
         return self.positions()
 
+    def find(self) -> tuple[float, ...]:
+        """Let the detectors find their biases; what lies beyond the limits is brought back."""
+
+        def search(instrument: Instrument) -> None:
+            # The family was checked when the loop was opened; protocols do not narrow.
+            detector = cast("PhotonDetector", instrument)
+            targets = [self._dark_cps] * detector.capabilities.n_channels
+            detector.auto_bias(targets, timeout_s=AUTO_TIMEOUT_S)
+
+        self._mounted.ask(search)
+        low, high = self._span.low, self._span.high
+        return self.move(tuple(min(max(each, low), high) for each in self.positions()))
+
     def make_safe(self) -> None:
         """The driver switches the bias off when it lets go; nothing is to be done before."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """What a climb may do, in the detectors' unit."""
-
-    unit: str
-    whole: tuple[float, float]
-    low: float
-    high: float
-    step: float
 
 
 class BiasLoop(NodeLoop):
@@ -118,6 +135,8 @@ class BiasLoop(NodeLoop):
         span = detectors.ask(self._range, timeout_s=READY_TIMEOUT_S)
 
         def make(algorithm: str, target: float) -> Policy[BiasSeen]:
+            if algorithm == "auto":
+                return AutoBias(self._section.dark_cps)
             if algorithm == "relatch":
                 return Relatching()
             least = LEAST_STEP * span.step
@@ -126,9 +145,9 @@ class BiasLoop(NodeLoop):
         first = self._section.algorithm
         return Loop(
             self.plan.title,
-            BiasActuation(detectors, self._channels, span.whole, span.unit),
+            BiasActuation(detectors, self._channels, span, self._section.dark_cps),
             make,
-            algorithms=(first, *(each for each in ALGORITHMS if each != first)),
+            algorithms=(first, *(each for each in span.algorithms if each != first)),
             log=DecisionLog(self._folder, time.time),
         )
 
@@ -140,7 +159,7 @@ class BiasLoop(NodeLoop):
         merit, sigma = (math.nan, 0.0) if judged is None else merit_of(judged.metrics)
         return lambda biases: BiasSeen(biases, seen, merit, sigma)
 
-    def _range(self, instrument: Instrument) -> _Range:
+    def _range(self, instrument: Instrument) -> Span:
         if instrument.family is not Family.PHOTON_DETECTOR:
             raise InstrumentError(f"'{self.plan.title.instrument}' detects no photons")
         # The family says which interface the instrument has; protocols do not narrow.
@@ -149,9 +168,15 @@ class BiasLoop(NodeLoop):
             raise InstrumentError(
                 f"'{self.plan.title.instrument}' has no bias to set for these detectors"
             )
-        low, high = capabilities.bias_range
         section = self._section
+        known = ALGORITHMS if capabilities.has_auto_bias else ALGORITHMS[:-1]
+        if section.algorithm not in known:
+            raise InstrumentError(
+                f"'{self.plan.title.instrument}' finds no bias by itself; choose one of "
+                f"{', '.join(known)}"
+            )
+        low, high = capabilities.bias_range
         bottom = low if section.low is None else max(section.low, low)
         top = high if section.high is None else min(section.high, high)
         step = section.step or (top - bottom) / STEPS_IN_RANGE
-        return _Range(capabilities.bias_unit, (low, high), bottom, top, step)
+        return Span(capabilities.bias_unit, (low, high), bottom, top, step, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qnx_hw.control.bias import BiasClimb, BiasSeen, Relatching
+from qnx_hw.control.bias import AutoBias, BiasClimb, BiasSeen, Relatching
 from sim_devices.physics.bias import Bias
 
 
@@ -65,3 +65,14 @@ def test_the_climb_stays_within_its_limits() -> None:
 
     assert max(seen_at) == 22.0
     assert min(seen_at) >= 10.0
+
+
+def test_a_bias_is_found_once_in_the_dark_and_anew_when_asked() -> None:
+    policy = AutoBias(100.0)
+    dark, light = BiasSeen((20.0,) * 4, (90.0,) * 4), BiasSeen((20.0,) * 4, (4e4,) * 4)
+
+    assert not policy.observe(light).finds
+    assert policy.observe(dark).finds
+    assert not any(policy.observe(each).finds for each in (dark, dark, light, light))
+    policy.restart()
+    assert policy.observe(dark).finds

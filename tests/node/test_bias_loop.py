@@ -59,3 +59,39 @@ def test_a_silent_detector_gets_its_bias_back(tmp_path: Path) -> None:
 
     assert f"{Level.WARNING} searching: detector 2 has latched" in told
     assert len(list(decision_log.read(tmp_path))) == 7
+
+
+@pytest.mark.slow
+def test_biases_are_found_in_the_dark_and_kept_within_the_limits(tmp_path: Path) -> None:
+    rates = [40_000.0] * 4
+    section = BiasSection(algorithm="auto", dark_cps=100.0, high=18e-6)
+
+    async def scene(url: str) -> None:
+        instrument = InstrumentSection(driver="websq", url=url, settings={"enabled": True})
+        mounted = Mounted("bob", "detectors", instrument, True, None)
+        mounted.start()
+        kind = BiasLoop(TITLE, section, (1, 2, 3, 4), lambda: tuple(rates), tmp_path)
+        runner = LoopRunner(kind, lambda level, source, words: None)
+        async with asyncio.timeout(120):
+            loop = await runner.open([mounted])
+            before = mounted.ask(lambda detectors: detectors.settings())
+            await runner.look(loop)
+            lit = mounted.ask(lambda detectors: detectors.settings())
+            assert "40000 counts/s are light" in loop.view.message
+            rates[:] = [50.0] * 4
+            await runner.look(loop)
+            found = mounted.ask(lambda detectors: detectors.settings())
+            await runner.look(loop)
+            await runner.seat.worker.call(loop.close)
+        runner.seat.leave()
+        await asyncio.to_thread(mounted.close)
+
+        biases = [f"bias_{channel}_A" for channel in (1, 2, 3, 4)]
+        assert [lit[each] for each in biases] == [before[each] for each in biases]
+        # The unit finds 20 uA; the table allows 18.
+        assert [found[each] for each in biases] == pytest.approx([18e-6] * 4)
+        assert loop.view.state is LoopState.TRACKING
+        assert [axis.actual for axis in loop.view.axes] == pytest.approx([18e-6] * 4)
+
+    with emulated("websq", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0") as place:
+        asyncio.run(scene(place.url))
