@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from qnx_hw.instruments.tags import TagBlock
     from qnx_hw.qkd.offline import Outcome
     from qnx_hw.qkd.parameters import SessionParameters, StationInputs
-    from qnx_hw.qkd.pulses import Score
     from qnx_hw.qkd.roles import Role
 
 SPAN_PS = 100_000_000_000
@@ -70,10 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "examples:\n  qnx distill alice.ptu bob.ptu\n"
         "  qnx distill a.ts b.ts --channels 1,2,3,4 --bob-channels 5,6,7,8 --json out.json\n"
         "  qnx distill alice.qnx bob.qnx --network lab.toml --link alice-bob\n"
-        "  qnx distill score.json bob.qnx --network decoy.toml\n\n"
+        "  qnx distill alice-transmitter-00001.score.json bob.qnx --network decoy.toml\n\n"
         "Both parties run here, with the sessions of a running link; their keys are compared and\n"
-        "destroyed. In decoy BB84, A is a JSON file with the seed and training key that Alice's\n"
-        "transmitter played. Ends with status 0 only if there is key, the same at both ends."
+        "destroyed. In decoy BB84, A is the score in Alice's recording: what her transmitter\n"
+        "played in a session that began meanwhile. Ends with status 0 only if there is key, the\n"
+        "same at both ends."
     )
     parser.add_argument("alice", type=Path, metavar="A", help="Alice's recording, or her score")
     parser.add_argument("bob", type=Path, metavar="B", help="Bob's recording, or the same file")
@@ -100,13 +100,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Distil, print, and compare."""
+    from qnx_hw.node.scores import read_score
     from qnx_hw.qkd.offline import Rehearsal
     from qnx_hw.qkd.roles import Role
     from qnx_hw.qkd.session import SystemRandomness
 
     parameters, inputs = _from_file(arguments) if arguments.network else _from_options(arguments)
     is_pulsed = parameters.pulses is not None
-    score = _score(arguments.alice) if is_pulsed else None
+    score = read_score(arguments.alice) if is_pulsed else None
     streams = {
         Role.ALICE: iter(()) if is_pulsed else _blocks(arguments.alice),
         Role.BOB: _blocks(arguments.bob),
@@ -183,29 +184,6 @@ def _from_file(
     link = links[name]
     inputs = {role: station_inputs(getattr(link, role.value)) for role in Role}
     return session_parameters(name, link), inputs
-
-
-class ScoreFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a transmitter played, in hexadecimal; whoever has it knows the session's raw key."""
-
-    seed: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-    training_key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-
-
-def _score(path: Path) -> Score:
-    """Read what Alice's pulses were chosen by; nothing of it is ever shown."""
-    from qnx_hw.keys.vault import read_private
-    from qnx_hw.qkd.pulses import Score
-    from qnx_hw.secret import Secret
-
-    try:
-        held = msgspec.json.decode(read_private(path), type=ScoreFile)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # its words could quote the seed
-        raise ConfigError(
-            f"{path} is no score: decoy BB84 needs a JSON file with Alice's 'seed' and "
-            f"'training_key' in place of her recording"
-        ) from None
-    return Score(Secret(bytes.fromhex(held.seed)), bytes.fromhex(held.training_key))
 
 
 def _blocks(path: Path) -> Iterator[TagBlock]:

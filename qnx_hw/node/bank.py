@@ -34,6 +34,7 @@ from qnx_hw.node.readings import counts, readings
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
+from qnx_hw.qkd.pulses import Score
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,14 @@ class Bank:
     def mounted(self, name: str) -> Mounted:
         """Return one instrument; `KeyError` where there is none of this name."""
         return self._mounted[name]
+
+    def score(self, transmitter: str) -> Score | None:
+        """Leave it to the session to draw what its pulses are chosen by."""
+        return None
+
+    async def play(self, transmitter: str, score: PulseScore) -> None:
+        """Have a transmitter play; `InstrumentError` where it cannot."""
+        await self._mounted[transmitter].play(score)
 
     async def run(self) -> None:
         """Keep the instruments until cancelled, then bring them to their safe state."""

@@ -28,7 +28,7 @@ from qnx_hw.qkd.parameters import (
     SessionParameters,
     StationInputs,
 )
-from qnx_hw.qkd.pulses import PulseParameters
+from qnx_hw.qkd.pulses import PulseParameters, Score
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.sealer import LateSealer, Sealer
 from qnx_hw.qkd.session import (
@@ -68,8 +68,12 @@ class Keeper:
         now: Callable[[], float] = time.time,
         hands: Hands | None = None,
         signing: SigningKeys | None = None,
+        score: Callable[[], Score | None] = lambda: None,
     ) -> None:
-        """`signing` is there where the link's first session is signed, or just was."""
+        """`signing` is there where the link's first session is signed, or just was.
+
+        `score` returns what a recorded session's pulses were chosen by; None for a live one.
+        """
         self._store = store
         self._name = name
         self._link = link
@@ -78,6 +82,7 @@ class Keeper:
         self._now = now
         self._hands = hands
         self._signing = signing
+        self._score = score
 
     @property
     def _has_first_key(self) -> bool:
@@ -138,6 +143,7 @@ class Keeper:
             resumption=self.resumption(),
             round_trip_s=round_trip_s,
             hands=self._hands,
+            score=self._score(),
         )
 
     def _sealer(self) -> Sealer:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
+from qnx_hw.instruments.values import PulseScore
 from qnx_hw.keys import KeyStore, Kme, initial
 from qnx_hw.keys.delivery.acks020 import Acknowledgements
 from qnx_hw.keys.relay import Relay, RelayedBlocks
@@ -42,6 +43,7 @@ from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.window_loop import SetWindow, window_of_both
+from qnx_hw.qkd.pulses import Score
 from qnx_hw.qkd.roles import Role
 from qnx_hw.timing.archive import Origin
 
@@ -61,6 +63,14 @@ class Instruments(Protocol):
     @abstractmethod
     def mounted(self, name: str) -> Mounted:
         """Return one instrument to talk to; `Unsupported` where there is none behind the tags."""
+
+    @abstractmethod
+    def score(self, transmitter: str) -> Score | None:
+        """Return what a session's pulses were chosen by; None where it is to draw that."""
+
+    @abstractmethod
+    async def play(self, transmitter: str, score: PulseScore) -> None:
+        """Have a transmitter play."""
 
     @abstractmethod
     async def run(self) -> None:
@@ -98,6 +108,8 @@ class Node:
         self._section = network.nodes[name]
         self.feeds: dict[str, TagFeed] = {}
         """By the name of the tagger that fills it."""
+        self.on_played: Callable[[str, PulseScore], object] | None = None
+        """Called with what a transmitter is about to play; must return at once."""
         self._running: list[asyncio.Task[None]] = []
         self._opened: dict[str, OpenedWay] = {}
         self._wires: list[KeyWire | TlsWire] = []
@@ -274,6 +286,7 @@ class Node:
             is_simulated=is_simulated,
             hands=self._cores,
             signing=self._signing.get(link),
+            score=lambda: self._bank.score(ours.transmitter) if ours.transmitter else None,
         )
         self.stations[link] = Station(
             Place(link, role, section),
@@ -281,8 +294,13 @@ class Node:
             feed,
             keeper,
             tell,
-            lambda score: self._bank.mounted(ours.transmitter).play(score),
+            partial(self._play, ours.transmitter),
         )
+
+    async def _play(self, transmitter: str, score: PulseScore) -> None:
+        if self.on_played is not None:
+            self.on_played(transmitter, score)
+        await self._bank.play(transmitter, score)
 
     def _wire(self, network: NetworkFile, link: str, role: Role, peer: str) -> KeyWire | TlsWire:
         """Return what keeps the key manager in touch with a peer's."""

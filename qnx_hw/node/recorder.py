@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ import qnx_hw
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.errors import RecordingError
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
+from qnx_hw.instruments.values import PulseScore
+from qnx_hw.node.scores import SUFFIX, write_score
 from qnx_hw.node.tags import Tap
 from qnx_hw.timing.archive import ArchiveWriter, Origin
 
@@ -66,7 +69,8 @@ class Recorder:
         except OSError as error:
             raise RecordingError(f"cannot record into {folder}: {error.strerror}") from error
         self._tracks: dict[str, _Track] = {}
-        self._blocks: queue.Queue[tuple[_Track, TagBlock] | None] = queue.Queue(WAITING_BLOCKS)
+        self._scores: dict[str, int] = {}
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(WAITING_BLOCKS)
         self._failure = ""
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
@@ -79,6 +83,14 @@ class Recorder:
         track = _Track(self._folder, node, instrument, self._part_ps)
         self._tracks[track.name] = track
         return _Tap(track, origin, self._offer)
+
+    def score(self, node: str, transmitter: str, played: PulseScore) -> None:
+        """Keep what a transmitter plays for a session that begins now."""
+        name = f"{node}-{transmitter}"
+        number = self._scores[name] = self._scores.get(name, 0) + 1
+        path = self._folder / f"{name}-{number:05d}{SUFFIX}"
+        if not self._offer(partial(write_score, path, played)):
+            self._failure = self._failure or f"the disk did not keep up: {path.name} is missing"
 
     def view(self) -> RecordingView:
         """Return how the recording goes."""
@@ -100,23 +112,23 @@ class Recorder:
     def close(self) -> RecordingView:
         """Finish the files; blocks until they are on the disk."""
         try:
-            self._blocks.put(None, timeout=CLOSE_DEADLINE_S)
+            self._waiting.put(None, timeout=CLOSE_DEADLINE_S)
         except queue.Full:
             self._failure = self._failure or "the disk did not keep up"
         self._thread.join(CLOSE_DEADLINE_S)
         return msgspec.structs.replace(self.view(), is_running=False)
 
-    def _offer(self, track: _Track, block: TagBlock) -> bool:
+    def _offer(self, write: Callable[[], None]) -> bool:
         try:
-            self._blocks.put_nowait((track, block))
+            self._waiting.put_nowait(write)
         except queue.Full:
             return False
         return not self._failure
 
     def _write(self) -> None:
         try:
-            while (item := self._blocks.get()) is not None:
-                item[0].write(item[1])
+            while (write := self._waiting.get()) is not None:
+                write()
             for track in self._tracks.values():
                 track.finish()
             self._describe(time.time())
@@ -203,7 +215,7 @@ class _Tap(Tap):
         self,
         track: _Track,
         origin: Callable[[], Origin],
-        offer: Callable[[_Track, TagBlock], bool],
+        offer: Callable[[Callable[[], None]], bool],
     ) -> None:
         self._track = track
         self._origin = origin
@@ -217,10 +229,10 @@ class _Tap(Tap):
             self._track.origin = msgspec.structs.replace(self._origin(), started_s=now_s)
         if self._missed_from_ps is not None:
             gap = _gap(self._missed_from_ps, block.start_ps)
-            if not self._offer(self._track, gap):
+            if not self._offer(partial(self._track.write, gap)):
                 return
             self._missed_from_ps = None
-        if not self._offer(self._track, block):
+        if not self._offer(partial(self._track.write, block)):
             self._missed_from_ps = block.start_ps
         self._end_ps = block.end_ps
 

@@ -66,6 +66,7 @@ class RecordingDesk(RecordingCommands):
             for instrument, feed in node.feeds.items():
                 origin = partial(node.origin, instrument)
                 feed.tap = self._recorder.tap(node.name, instrument, origin)
+            node.on_played = partial(self._recorder.score, node.name)
         self._tell(Level.INFO, "recording", f"recording to {name}")
         return self._show(self._recorder.view())
 
@@ -77,6 +78,7 @@ class RecordingDesk(RecordingCommands):
         for node in self._nodes.values():
             for feed in node.feeds.values():
                 feed.tap = None
+            node.on_played = None
         worker = Worker("end recording")
         view = await worker.call(recorder.close)
         worker.close()

@@ -13,6 +13,8 @@ from qnx_hw.api.recordings import RecordingView
 from qnx_hw.errors import UNREADABLE, RecordingError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.node.recorder import DESCRIPTION, Description
+from qnx_hw.node.scores import SUFFIX, read_score
+from qnx_hw.qkd.pulses import Score
 from qnx_hw.timing.archive import Archive, Origin, read_archive
 
 
@@ -68,6 +70,11 @@ class StoredRecording:
         if not parts:
             raise RecordingError(f"{self.folder} holds nothing of {node} {instrument}")
         return read_part(parts[0]).origin
+
+    def scores(self, node: str, transmitter: str) -> Iterator[Score]:
+        """Yield what a transmitter played in each session that began meanwhile."""
+        for path in sorted(self.folder.glob(f"{node}-{transmitter}-[0-9]*{SUFFIX}")):
+            yield read_score(path)
 
     def view(self) -> RecordingView:
         """Return what is known of it."""

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 
 from qnx_hw.api.schema import InstrumentView, Level, Reading
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import Unsupported
+from qnx_hw.errors import RecordingError, Unsupported
 from qnx_hw.instruments.tags import TagBlock
+from qnx_hw.instruments.values import PulseScore
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.recordings import StoredRecording
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
+from qnx_hw.qkd.pulses import Score
 
 LOOK_INTERVAL_S = 0.01
 WAITING_TAGS = 2_000_000
@@ -91,6 +93,7 @@ class ReplayBank:
         self._drivers = {
             name: section.driver for name, section in network.nodes[node].instruments.items()
         }
+        self._scores = {name: recording.scores(node, name) for name in self._drivers}
         self._origins = {name: recording.origin(node, name) for name in feeds}
         for name, feed in feeds.items():
             pace.join(f"{node} {name}", feed)
@@ -102,6 +105,19 @@ class ReplayBank:
     def mounted(self, name: str) -> Mounted:
         """Refuse: a recording has no settings."""
         raise Unsupported(f"'{name}' is a recording that runs again; it has nothing to set")
+
+    def score(self, transmitter: str) -> Score | None:
+        """Return what the next recorded session's pulses were chosen by."""
+        score = next(self._scores[transmitter], None)
+        if score is None:
+            raise RecordingError(
+                f"the recording holds no further score of {self._node} {transmitter}: it has one "
+                f"of each session that began while it ran"
+            )
+        return score
+
+    async def play(self, transmitter: str, score: PulseScore) -> None:
+        """Do nothing: Bob's tags are those of pulses that were sent."""
 
     async def run(self) -> None:
         """Let the recording run to its end, then wait to be cancelled."""

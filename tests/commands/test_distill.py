@@ -12,6 +12,8 @@ import tomli_w
 from bench_sessions import example, tag_blocks
 
 from qnx_hw.cli import main
+from qnx_hw.node.scores import write_score
+from qnx_hw.node.station import score_of
 from qnx_hw.qkd.session import Transmit
 from qnx_hw.secret import Secret
 from qnx_hw.timing.archive import ArchiveWriter, Origin
@@ -94,8 +96,7 @@ def test_decoy_bb84_is_distilled_from_what_was_played_and_bobs_recording(
     bob = record(made, "bob", 2.5, tmp_path / "bob")
     seed = bytes(range(32)) if is_right else bytes(32)
     score = tmp_path / "score.json"
-    score.write_text(json.dumps({"seed": seed.hex(), "training_key": bytes(range(16)).hex()}))
-    score.chmod(0o600)
+    write_score(score, score_of(Transmit(Secret(seed), bytes(range(16)), pulses)))
     table = example("decoy-bb84.toml")
     (link,) = table["links"].values()
     link["pulses"] = {

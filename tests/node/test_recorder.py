@@ -7,14 +7,20 @@ import stat
 from pathlib import Path
 
 import numpy as np
+import pulsed_link
 import pytest
+from bench_sessions import EXAMPLES
 
+from qnx_hw import config
 from qnx_hw.errors import RecordingError
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.node.recorder import Description, Recorder
 from qnx_hw.node.recordings import StoredRecording, finished
-from qnx_hw.node.replay import Pace
+from qnx_hw.node.replay import Pace, ReplayBank
+from qnx_hw.node.station import score_of
 from qnx_hw.node.tags import TagFeed
+from qnx_hw.qkd.session import Transmit
+from qnx_hw.secret import Secret
 from qnx_hw.timing.archive import Origin
 
 ABOUT = Description(
@@ -53,6 +59,31 @@ def test_what_a_feed_delivers_is_on_the_disk(tmp_path: Path) -> None:
     assert [found.name for found in finished(tmp_path)] == ["run"]
     modes = {stat.S_IMODE(file.stat().st_mode) for file in stored.folder.iterdir()}
     assert modes == {0o600}
+
+
+def test_what_is_played_for_each_session_is_on_the_disk_and_replayed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "run", ABOUT)
+    for number in (1, 2):
+        asked = Transmit(Secret(bytes([number]) * 32), bytes(16), pulsed_link.TWO_DECOYS)
+        recorder.score("alice", "transmitter", score_of(asked))
+    recorder.close()
+    recording = StoredRecording.open(tmp_path / "run")
+    bank = ReplayBank(
+        config.load(EXAMPLES / "decoy-bb84.toml"),
+        "alice",
+        {},
+        lambda *_: None,
+        recording=recording,
+        pace=Pace(1.0),
+    )
+
+    scores = [bank.score("transmitter"), bank.score("transmitter")]
+
+    assert [score and score.seed.reveal() for score in scores] == [b"\1" * 32, b"\2" * 32]
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in recording.folder.iterdir()}
+    assert modes == {0o600}
+    with pytest.raises(RecordingError, match="no further score of alice transmitter"):
+        bank.score("transmitter")
 
 
 def test_an_interruption_is_a_gap_in_front_of_the_next_block(tmp_path: Path) -> None:
