@@ -14,7 +14,7 @@ from qnx_hw.errors import InstrumentRefused, ProtocolError
 from qnx_hw.instruments.values import Identity, InstrumentState, InstrumentStatus
 from qnx_hw.transports import KeepAlive, LinkTraits, Recorder, left_s
 
-REPLY_TIMEOUT_S = 1.0
+REPLY_TIMEOUT_S = 2.0
 # A unit stops its updates when it hears nothing for about a second on USB.
 KEEP_ALIVE = KeepAlive(apt.short(Id.MOT_ACK_USTATUSUPDATE), 0.5)
 STALE_S = 0.25

@@ -131,8 +131,8 @@ class SFifteenSpd(PhotonDetector):
             wanted[command] = number if command == "settemp" else round(number)
         with self._operation.within(timeout_s):
             before = {command: self._read(command, timeout_s) for command in wanted}
-            with all_or_none(lambda: self._set_all(before)):
-                self._set_all(wanted)
+            with all_or_none(lambda: self._set_all(before, None)):
+                self._set_all(wanted, timeout_s)
             return self.settings(timeout_s=timeout_s)
 
     def stop(self) -> None:
@@ -223,9 +223,9 @@ class SFifteenSpd(PhotonDetector):
                 " switch temperature_loop on before the bias is raised"
             )
 
-    def _set_all(self, wanted: Mapping[str, float]) -> None:
+    def _set_all(self, wanted: Mapping[str, float], timeout_s: float | None) -> None:
         for command, number in wanted.items():
-            self._set(command, number, None)
+            self._set(command, number, timeout_s)
 
     def _set(self, command: str, value: float, timeout_s: float | None) -> float:
         self._tell(f"{command} {value:g}")

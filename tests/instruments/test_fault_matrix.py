@@ -29,7 +29,9 @@ N_VISA_SIDE_BY_SIDE = 10
 # Those whose calls take longest begin first.
 SLOWEST_FIRST = ("sim900", "kdc101", "s15spd")
 # Instruments whose sheet names VISA; their wire is broken as a VISA resource, too.
-BY_VISA = ("dg645", "pax1000", "pm100", "polatis")
+BY_VISA = ("dg645", "id120", "pax1000", "pm100", "polatis", "sim900")
+# Without it a mainframe is asked slot by slot, and empty ones say nothing for a second.
+VISA_OPTIONS = {"sim900": "slots=1"}
 WIRE_KINDS = tuple(kind for kind in Sabotage if kind not in DEVICE_FAULTS)
 Matrix = dict[tuple[str, Sabotage], Future[tuple[Check, ...]]]
 
@@ -45,8 +47,10 @@ def cells(driver: str, kind: Sabotage) -> tuple[Check, ...]:
 
 def cells_by_visa(driver: str, kind: Sabotage) -> tuple[Check, ...]:
     with emulated(driver) as place:
-        host, _, port = place.url.removeprefix("tcp://").partition(":")
-        with Relay(f"visa://TCPIP0::{host}::{port}::SOCKET") as relay:
+        where, _, options = place.url.removeprefix("tcp://").partition("?")
+        host, _, port = where.partition(":")
+        words = VISA_OPTIONS.get(driver, options)
+        with Relay(f"visa://TCPIP0::{host}::{port}::SOCKET?{words}".rstrip("?")) as relay:
             return run_matrix(_subject(driver, relay.url, place), relay, (kind,))
 
 

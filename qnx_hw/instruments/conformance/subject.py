@@ -86,7 +86,7 @@ class Subject:
     def prepare(self) -> None:
         """Configure what was asked for."""
         if self.settings:
-            self.instrument.configure(self.settings)
+            self.instrument.configure(self.settings, timeout_s=self.patience.usual_s)
 
     def _count(self, direction: Direction, payload: bytes) -> None:
         if direction is Direction.SENT:
