@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.commands.ports import free_ports
 from qnx_hw.config import load
 from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.keysource import KeySource, SharedKey, SharedPad, Stock
@@ -118,7 +119,7 @@ class Tunnel:
 @contextmanager
 def ours(place: Place, folder: Path, target: int, *, settings: str = "") -> Iterator[Tunnel]:
     """Run our two edges; `settings` are lines of the tunnel's table."""
-    ports = [_free_port() for _ in range(3)]
+    ports = free_ports(3)
     folder.mkdir()
     file = folder / "net.toml"
     file.write_text(
@@ -144,7 +145,7 @@ def ours(place: Place, folder: Path, target: int, *, settings: str = "") -> Iter
 @contextmanager
 def stunnel(place: Place, folder: Path, target: int) -> Iterator[Tunnel]:
     """Run a client and a server of stunnel: TLS 1.3, AES-256-GCM."""
-    middle, front = _free_port(), _free_port()
+    middle, front = free_ports(2)
     folder.mkdir()
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
@@ -323,11 +324,6 @@ def _until(condition: Callable[[], bool], trouble: str) -> None:
         if time.monotonic() > end_s:
             raise SystemExit(trouble)
         threading.Event().wait(0.05)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

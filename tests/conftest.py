@@ -6,11 +6,15 @@ import importlib
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Machines are shared and noisy: no example fails for being slow.
-settings.register_profile("qnx", deadline=None)
-settings.load_profile("qnx")
+# Machines are shared and noisy: nothing fails for being slow. Who changes the code searches with
+# new examples each time; who checks a change of somebody else's gets the same verdict each time.
+settings.register_profile(
+    "search", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("check", settings.get_profile("search"), derandomize=True)
+settings.load_profile("check" if os.environ.get("CI") else "search")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 OPT_IN = {"hardware": "--hardware", "foreign": "--foreign"}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from qnx_hw.errors import ConfigError
 
 LOCAL = re.compile(r"(127\.0\.0\.1:)(\d{1,5})")
 NAMED = re.compile(r"(port=)(\d{1,5})")
+# Below the ports that systems hand out by themselves (Linux from 32768, others from 49152): up
+# there a port that is free now may belong to anybody's connection the next moment.
+CHOICE = range(15_000, 20_000)
 
 
 def local_ports(table: Any) -> set[int]:  # Any: a TOML document, of which only strings matter
@@ -57,10 +61,20 @@ def is_free(port: int) -> bool:
 def held_ports(count: int) -> Iterator[list[int]]:
     """Yield different free local ports that nobody else is given while the context lasts."""
     with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        yield [int(probe.getsockname()[1]) for probe in probes]
+        ports: list[int] = []
+        for port in secrets.SystemRandom().sample(CHOICE, len(CHOICE)):
+            if len(ports) == count:
+                break
+            probe = held.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                ports.append(port)
+        if len(ports) < count:
+            raise ConfigError(
+                f"only {len(ports)} of the {count} ports that are needed are free between"
+                f" {CHOICE.start} and {CHOICE.stop}; end programs that hold them"
+            )
+        yield ports
 
 
 def free_ports(count: int) -> list[int]:

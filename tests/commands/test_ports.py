@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnx_hw import config
-from qnx_hw.commands.ports import free_ports, is_free, local_ports, moved, resolve
+from qnx_hw.commands.ports import free_ports, held_ports, is_free, local_ports, moved, resolve
 from qnx_hw.errors import ConfigError
 
 TEXT = """
@@ -76,10 +76,18 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         resolve(file, None)
 
 
-def test_free_ports_differ_and_are_free() -> None:
+def test_free_ports_differ_and_are_not_those_that_systems_hand_out() -> None:
     ports = free_ports(5)
 
     assert len(set(ports)) == 5
+    assert all(map(is_free, ports))
+    with socket.create_server(("127.0.0.1", 0)) as anybody:
+        assert max(ports) < anybody.getsockname()[1]
+
+
+def test_held_ports_are_nobody_elses_meanwhile() -> None:
+    with held_ports(3) as ports:
+        assert not any(map(is_free, ports))
     assert all(map(is_free, ports))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from edge_capture import read_capture
-from edge_net import free_port
+from free_ports import free_port
 from hostile_wire import HostileWire, hostile_wire
 from kme_cluster import Cluster
 

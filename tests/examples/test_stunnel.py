@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from containers import SCRIPTS, fetch, run
+from free_ports import free_port
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,11 +40,6 @@ def echoing() -> Iterator[int]:
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
         thread.join(10)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @contextmanager

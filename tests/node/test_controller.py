@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from edge_net import free_port
 from fluid_network import FluidNetwork
+from free_ports import free_port
 
 from qnx_hw.api.commands import WhatIf
 from qnx_hw.api.schema import View

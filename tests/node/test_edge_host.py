@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from edge_net import free_port, until
+from edge_net import until
+from free_ports import free_port
 
 from qnx_hw.api.traffic import HopView, TunnelState, TunnelView
 from qnx_hw.config import parse

@@ -48,7 +48,7 @@ def fields_of(document: dict[str, Any], operation: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(draw=st.data())
 def test_no_request_makes_an_internal_error(api: ServedApi, draw: st.DataObject) -> None:
     document = DOCUMENT or DOCUMENT.update(api.client().openapi()) or DOCUMENT

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 
-from qnx_hw.commands.ports import free_ports
 from qnx_hw.config import NetworkFile, parse
 from qnx_hw.keys import KeyStore, Provenance, initial
 from qnx_hw.keys.split import split

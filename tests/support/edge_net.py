@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 from common_keys import CommonKeys
+from free_ports import free_port
 
 from qnx_hw.edge.carrier import THREADED
 from qnx_hw.edge.dialling import Vicinity
@@ -152,12 +153,6 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for what threads or other tasks change."""
     while not condition():  # noqa: ASYNC110 (threads change what is looked at)
         await asyncio.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _echo(user: socket.socket) -> None:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from common_keys import CommonKeys
-from edge_net import free_port
+from free_ports import free_port
 
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.interface import Bus

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+
+from free_ports import free_row
 
 from qnx_hw.instruments import registry
 from qnx_hw.instruments.conformance import Sabotage, Saboteur
@@ -23,8 +23,8 @@ OPTIONS = {"id120": "max_bias_v=160", "s15spd": "max_bias_v=190&safe_on_close=1"
 OTHER_PORTS = {
     "id900": "dlt=127.0.0.1:{port}&stream_port={streams}&stream_at=127.0.0.1:{streams}-{last}"
 }
-# Below the ports that systems hand out by themselves; four for each unit, side by side.
-_STREAM_PORTS = itertools.count(20_000 + 500 * (os.getpid() % 20), 4)
+STREAMS = 4
+"""Ports of an ID900's inputs, side by side."""
 # What has to be configured before it works, or works quickly.
 SETTINGS: dict[str, dict[str, float | int | str | bool]] = {
     "pax1000": {"mode": 9, "rotation_on": True},
@@ -46,8 +46,8 @@ def drivers() -> list[str]:
 
 
 def _named(option: str, port: str) -> str:
-    streams = next(_STREAM_PORTS)
-    return option.format(port=port, streams=streams, last=streams + 3)
+    streams = free_row(STREAMS) if "{streams}" in option else range(1)
+    return option.format(port=port, streams=streams[0], last=streams[-1])
 
 
 @dataclass(frozen=True)

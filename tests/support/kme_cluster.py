@@ -10,7 +10,6 @@ import base64
 import http.client
 import json
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from free_ports import free_ports
 from key_pairs import MADE
 
 from qnx_hw.config import NetworkFile, load
@@ -72,7 +72,7 @@ class Cluster:
     ) -> None:
         self.nodes = ("alice", *between, "bob")
         self.links = {f"{one}-{other}": (one, other) for one, other in pairwise(self.nodes)}
-        ports = iter(_free_ports(2 * len(self.nodes)))
+        ports = iter(free_ports(2 * len(self.nodes)))
         text = NETWORK.format(folder=folder)
         for place, node in enumerate(self.nodes, start=1):
             text += NODE.format(node=node, place=place, ports=(next(ports), next(ports)))
@@ -184,11 +184,3 @@ class Application:
             return None
         keys = json.loads(answer)["keys"]
         return {each["key_ID"]: base64.b64decode(each["key"]) for each in keys}
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import msgspec
 import tomli_w
+from free_ports import on_free_ports
 from programs import program
 
 from qnx_hw.api.client import NodeClient
 from qnx_hw.api.loops import LoopView
 from qnx_hw.api.schema import LinkView
 from qnx_hw.cli import main
-from qnx_hw.commands.ports import free_ports, local_ports, moved
 from qnx_hw.commands.sim import tell
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "demo.toml"
@@ -91,8 +91,7 @@ def _watch(client: NodeClient, control: str, angle_rad: float) -> Knock:
 
 def _file(folder: Path) -> Path:
     table = tomllib.loads(EXAMPLE.read_text())
-    taken = sorted(local_ports(table))
-    table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
+    table = on_free_ports(table)
     table["network"]["data_dir"] = str(folder / "data")
     table["links"][LINK]["block_sifted_bits"] = BLOCK_BITS
     path = folder / "lab.toml"

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 
 from qnx_hw.bus.certificates import context
 from qnx_hw.bus.core import CONFIGURATION, CoreSite, installed_server, prepare
-from qnx_hw.commands.ports import free_ports
 
 NODES = ("alice", "bob", "carol")
 

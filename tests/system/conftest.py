@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from free_ports import on_free_ports
 from programs import started
-
-from qnx_hw.commands.ports import free_ports, local_ports, moved
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -37,8 +36,7 @@ def _decoy_file(tmp_path: Path) -> Path:
 
 def _moved(tmp_path: Path, name: str, block_bits: int) -> Path:
     table = tomllib.loads((EXAMPLES / name).read_text())
-    taken = sorted(local_ports(table))
-    table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
+    table = on_free_ports(table)
     table["network"]["data_dir"] = str(tmp_path / "data")
     table["links"]["alice-bob"]["block_sifted_bits"] = block_bits
     path = tmp_path / "lab.toml"

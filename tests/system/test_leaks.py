@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from free_ports import free_ports
 from kme_cluster import SAES, Cluster
 from leaks import found
 from nats_core import NatsCore, server
@@ -26,7 +27,6 @@ from programs import Listener, fetch_a_key
 
 from gui.web.pages import PAGES
 from qnx_hw.cli import main
-from qnx_hw.commands.ports import free_ports
 from qnx_hw.keys.store import DATABASE, KEY_FILE
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(900)]

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from edge_net import free_port
+from free_ports import free_port
 from nats_core import NatsCore, nats_core
 from programs import program
 

@@ -19,9 +19,8 @@ import pytest
 import tomli_w
 from documents import PAGES, ROOT, commands_in, python_in
 from emulated import emulated
+from free_ports import on_free_ports
 from programs import program
-
-from qnx_hw.commands.ports import free_ports, local_ports, moved
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -84,8 +83,7 @@ class Lab:
 def _lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp("lab")
     table = tomllib.loads((ROOT / "examples" / "demo.toml").read_text(encoding="utf-8"))
-    taken = sorted(local_ports(table))
-    table = moved(table, dict(zip(taken, free_ports(len(taken)), strict=True)))
+    table = on_free_ports(table)
     table["network"]["data_dir"] = str(folder / "data")
     table["links"]["alice-bob"]["block_sifted_bits"] = 30_000
     file = folder / "lab.toml"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from free_ports import free_ports
 
 from qnx_hw import config
 from qnx_hw.cli import main
@@ -17,7 +18,6 @@ from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
 from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
 from qnx_hw.commands.chaos.wires import Wire, joined
-from qnx_hw.commands.ports import free_ports
 from qnx_hw.errors import ConfigError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

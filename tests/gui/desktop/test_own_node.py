@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_node import FakeNode, sample_snapshot, serve
+from free_ports import free_ports
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QProcess
@@ -16,7 +17,6 @@ from gui.desktop.app import Desktop
 from gui.desktop.client import Connection, NodeClient
 from gui.desktop.local_node import LineDecoder, LocalNode
 from qnx_hw.commands.desktop import child_of
-from qnx_hw.commands.ports import free_ports
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
