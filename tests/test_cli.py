@@ -37,5 +37,5 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     said = program.stderr.read()
     program.stderr.close()
 
-    assert program.wait(timeout=60) == 1
+    assert program.wait(timeout=120) == 1
     assert said == b""

@@ -71,7 +71,7 @@ def test_it_survives_every_fault_and_comes_back() -> None:
 def test_the_commands_know_it(capsys: pytest.CaptureFixture[str]) -> None:
     with emulated("voa1") as place:
         assert main(["check", "voa1", place.url, "--move"]) == 0
-        (found,) = discover([], known(), addresses=[("voa1", place.url)], timeout_s=20.0)
+        (found,) = discover([], known(), addresses=[("voa1", place.url)], timeout_s=120.0)
 
     assert "VOA-1" in capsys.readouterr().out
     assert found.confidence is Confidence.ANSWERED

@@ -12,7 +12,7 @@ from qnx_hw.bus.nats_bus import NatsBus
 from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.errors import BusAway, BusRefused, ConfigError, NobodyAnswered
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 class Seen:

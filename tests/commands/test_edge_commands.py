@@ -17,7 +17,7 @@ from edge_sites import Running, running
 from qnx_hw.commands import recv, send, stream, tunnel
 from qnx_hw.errors import ConfigError, QnxError
 
-DEADLINE_S = 100.0
+DEADLINE_S = 120.0
 
 
 def play(folder: Path, scene: Callable[[Running], Awaitable[None]]) -> None:

@@ -35,7 +35,7 @@ def test_it_prints_its_endpoints_serves_them_and_ends_well(number: signal.Signal
     with emulate("tdc1", "--listen", "pty", "--listen", "tcp://127.0.0.1:0") as (process, places):
         path, address = places
         host, port = address.split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as connection:
+        with socket.create_connection((host, int(port)), timeout=120) as connection:
             connection.sendall(b"*idn?\n")
             assert connection.recv(100).startswith(b"TDC1")
         terminal = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -43,7 +43,7 @@ def test_it_prints_its_endpoints_serves_them_and_ends_well(number: signal.Signal
 
         process.send_signal(number)
 
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=120) == 0
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from sim_devices.emulators.dd100 import Dd100Emulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 LIMITS = b"IL:1.50\r\nMAX ATTEN:60.00\r\nDone\r\n\r\n"
 
 

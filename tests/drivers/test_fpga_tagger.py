@@ -69,7 +69,7 @@ def test_blocks_join_and_hold_every_input(serve: Serve, listen: str) -> None:
     with FpgaTagger(url) as tagger, tagger.start_stream(block_s=0.05) as stream:
         assert tagger.capabilities.n_channels == 8
         assert tagger.status().state is InstrumentState.STREAMING
-        blocks = [stream.read(timeout_s=20.0) for _ in range(6)]
+        blocks = [stream.read(timeout_s=120.0) for _ in range(6)]
 
     for before, after in itertools.pairwise(blocks):
         assert before.end_ps == after.start_ps
@@ -115,7 +115,7 @@ def test_an_overflow_is_a_loss_of_known_size(serve: Serve) -> None:
     (url,) = serve(FpgaTaggerEmulator(options=options), faults=faults)
 
     with FpgaTagger(url) as tagger, tagger.start_stream(block_s=0.02) as stream:
-        blocks = [stream.read(timeout_s=20.0) for _ in range(4)]
+        blocks = [stream.read(timeout_s=120.0) for _ in range(4)]
 
     assert sum(block.lost > 0 for block in blocks) == 1
     assert all(block.lost != UNKNOWN_LOSS for block in blocks)
@@ -128,9 +128,9 @@ def test_a_second_stream_is_refused_and_a_closed_one_can_be_followed(serve: Serv
         with tagger.start_stream() as stream:
             with pytest.raises(Busy):
                 tagger.start_stream()
-            stream.read(timeout_s=20.0)
+            stream.read(timeout_s=120.0)
         with tagger.start_stream() as stream:
-            assert stream.read(timeout_s=20.0).is_complete
+            assert stream.read(timeout_s=120.0).is_complete
 
 
 def test_a_silent_board_times_out_and_a_lost_one_says_so() -> None:

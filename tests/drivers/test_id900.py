@@ -22,7 +22,7 @@ from sim_devices.emulators.server import serving
 from sim_devices.emulators.station import RandomStation, Station
 
 RATE_CPS = 20_000.0
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 BLOCK_S = 0.2
 
 

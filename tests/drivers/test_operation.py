@@ -13,7 +13,7 @@ from drivers.text_line import TextLine
 from qnx_hw.errors import Busy, InstrumentTimeout
 from qnx_hw.transports import Direction
 
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 def test_a_turn_is_not_waited_for_beyond_the_deadline() -> None:

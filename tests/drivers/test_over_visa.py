@@ -32,7 +32,7 @@ INSTRUMENTS = [
     # It asks every empty slot, too.
     pytest.param(Sim900, Sim900Emulator, marks=pytest.mark.slow),
 ]
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 
 
 def resource(url: str) -> str:

@@ -26,7 +26,7 @@ from sim_devices.emulators.epc400 import Epc400Emulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 @given(st.integers(1, 9))

@@ -23,7 +23,7 @@ from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.pax1000 import Pax1000Emulator
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 @given(

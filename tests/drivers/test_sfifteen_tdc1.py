@@ -27,7 +27,7 @@ from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import Edge, InstrumentState, Reference
 from sim_devices.emulators.tdc1 import Tdc1Emulator
 
-LONG_S = 30.0
+LONG_S = 120.0
 WIRES = ["tcp://127.0.0.1:0", "pty"]
 
 

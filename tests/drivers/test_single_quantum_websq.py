@@ -17,7 +17,7 @@ from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.websq import WebSqEmulator
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 def served(serve: Serve, faults: Faults | None = None) -> str:

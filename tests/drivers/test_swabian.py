@@ -19,7 +19,7 @@ from qnx_hw.instruments.families import TagStream
 from qnx_hw.instruments.tags import UNKNOWN_LOSS
 from qnx_hw.instruments.values import Edge, InstrumentState, Reference
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 BLOCK_S = 0.05
 BLOCK_PS = 50_000_000_000
 

@@ -23,7 +23,7 @@ from sim_devices.emulators.elliptec import EllBusEmulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 STEP_DEG = 360 / 143_360
 
 

@@ -21,7 +21,7 @@ from sim_devices.emulators.emulator import Emulator
 from sim_devices.emulators.kinesis import K10cr1Emulator, Kdc101Emulator
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.lcc25 import Lcc25Emulator
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 @pytest.mark.parametrize("listen", ["tcp://127.0.0.1:0", "pty"])

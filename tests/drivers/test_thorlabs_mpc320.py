@@ -26,7 +26,7 @@ from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.mpc320 import Mpc320Emulator
 
 Serve = Callable[..., list[str]]
-LONG_S = 30.0
+LONG_S = 120.0
 STEP_DEG = 170 / 1370
 ALIVE = b"\x92\x04"
 

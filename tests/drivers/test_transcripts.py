@@ -18,7 +18,7 @@ from qnx_hw.transports import Direction, Transcript
 from qnx_hw.transports.replay import read_transcript
 
 FOLDER = Path(__file__).parent / "transcripts"
-LONG_S = 20.0
+LONG_S = 120.0
 # The wires of an instrument that has more than one, beyond the first.
 WIRES = {"id900": ("data-link", "input-2"), "websq": ("counts",)}
 # Any: each call belongs to its own family.

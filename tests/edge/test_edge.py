@@ -15,7 +15,7 @@ from qnx_hw.edge.circuits import connecting
 from qnx_hw.edge.handshake import Mode
 from qnx_hw.edge.traffic import Traffic
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIRECT = [("alice", "bob")]
 CHAIN = [("alice", "carol"), ("carol", "bob")]

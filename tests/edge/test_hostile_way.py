@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 from edge_capture import first_message, read_capture, sessions_of
-from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange
+from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import HostileWire, hostile_wire
 
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
 ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
@@ -176,8 +176,8 @@ def test_a_replayed_session_is_never_served() -> None:
             writer.close()
 
             line = net.edges["bob"].lines["t", False]
+            await until(lambda: line.totals().failures == 1)
             assert len(line.sessions) <= served
-            assert line.totals().failures == 1
             assert line.totals().bytes_out == 50_000
 
     play(scene)

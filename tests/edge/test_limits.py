@@ -104,7 +104,7 @@ def test_a_tunnel_is_held_to_its_rate_in_both_directions() -> None:
     limited = replace(ECHO, rate_limit_bps=8e6)
 
     async def scene() -> None:
-        async with asyncio.timeout(60), edge_net([("alice", "bob")], [limited]) as net:
+        async with asyncio.timeout(120), edge_net([("alice", "bob")], [limited]) as net:
             loop = asyncio.get_running_loop()
             user, _ = await connect(net.edges["alice"], limited)
             start_s = loop.time()
@@ -118,7 +118,7 @@ def test_a_tunnel_is_held_to_its_rate_in_both_directions() -> None:
 
 def test_an_edge_follows_the_rates_of_its_newest_table() -> None:
     async def scene() -> None:
-        async with asyncio.timeout(60), edge_net([("alice", "bob")], [ECHO]) as net:
+        async with asyncio.timeout(120), edge_net([("alice", "bob")], [ECHO]) as net:
             alice = net.edges["alice"]
             user, _ = await connect(alice, ECHO)
             line = alice.lines["t", True]

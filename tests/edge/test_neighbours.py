@@ -16,7 +16,7 @@ from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 CHAIN = [("alice", "carol"), ("carol", "bob")]
 NODES = ("alice", "carol", "bob")

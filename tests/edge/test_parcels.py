@@ -14,7 +14,7 @@ from qnx_hw.edge.parcels import Progress
 from qnx_hw.edge.sealed_file import CHUNK_BYTES, SealedFile, new_key
 from qnx_hw.errors import QnxError
 
-DEADLINE_S = 100.0
+DEADLINE_S = 120.0
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:

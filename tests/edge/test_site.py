@@ -13,7 +13,7 @@ from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.routes import NextHop, RouteAck, RouteEntry, RouteTable
 from qnx_hw.bus.telemetry import NodeSample
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:

@@ -47,7 +47,7 @@ async def samples(controller: Bus) -> list[int]:
 @pytest.mark.slow
 def test_routes_and_telemetry_survive_the_loss_of_the_core(core: NatsCore, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with asyncio.timeout(90), AsyncExitStack() as stack:
+        async with asyncio.timeout(120), AsyncExitStack() as stack:
             buses: dict[str, NatsBus] = {}
             for name in (CONTROLLER, *CHAIN):
                 opening = NatsBus.open(name, [core.url], core.tls(name))

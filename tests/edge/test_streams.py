@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from edge_sites import DIAMOND, Running, running
 
-DEADLINE_S = 100.0
+DEADLINE_S = 120.0
 
 
 def play(scene: Callable[[], Awaitable[None]]) -> None:

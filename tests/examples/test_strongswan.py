@@ -65,7 +65,7 @@ def charon(side: str, space: str, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def swanctl(folder: Path, side: str, *words: str) -> str:
         env=os.environ | {"STRONGSWAN_CONF": str(settings)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.stdout + done.stderr

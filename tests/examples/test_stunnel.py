@@ -39,7 +39,7 @@ def echoing() -> Iterator[int]:
         thread.start()
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(120)
 
 
 @contextmanager
@@ -58,13 +58,13 @@ def stunnel(folder: Path, name: str, port: int, *lines: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(10)
-        drain.join(10)
+        process.wait(120)
+        drain.join(120)
         process.stderr.close()
 
 
 def ask(port: int, words: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(words)
         try:
             return connection.recv(100)

@@ -59,7 +59,7 @@ class End:
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(120)
 
     def meet(self, other: End, container: Path) -> None:
         """Forget the session with the other end, and begin anew with the key of a container."""

@@ -22,7 +22,7 @@ from qnx_hw.instruments.discovery import Confidence, at_host, discover, known, r
 from qnx_hw.transports import UsbPort, make_wire, usb_serial_url, usbtmc_ports
 from qnx_hw.transports.usb_serial import find_port
 
-LONG_S = 20.0
+LONG_S = 120.0
 APT = (0x0403, 0xFAF0)
 
 

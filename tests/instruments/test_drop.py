@@ -26,7 +26,7 @@ from qnx_hw.transports import Direction
 
 # The promise is one second; a loaded machine may take its time, a lost instrument must not.
 PATIENCE = Patience(usual_s=20.0, back_s=20.0)
-LONG_S = 60.0
+LONG_S = 120.0
 N_SIDE_BY_SIDE = 6
 Drops = dict[str, Future[tuple[Check, ...]]]
 

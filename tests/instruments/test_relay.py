@@ -23,7 +23,7 @@ from qnx_hw.instruments.conformance.pieces import (
     frame,
 )
 
-LONG_S = 30.0
+LONG_S = 120.0
 bodies = st.binary(max_size=600)
 
 

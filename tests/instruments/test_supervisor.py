@@ -18,7 +18,7 @@ from qnx_hw.instruments.supervisor import SupervisedStream, Supervisor
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.instruments.values import InstrumentState
 
-LONG_S = 30.0
+LONG_S = 120.0
 FAST = (0.01, 0.05)
 
 

@@ -30,7 +30,7 @@ def play(
     **given: bool | int,
 ) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(60), key_net(folder, links, settings, **given) as net:  # type: ignore[arg-type]
+        async with asyncio.timeout(120), key_net(folder, links, settings, **given) as net:  # type: ignore[arg-type]
             await scene(net)
 
     asyncio.run(scenario())

@@ -49,7 +49,7 @@ async def joined(folder: Path) -> AsyncIterator[Sites]:
             )
         )
         sites = Sites(alice, bob)
-        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
             for link in LINKS:
                 attending = alice.attend("bob", Direct("alice", bob), link)
                 sites.attending[link] = tasks.create_task(attending)

@@ -128,12 +128,12 @@ def running() -> Iterator[Served]:
     served = Served()
     thread = Thread(target=lambda: asyncio.run(served.run()))
     thread.start()
-    assert served.running.wait(30)
+    assert served.running.wait(120)
     try:
         yield served
     finally:
         served.stop()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -146,7 +146,7 @@ def _served() -> Iterator[Served]:
 def ask(
     served: Served, method: str, path: str, headers: dict[str, str], body: str = "{}"
 ) -> tuple[int, dict[str, object], http.client.HTTPMessage]:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     try:
         connection.request(method, path, body if method == "POST" else None, headers)
         response = connection.getresponse()
@@ -325,7 +325,7 @@ def test_a_client_that_comes_back_gets_what_it_missed(served: Served) -> None:
 
 def test_history_comes_as_a_table_too(served: Served) -> None:
     served.call(lambda: served.history.sample(LINK, time.time()))
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     connection.request("GET", "/api/v1/history.csv?link=alice-bob&name=pool_bits")
     text = connection.getresponse().read().decode()
     connection.close()

@@ -32,7 +32,7 @@ def test_a_silent_detector_gets_its_bias_back(tmp_path: Path) -> None:
         mounted.start()
         kind = BiasLoop(TITLE, BiasSection(), (1, 2, 3, 4), lambda: tuple(rates), tmp_path)
         runner = LoopRunner(kind, lambda level, source, words: told.append(f"{level} {words}"))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             loop = await runner.open([mounted])
             for _ in range(4):
                 await runner.look(loop)

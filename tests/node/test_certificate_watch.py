@@ -154,7 +154,7 @@ def test_an_ended_certificate_is_an_alarm_as_soon_as_it_is_served(served: Served
             if (level, source) == (Level.ALARM, "alice"):
                 heard.set()
 
-        async with asyncio.timeout(30), kept_fresh(tell, "alice", pair, served.context):
+        async with asyncio.timeout(120), kept_fresh(tell, "alice", pair, served.context):
             await heard.wait()
 
     served.end()

@@ -324,7 +324,7 @@ def test_running_hears_the_bus_and_answers_a_cut_before_the_interval_ends(tmp_pa
         loop.nodes.demand = {("a", "c"): 25.0}
         loop.nodes.down = {("a", "b")}
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(120),
             loop.controller.running(),
             loop.bus.bucket(BUCKET).watch("a") as tables,
         ):
@@ -352,7 +352,7 @@ def test_nodes_of_one_process_follow_its_controller(tmp_path: Path) -> None:
 
     async def scenario() -> PlanView:
         host = Host(parse(text), list(HOPS))
-        async with asyncio.timeout(60), host.running():
+        async with asyncio.timeout(120), host.running():
             while True:
                 for plan in host.hub.latest(PlanView):
                     if set(plan.acknowledged) == set(HOPS):

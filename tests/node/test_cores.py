@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qnx_hw.node.cores import Cores
 
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 
 
 @settings(max_examples=20, deadline=None)

@@ -30,7 +30,7 @@ async def door(way: OpenedWay) -> AsyncIterator[str]:
 def visit(greeting: Greeting, *, is_open: bool = True) -> bytes:
     async def scenario() -> bytes:
         way = OpenedWay(BOB)
-        async with asyncio.timeout(20), door(way) as address, asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(120), door(way) as address, asyncio.TaskGroup() as tasks:
 
             async def wait() -> bytes:
                 async with way.channel() as channel:

@@ -28,7 +28,7 @@ def test_hops_come_up_and_a_tunnel_without_a_link_says_why_it_is_blocked(tmp_pat
 
     async def scene() -> None:
         host = Host(network, ["alice", "bob"])
-        async with asyncio.timeout(60), host.running():
+        async with asyncio.timeout(120), host.running():
             _, writer = await asyncio.open_connection("127.0.0.1", tunnel_port)
             site = host.nodes["alice"].site
             assert site is not None

@@ -25,7 +25,7 @@ def test_users_data_are_protected_by_the_keys_of_both_stores(
     octets = secrets.token_bytes(1500)
 
     async def scene() -> None:
-        async with asyncio.timeout(60), joined(tmp_path) as pair:
+        async with asyncio.timeout(120), joined(tmp_path) as pair:
             sources = {kme.node: KmeSource(kme, 1_000_000) for kme in (pair.alice, pair.bob)}
             before = await pair.alice.stock_bits("bob")
             async with edge_net([("alice", "bob")], [traffic], dict(sources)) as net:
@@ -39,7 +39,7 @@ def test_users_data_are_protected_by_the_keys_of_both_stores(
 
 def test_there_is_no_key_with_a_node_without_a_link(tmp_path: Path) -> None:
     async def scene() -> None:
-        async with asyncio.timeout(60), joined(tmp_path) as pair:
+        async with asyncio.timeout(120), joined(tmp_path) as pair:
             source = KmeSource(pair.alice, 1_000_000)
             assert source.stock("carol").bits == 0
             with pytest.raises(KeyNotFound):

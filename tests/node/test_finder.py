@@ -15,7 +15,7 @@ from qnx_hw.api.discovery import Place, SearchView, StartSearch
 from qnx_hw.errors import QnxError
 from qnx_hw.transports import UsbPort
 
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 @pytest.fixture(name="api")

@@ -51,7 +51,7 @@ async def wired(folder: Path, alices_key: Secret) -> AsyncIterator[tuple[Kme, Km
 
 def test_keys_and_pads_pass_both_ways(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(60), wired(tmp_path, KEY) as (alice, bob, _):
+        async with asyncio.timeout(120), wired(tmp_path, KEY) as (alice, bob, _):
             await alice.connected("bob")
             await bob.connected("alice")
             async with asyncio.TaskGroup() as tasks:

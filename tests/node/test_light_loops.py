@@ -66,7 +66,7 @@ def _title(kind: str) -> Title:
 def _driven(kind: NodeLoop, parts: list[Mounted], scene: Any) -> LoopRunner:
     async def run() -> LoopRunner:
         runner = LoopRunner(kind, lambda level, source, words: None)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             loop = await runner.open(parts)
             await scene(runner, loop)
         runner.seat.leave()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -77,7 +78,7 @@ def _run(kind: Kind, blocks: Sequence[Judged], then: str = "") -> list[str]:
 
     async def scene() -> None:
         runner = LoopRunner(kind, lambda level, source, words: told.append(words))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             loop = await runner.open([])
             for block in blocks:
                 runner.judged(block)
@@ -103,7 +104,7 @@ def test_a_loss_is_told_with_its_time_and_key() -> None:
 
     assert [words.partition(":")[0] for words in told] == ["tracking", "searching", "tracking"]
     assert "back after" not in told[0]
-    assert "; back after 0." in told[2]
+    assert re.search(r"; back after \d+\.\d+ s", told[2])
     assert "bits of key would have been made" in told[2]
     assert kind.axis.at == (2.0,)
 

@@ -78,7 +78,7 @@ def test_waiting_ends_with_a_change_or_the_deadline() -> None:
         ours = hub()
         quiet = await ours.changed(ours.number, timeout_s=0.001)
         async with asyncio.TaskGroup() as tasks:
-            waiting = tasks.create_task(ours.changed(ours.number, timeout_s=30.0))
+            waiting = tasks.create_task(ours.changed(ours.number, timeout_s=120.0))
             await asyncio.sleep(0)
             ours.set(
                 NodeView(

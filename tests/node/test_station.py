@@ -36,6 +36,7 @@ SECTION = LinkSection(
     security=SecuritySection(),
 )
 PAIRS_PER_S = 20_000
+MAX_WAITING_TAGS = 500_000
 SPAN_PS = 100_000_000_000
 BOB_LATE_PS = 3_000_000_000_000_000  # his tagger was started most of an hour before hers
 
@@ -106,10 +107,11 @@ class Pair:
 
     async def shine_until(self, is_enough: Callable[[], bool]) -> None:
         """Let light fall on both stations, several times faster than in a laboratory."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(240):
             while not is_enough():
-                for role, block in zip(Role, next(self._light), strict=True):
-                    self.feeds[role].deliver(block)
+                if all(feed.waiting_tags < MAX_WAITING_TAGS for feed in self.feeds.values()):
+                    for role, block in zip(Role, next(self._light), strict=True):
+                        self.feeds[role].deliver(block)
                 await asyncio.sleep(0.02)
 
     def blocks(self, role: Role) -> int:

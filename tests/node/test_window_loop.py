@@ -49,7 +49,7 @@ def _looked(
     async def scene() -> LoopView:
         kind = WindowLoop(TITLE, section, in_force, set_window, folder)  # type: ignore[arg-type]
         runner = LoopRunner(kind, lambda level, source, words: None)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             loop = await runner.open([])
             for _ in range(3):
                 runner.judged(BLOCK)

@@ -44,7 +44,7 @@ class TcpDevice:
 
     def drop(self) -> None:
         """Cut the client off, once it is in; the next one gets in."""
-        assert self._has_client.wait(30.0)
+        assert self._has_client.wait(120)
         self._has_client.clear()
         self._cut()
 

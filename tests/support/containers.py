@@ -36,7 +36,7 @@ def fetch(folder: Path, number: int) -> list[tuple[Path, Path]]:
 
     async def scenario() -> list[tuple[Path, Path]]:
         pairs = []
-        async with asyncio.timeout(60), served(certified(folder / "pki"), folder) as sites:
+        async with asyncio.timeout(120), served(certified(folder / "pki"), folder) as sites:
             for at in range(number):
                 given = await sites.enc("sae-a", "sae-b")
                 fetched = await sites.dec("sae-b", "sae-a", *given.keys)

@@ -51,7 +51,7 @@ PLAIN = 32
 ALLOWED = 0.005
 """Part of a picture that may differ."""
 _STEPS = 300
-_WAIT_S = 20.0
+_WAIT_S = 120.0
 
 
 def scene() -> Snapshot:

@@ -377,5 +377,5 @@ def serve(node: FakeNode, port: int = 0) -> Iterator[str]:
     finally:
         server.should_exit = True
         server.force_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=120)
         listener.close()

@@ -118,7 +118,7 @@ class Sites:
         self, sae: str, path: str, body: object, method: str, headers: dict[str, str]
     ) -> Answer:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port_of(sae), timeout=30, context=self.tls(sae)
+            "127.0.0.1", self.port_of(sae), timeout=120, context=self.tls(sae)
         )
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         try:

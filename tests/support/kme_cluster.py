@@ -155,7 +155,7 @@ class Application:
 
     def __init__(self, cluster: Cluster, node: str) -> None:
         self._connection = http.client.HTTPSConnection(
-            "127.0.0.1", cluster.port(node), timeout=20, context=cluster.tls(node)
+            "127.0.0.1", cluster.port(node), timeout=120, context=cluster.tls(node)
         )
         self._peer = SAES["bob" if node == "alice" else "alice"]
 

@@ -56,7 +56,7 @@ def knocked(angle_rad: float, folder: Path) -> Knock:
             found = re.search(r"http://\S+", _line(nodes, "API"))
             assert found is not None
             _line(nodes, "secret bits in")
-            return _watch(NodeClient(found[0], timeout_s=30.0), control, angle_rad)
+            return _watch(NodeClient(found[0], timeout_s=120.0), control, angle_rad)
 
 
 def _watch(client: NodeClient, control: str, angle_rad: float) -> Knock:

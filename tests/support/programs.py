@@ -37,7 +37,7 @@ def program(*words: str, ends_kindly: bool = False) -> Iterator[subprocess.Popen
         if ends_kindly:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=20)
+                process.communicate(timeout=120)
         process.kill()
         process.communicate()
 
@@ -75,8 +75,8 @@ class Listener:
     def finish(self) -> str:
         """End the program as systemd does, and return all that it ever said."""
         self._process.send_signal(signal.SIGTERM)
-        status = self._process.wait(60)
-        self._thread.join(60)
+        status = self._process.wait(120)
+        self._thread.join(120)
         assert status == 0, "".join(self.lines[-50:])
         return "".join(self.lines)
 
@@ -97,7 +97,7 @@ class Listener:
 def finish(process: subprocess.Popen[str]) -> str:
     """End a program as systemd does, and return what it had left to say."""
     process.send_signal(signal.SIGTERM)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=120)
     assert process.returncode == 0, printed
     return printed
 

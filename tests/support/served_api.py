@@ -224,7 +224,7 @@ class ServedApi:
             done.set()
 
         self._loop.call_soon_threadsafe(run)
-        assert done.wait(30)
+        assert done.wait(120)
 
     def ask(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -233,10 +233,10 @@ class ServedApi:
         if self._site.tls:
             trusting = ssl.create_default_context(cafile=str(self._site.tls[0]))
             connection: HTTPConnection = HTTPSConnection(
-                "127.0.0.1", self.port, timeout=30, context=trusting
+                "127.0.0.1", self.port, timeout=120, context=trusting
             )
         else:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = dict(headers or {}) if method == "GET" else COMMAND | dict(headers or {})
         text = body if isinstance(body, str | bytes | None) else json.dumps(body)
         try:
@@ -280,12 +280,12 @@ def served(site: Site | None = None) -> Iterator[ServedApi]:
     api = ServedApi(site or Site())
     thread = Thread(target=lambda: asyncio.run(api.run()), daemon=True)
     thread.start()
-    assert api.running.wait(30)
+    assert api.running.wait(120)
     try:
         yield api
     finally:
         if thread.is_alive():
             api.stop()
-        thread.join(30)
+        thread.join(120)
         api.access.database.close()
         assert not thread.is_alive()

@@ -74,7 +74,7 @@ def test_ctrl_c_ends_everything(start: Start, file: Path) -> None:
             break
 
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=20)
+    printed, _ = process.communicate(timeout=120)
 
     assert "Traceback" not in printed
     assert process.returncode in (0, 1)
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_everything(start: Start, file: Path) -> None:
 
 def test_a_network_file_that_is_missing_is_told_in_one_sentence(start: Start) -> None:
     process = start("demo", "/nowhere/lab.toml")
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert len(printed.strip().splitlines()) == 1

@@ -132,7 +132,7 @@ def streamed(url: str) -> Iterator[list[bytes]]:
     assert is_open.wait(240)
     yield pieces
     is_over.set()
-    reader.join(60)
+    reader.join(120)
     assert not reader.is_alive()
 
 

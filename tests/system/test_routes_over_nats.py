@@ -75,7 +75,7 @@ def test_a_controller_plans_for_nodes_of_another_process(
     with ours as first, theirs:
         assert first.stdout is not None
         url = next(found[0] for line in first.stdout if (found := re.search(r"http://\S+", line)))
-        plan = until_plan(NodeClient(url, timeout_s=30.0), set(HOPS))
+        plan = until_plan(NodeClient(url, timeout_s=120.0), set(HOPS))
         asyncio.run(poison(core))
         capsys.readouterr()
 
@@ -98,7 +98,7 @@ def test_a_controller_plans_for_nodes_of_another_process(
 
 async def poison(core: NatsCore) -> None:
     """Let a node of the network tell rubbish."""
-    async with asyncio.timeout(60), NatsBus.open("dora", [core.url], core.tls("dora")) as bus:
+    async with asyncio.timeout(120), NatsBus.open("dora", [core.url], core.tls("dora")) as bus:
         for payload in RUBBISH:
             while True:
                 try:

@@ -42,7 +42,7 @@ def test_two_nodes_and_a_laboratory_make_the_same_key(
     link = NodeClient(urls[0]).state().links[0]
     assert link.phase is LinkPhase.GENERATING
     assert link.secret_bits > 0
-    alice = NodeClient(urls[0], timeout_s=30.0)
+    alice = NodeClient(urls[0], timeout_s=120.0)
     held = alice.instrument_settings("alice", "detectors")
     change = {"threshold_1_v": 0.125}
     after = alice.configure("alice", "detectors", change, revision=held.revision)
@@ -88,7 +88,7 @@ def test_a_node_killed_at_any_moment_goes_on_where_it_was(start: Start, file: Pa
     for seen in ("synchronising", "secret bits in"):
         line_with(bob, seen)
         bob.kill()
-        bob.wait(30)
+        bob.wait(120)
         bob = start(*run, "bob")
     line_with(bob, "secret bits in")
 

@@ -27,7 +27,7 @@ from qnx_hw.transports import (
     together,
 )
 
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 def any_line(_: bytes) -> bool:

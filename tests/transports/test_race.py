@@ -11,7 +11,7 @@ from emulated import emulated
 
 from qnx_hw.transports import Framer, Lines, Link, Messages, make_wire, message
 
-LONG_S = 60.0
+LONG_S = 120.0
 EDGES = range(2, 10)
 
 

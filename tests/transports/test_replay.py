@@ -16,7 +16,7 @@ from qnx_hw.errors import ConfigError, NotConnected
 from qnx_hw.transports import Direction, Transcript, Wire, make_wire, of_wire, other_wire
 from qnx_hw.transports.replay import Exchange, ReplayWire
 
-LONG_S = 20.0
+LONG_S = 120.0
 Steps = list[tuple[Direction, bytes]]
 
 

@@ -15,7 +15,7 @@ from qnx_hw.errors import ConfigError, InstrumentTimeout, NotConnected
 from qnx_hw.transports import Lines, Link, Wire, make_wire
 from qnx_hw.transports.visa import VisaWire
 
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 def echo_lines() -> Callable[[bytes], bytes]:

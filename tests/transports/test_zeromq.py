@@ -14,7 +14,7 @@ import zmq
 from qnx_hw.errors import ConfigError, InstrumentTimeout, NotConnected
 from qnx_hw.transports import Fence, Link, LinkTraits, Messages, Transcript, make_wire, message
 
-LONG_S = 30.0
+LONG_S = 120.0
 
 
 class Replier:

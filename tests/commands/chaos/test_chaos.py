@@ -115,7 +115,7 @@ def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
         wire = Wire("a-b", far, tmp_path)
         near = wire.port
         server = await asyncio.start_server(echo, "127.0.0.1", far)
-        async with asyncio.timeout(30), joined([wire]):
+        async with asyncio.timeout(120), joined([wire]):
             reader, writer = await asyncio.open_connection("127.0.0.1", near)
             writer.write(b"a marker here")
             assert await reader.read(100) == b"a marker here"

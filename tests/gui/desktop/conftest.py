@@ -29,7 +29,7 @@ except ImportError as missing:
     collect_ignore_glob = ["test_*.py"]
     print(f"desktop tests left out: {missing}")  # noqa: T201
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 EXAMPLE = Path(__file__).parents[3] / "examples" / "demo.toml"
 FAILED = pytest.StashKey[bool]()
 

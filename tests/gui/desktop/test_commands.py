@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from conftest import Desktop
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 CTRL = Qt.KeyboardModifier.ControlModifier
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conftest import Lab
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 30_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Lab
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gui.desktop.charts import Chart
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 CTRL = Qt.KeyboardModifier.ControlModifier
 DETECTORS = "HVDA"

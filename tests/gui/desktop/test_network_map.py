@@ -140,7 +140,7 @@ def test_resting_on_a_way_tells_its_numbers_and_asks_for_its_past(
     network_map.past_wanted.connect(lambda kind, name: wanted.append((kind, name)))
 
     qtbot.mouseMove(network_map, network_map.point(("alice", "bob")).toPoint())
-    qtbot.waitUntil(lambda: wanted == [("link", "alice-bob")], timeout=20_000)
+    qtbot.waitUntil(lambda: wanted == [("link", "alice-bob")], timeout=120_000)
 
     bare = network_map.grab().toImage()
     network_map.show_past("link", "bob-edge-1", (1.0, 2.0, 1.0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 START_MS = 180_000
 """A program of its own imports a good deal, and the machine may be busy."""
 ALONE = """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from conftest import Lab
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -74,7 +74,7 @@ def test_a_replay_that_cannot_start_comes_back_to_the_node_and_says_why(
     panel.replay.start(tmp_path, "1")
     assert panel.replay_button.text() == "End the replay"
 
-    qtbot.waitUntil(lambda: not panel.replay.is_running, timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.replay.is_running, timeout=120_000)
 
     assert panel.note.text().startswith("the local node ended: ")
     assert lab.client.url == lab.api.url
@@ -92,7 +92,7 @@ def test_ending_a_replay_waits_for_nobody(
 
     assert not panel.replay.is_running
     assert panel.replay_button.text() == "Replay…"
-    qtbot.waitUntil(lambda: not panel.replay.findChildren(QProcess), timeout=60_000)
+    qtbot.waitUntil(lambda: not panel.replay.findChildren(QProcess), timeout=120_000)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "png", "svg"])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from qnx_hw.api.recordings import RecordingView
 
 LEFT = Qt.MouseButton.LeftButton
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 REPLAY_MS = 240_000
 """A program of its own loads its kernels first, and the machine may be busy."""
 SECONDS = 5.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conftest import Lab
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 LINK = ("links", "alice-bob")
 WINDOW = (*LINK, "coincidence_window_ps")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     _Card = TypeVar("_Card", bound=Panel)
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 LEFT = Qt.MouseButton.LeftButton
 
 
@@ -249,7 +249,9 @@ def test_rows_keep_the_choice_while_numbers_change(lab: Lab, qtbot: QtBot) -> No
     pool = msgspec.structs.replace(lab.client.pools[chosen], stock_bits=5)
 
     lab.api.call(lambda: lab.api.hub.set(pool))
-    qtbot.waitUntil(lambda: panel.draw() and lab.client.pools[chosen].stock_bits == 5)
+    qtbot.waitUntil(
+        lambda: panel.draw() and lab.client.pools[chosen].stock_bits == 5, timeout=WAIT_MS
+    )
 
     assert panel.view.name() == chosen
     assert "5 bit" in [panel.view.text(row, 1) for row in range(5)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
     from pytestqt.qtbot import QtBot
 
-WAIT_MS = 20_000
+WAIT_MS = 120_000
 
 
 def test_the_key_figures_are_those_of_the_node(desktop: Desktop) -> None:

@@ -21,7 +21,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=120_000)
 Open = Callable[..., Page]
 
 
@@ -61,7 +61,7 @@ def visit(browser: Browser, api: ServedApi) -> Iterator[Open]:
         if scripts:
             context.add_init_script(scripts)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         opened.append(page)

@@ -101,7 +101,7 @@ async def sites_of(
         return problem(status, "missing-parameters")
 
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(120),
         joined(folder, is_attended=is_attended) as pair,
         asyncio.TaskGroup() as tasks,
     ):

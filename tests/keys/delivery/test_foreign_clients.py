@@ -26,7 +26,7 @@ def files(sites: Sites, sae: str) -> tuple[str, str, str]:
 
 async def run(*words: str) -> str:
     done = await asyncio.to_thread(
-        subprocess.run, words, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, words, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

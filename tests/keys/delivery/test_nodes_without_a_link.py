@@ -61,7 +61,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> NetworkFile:
 async def served(network: NetworkFile, folder: Path) -> AsyncIterator[tuple[KeyNet, Sites]]:
     settings = RelaySettings(low_bits=4096, high_bits=8192, batch_bits=4096)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(asyncio.timeout(60))
+        await stack.enter_async_context(asyncio.timeout(120))
         net = await stack.enter_async_context(key_net(folder, LINKS, settings))
         ports = {}
         for node, kme in net.kmes.items():

@@ -53,7 +53,7 @@ def test_a_peer_that_closes_is_noticed_before_anybody_asks(
 ) -> None:
     async def scenario() -> None:
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(120),
             joined(tmp_path, is_attended=False) as pair,
             asyncio.TaskGroup() as tasks,
         ):
@@ -72,7 +72,7 @@ def post(
 ) -> tuple[int, Any]:
     authority = pki.authority(network.certificates, pki.KME_AUTHORITY).certificate
     tls = identity.client_side(files.certificate, files.key, authority)
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=tls)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=120, context=tls)
     try:
         method, text = ("GET", None) if body is None else ("POST", json.dumps(body))
         connection.request(method, path, body=text)

@@ -16,7 +16,7 @@ Scene = Callable[[Sites], Awaitable[None]]
 
 def play(network: NetworkFile, folder: Path, scene: Scene) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(60), served(network, folder, 2048) as sites:
+        async with asyncio.timeout(120), served(network, folder, 2048) as sites:
             await scene(sites)
 
     asyncio.run(scenario())

@@ -19,7 +19,7 @@ Scene = Callable[[Sites], Awaitable[None]]
 
 def play(network: NetworkFile, folder: Path, scene: Scene, n_bytes: int = 8192) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(60), served(network, folder, n_bytes) as sites:
+        async with asyncio.timeout(120), served(network, folder, n_bytes) as sites:
             await scene(sites)
 
     asyncio.run(scenario())

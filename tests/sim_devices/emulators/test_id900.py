@@ -13,7 +13,7 @@ from sim_devices.emulators.id900 import Id900Emulator
 from sim_devices.emulators.server import serving
 from sim_devices.emulators.station import RandomStation
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 120_000
 
 
 def ask(device: Id900Emulator, request: str, now_s: float = 0.0, port: int = 0) -> str:

@@ -18,7 +18,7 @@ from sim_devices.emulators.tdc1 import Tdc1Emulator
 from sim_devices.emulators.websq import WebSqEmulator
 from sim_devices.endpoints import STREAM_BUFFER_BYTES, Wire, spread
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 @contextmanager
