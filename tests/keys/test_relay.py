@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,9 +66,11 @@ def test_nodes_three_hops_apart_share_keys_and_pads_both_ways(tmp_path: Path) ->
 def test_stock_is_made_anew_below_the_low_mark(tmp_path: Path) -> None:
     async def scene(net: KeyNet) -> None:
         await stocked(net, "a", "d", 8192)
+        end = net.kmes["a"].end("d")
+        before = net.stores["a"].newest_block(end.link, end.side)
         await agree(net, "a", "d", 20)
-        assert await net.kmes["a"].stock_bits("d") < 4096
         await stocked(net, "a", "d", 8192)
+        assert net.stores["a"].newest_block(end.link, end.side) > before
 
     play(tmp_path, CHAIN, scene)
 
@@ -204,7 +207,9 @@ def test_a_lost_confirmation_keeps_the_key_from_the_maker(tmp_path: Path) -> Non
         net.tamper = as_sent
         for one, other in (*CHAIN, ("d", "a")):
             await net.kmes[one].connected(other)
-        await net.relays["a"].fill("d")
+        while not await net.kmes["a"].stock_bits("d"):
+            with suppress(QnxError):  # a busy machine may take longer than this second again
+                await net.relays["a"].fill("d")
         await agree(net, "a", "d")
 
     play(tmp_path, CHAIN, scene, replace(SMALL, arrival_deadline_s=1.0), fills=False)
