@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from answering import TcpDevice
+from free_ports import free_port
 
 from drivers.sfifteen_tdc1 import Tdc1
 from qnx_hw.errors import InstrumentTimeout, NotConnected
@@ -97,8 +98,7 @@ def test_a_dropped_instrument_comes_back_with_its_settings(
 
 
 def test_an_instrument_that_is_not_there_yet_is_awaited() -> None:
-    with TcpDevice(Tagger()) as device:
-        port = device.port
+    port = free_port()
     with supervised(port) as supervisor:
         with pytest.raises(NotConnected, match=r"alice\.tagger"):
             supervisor.call(lambda tagger: tagger.settings())
@@ -141,9 +141,7 @@ def test_a_supervised_stream_goes_on_behind_a_gap() -> None:
 
 
 def test_a_stream_without_a_tagger_times_out() -> None:
-    with TcpDevice(Tagger()) as device:
-        port = device.port
-    with supervised(port) as supervisor, pytest.raises(InstrumentTimeout, match="no tags"):
+    with supervised(free_port()) as supervisor, pytest.raises(InstrumentTimeout, match="no tags"):
         SupervisedStream(supervisor).read(timeout_s=0.05)
 
 

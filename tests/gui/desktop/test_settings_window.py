@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QPushButton, QWidget
 
 from gui.desktop.settings.review import ReviewDialog
 from gui.desktop.settings.window import SettingsWindow
@@ -52,9 +52,19 @@ def type_in(qtbot: QtBot, editor: QLineEdit, text: str) -> None:
 
 def review(window: SettingsWindow, qtbot: QtBot) -> ReviewDialog:
     """Click on review and wait for the dialog."""
-    qtbot.mouseClick(window.review_button, LEFT)
-    qtbot.waitUntil(lambda: bool(window.findChildren(ReviewDialog)), timeout=WAIT_MS)
-    return window.findChildren(ReviewDialog)[-1]
+    return new_dialog(window, window.review_button, qtbot)
+
+
+def new_dialog(window: SettingsWindow, button: QPushButton, qtbot: QtBot) -> ReviewDialog:
+    """Click and wait for a dialog that was not there before."""
+    seen = window.findChildren(ReviewDialog)
+
+    def new() -> list[ReviewDialog]:
+        return [each for each in window.findChildren(ReviewDialog) if each not in seen]
+
+    qtbot.mouseClick(button, LEFT)
+    qtbot.waitUntil(lambda: bool(new()), timeout=WAIT_MS)
+    return new()[-1]
 
 
 def apply(dialog: ReviewDialog, window: SettingsWindow, qtbot: QtBot) -> None:
@@ -162,10 +172,7 @@ def test_going_back_to_an_earlier_file_is_reviewed_too(
 
     window.tabs.setCurrentIndex(1)
     window.history.list.setCurrentRow(0)
-    seen = len(window.findChildren(ReviewDialog))
-    qtbot.mouseClick(window.history.revert_button, LEFT)
-    qtbot.waitUntil(lambda: len(window.findChildren(ReviewDialog)) > seen, timeout=WAIT_MS)
-    dialog = window.findChildren(ReviewDialog)[-1]
+    dialog = new_dialog(window, window.history.revert_button, qtbot)
     qtbot.mouseClick(dialog.apply_button, LEFT)
     qtbot.waitUntil(lambda: lab.file.read_text() == before, timeout=WAIT_MS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fake_node import FakeNode, sample_instrument, sample_link, sample_snapshot, serve
+from free_ports import free_port
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QWidget
 
@@ -149,11 +150,11 @@ def test_a_silent_node_is_marked_stale_within_seconds(desktop: Desktop, qtbot: Q
 
 def test_the_desktop_comes_back_by_itself_after_the_node(qtbot: QtBot, qapp: QApplication) -> None:
     first = FakeNode(sample_snapshot())
-    with serve(first) as url:
+    port = free_port()
+    with serve(first, port) as url:
         client = NodeClient(url, qapp)
         client.start()
         qtbot.waitUntil(lambda: client.connection is Connection.LIVE, timeout=WAIT_MS)
-    port = int(url.rsplit(":", 1)[1])
     again = FakeNode(sample_snapshot(network="again"))
 
     with serve(again, port):

@@ -119,6 +119,21 @@ MISSED = """controls => [...document.querySelectorAll(controls)]
   .map(each => each.outerHTML.slice(0, 120))"""
 
 
+MOST_WALKS = 4
+"""A control that came while the keyboard was on its way past is met by the next walk."""
+
+
+def walk(page: Page) -> None:
+    """Go from the list of pages through all that is on the page now."""
+    page.locator("body").focus()
+    controls = page.locator(CONTROLS).count()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # past the list of pages
+    for _ in range(controls + 5):
+        page.keyboard.press("Tab")
+        page.evaluate(WALK)
+
+
 def test_the_keyboard_reaches_every_control_and_shows_where_it_is(
     visit: Open, api: ServedApi
 ) -> None:
@@ -126,14 +141,11 @@ def test_the_keyboard_reaches_every_control_and_shows_where_it_is(
     for each in PAGES:
         page.goto(api.url + each.path)
         expect(page.locator("main")).to_contain_text(SHOWN[each.name])
-        controls = page.locator(CONTROLS).count()
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")  # past the list of pages
-        for _ in range(controls + 5):
-            page.keyboard.press("Tab")
-            page.evaluate(WALK)
-
-        assert page.evaluate(MISSED, CONTROLS) == [], each.name
+        for _ in range(MOST_WALKS):
+            walk(page)
+            if not (missed := page.evaluate(MISSED, CONTROLS)):
+                break
+        assert missed == [], each.name
         assert page.locator("main [data-walked='unseen']").count() == 0, each.name
 
 
