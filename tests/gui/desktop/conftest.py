@@ -43,6 +43,15 @@ class Desktop(NamedTuple):
     url: str
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_search() -> Iterator[None]:
+    """Leave what is there already out of the search for what a test leaves behind."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[None]:
     """Let no widget, timer or thread outlive its test."""
@@ -69,7 +78,7 @@ def nothing_left(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport]:
     """Remember whether a test failed: what it left behind then says nothing."""
     report = yield
-    if report.when == "call" and report.failed:
+    if report.failed:
         item.stash[FAILED] = True
     return report
 
@@ -104,13 +113,15 @@ def desktop(qtbot: QtBot) -> Iterator[Desktop]:
         qtbot.addWidget(window)
         window.show()
         client.start()
-        qtbot.waitUntil(lambda: window.top_bar.link_name == "alice-bob", timeout=WAIT_MS)
-        qtbot.waitUntil(lambda: window.figures.chsh.value.text() != "–", timeout=WAIT_MS)
-        yield Desktop(window, client, node, url)
-        client.stop()
-        window.close()
-        client.deleteLater()
-        look.deleteLater()
+        try:
+            qtbot.waitUntil(lambda: window.top_bar.link_name == "alice-bob", timeout=WAIT_MS)
+            qtbot.waitUntil(lambda: window.figures.chsh.value.text() != "–", timeout=WAIT_MS)
+            yield Desktop(window, client, node, url)
+        finally:
+            client.stop()
+            window.close()
+            client.deleteLater()
+            look.deleteLater()
 
 
 class Lab(NamedTuple):
@@ -147,11 +158,13 @@ def lab(site: tuple[ServedApi, Path], qtbot: QtBot, look: Look) -> Iterator[Lab]
     client = NodeClient(api.url, look)
     desk = Desk(client, look)
     client.start()
-    qtbot.waitUntil(lambda: client.snapshot is not None, timeout=WAIT_MS)
-    yield Lab(desk, api, file)
-    client.stop()
-    desk.deleteLater()
-    client.deleteLater()
+    try:
+        qtbot.waitUntil(lambda: client.snapshot is not None, timeout=WAIT_MS)
+        yield Lab(desk, api, file)
+    finally:
+        client.stop()
+        desk.deleteLater()
+        client.deleteLater()
 
 
 def _reset(api: ServedApi) -> None:
