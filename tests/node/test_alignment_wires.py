@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mounting import mounted
 
 from qnx_hw.api.loops import LoopState, LoopView
 from qnx_hw.cli import main
-from qnx_hw.config import InstrumentSection
 from qnx_hw.config.alignment import AlignmentSection
 from qnx_hw.control import decision_log
 from qnx_hw.control.loop import Title
@@ -24,7 +22,6 @@ from qnx_hw.node.loop_runner import LoopRunner
 from qnx_hw.node.station import Judged
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import Metrics
-from sim_devices.emulators.server import Server
 from sim_devices.physics.bench import Bench
 from sim_devices.physics.polarization import BELL_KETS, click_probabilities, werner
 from sim_devices.serve import _make
@@ -46,33 +43,11 @@ def _bench() -> Bench:
     return Bench.from_network({"bench": {"seed": 4, "stations": {"alice": {}, "bob": station}}})
 
 
-@contextmanager
-def _mounted(bench: Bench, name: str) -> Iterator[list[Mounted]]:
+def _mounted(bench: Bench, name: str) -> AbstractContextManager[list[Mounted]]:
     """Serve the emulators of a controller in front of Bob, and mount their drivers."""
     driver, kind, query, each = CONTROLLERS[name]
-    server = Server()
-    try:
-        places = [
-            server.add(f"{n}", _make(kind, bench.station("bob"), options, None), (), None)[0].url  # type: ignore[arg-type]
-            for n, options in enumerate(each)
-        ]
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        parts = [
-            Mounted(
-                "bob", f"part{n}", InstrumentSection(driver=driver, url=url + query), True, None
-            )
-            for n, url in enumerate(places)
-        ]
-        for part in parts:
-            part.start()
-        yield parts
-        for part in parts:
-            part.close()
-        server.stop()
-        thread.join()
-    finally:
-        server.close()
+    emulators = [(driver, _make(kind, bench.station("bob"), options, None)) for options in each]  # type: ignore[arg-type]
+    return mounted("bob", emulators, query=query)
 
 
 def _judged(bench: Bench, rng: np.random.Generator) -> Judged:

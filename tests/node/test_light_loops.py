@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mounting import mounted
 
 from qnx_hw.api.loops import LoopState
 from qnx_hw.api.value import Estimate
-from qnx_hw.config import InstrumentSection, LinkSection
+from qnx_hw.config import LinkSection
 from qnx_hw.config.loops import LaunchSection, PumpSection
 from qnx_hw.config.network import StationSection
 from qnx_hw.config.pulses import PulsesSection
@@ -25,9 +23,7 @@ from qnx_hw.node.station import Judged
 from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
 from qnx_hw.qkd.session import Metrics
 from sim_devices.emulators.dd100 import Dd100Emulator
-from sim_devices.emulators.emulator import Emulator
 from sim_devices.emulators.pm100 import Pm100Emulator
-from sim_devices.emulators.server import Server
 from sim_devices.physics.beam import Beam
 from sim_devices.physics.bench import Bench
 from sim_devices.physics.pattern import Score
@@ -35,28 +31,7 @@ from sim_devices.physics.pattern import Score
 LINK = LinkSection(alice=StationSection(node="alice"), bob=StationSection(node="bob"))
 PULSES = PulsesSection(rate_hz=1e9, intensities=(0.5, 0.12, 0.0), shares=(0.7, 0.2, 0.1))
 TAP_DB = 60.0
-
-
-@contextmanager
-def _mounted(**emulators: Emulator) -> Iterator[list[Mounted]]:
-    server = Server()
-    try:
-        parts = []
-        for driver, emulator in emulators.items():
-            url = server.add(driver, emulator, ("tcp://127.0.0.1:0",))[0].url
-            section = InstrumentSection(driver=driver, url=url)
-            parts.append(Mounted("alice", driver, section, True, None))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        for part in parts:
-            part.start()
-        yield parts
-        for part in parts:
-            part.close()
-        server.stop()
-        thread.join()
-    finally:
-        server.close()
+TCP = ("tcp://127.0.0.1:0",)
 
 
 def _title(kind: str) -> Title:
@@ -111,7 +86,7 @@ def test_the_pump_goes_to_the_power_with_the_most_key(tmp_path: Path) -> None:
             runner.judged(_block(pump))
             await runner.look(loop)
 
-    with _mounted(dd100=Dd100Emulator(pump)) as parts:
+    with mounted("alice", [("dd100", Dd100Emulator(pump))], listen=TCP) as parts:
         view = _driven(kind, parts, scene).seat.view()
 
     best = max(_key(each / 10) for each in range(300))
@@ -148,11 +123,11 @@ def test_launched_light_is_held_and_never_made_up_for_a_failing_source(tmp_path:
             await runner.look(loop)
         seen["blind"] = light.beam.attenuation_db, runner.seat.view().state
 
-    emulators = {
-        "dd100": Dd100Emulator(light.beam),
-        "pm100": Pm100Emulator(light.beam, {"tap_db": TAP_DB}),
-    }
-    with _mounted(**emulators) as parts:
+    emulators = [
+        ("dd100", Dd100Emulator(light.beam)),
+        ("pm100", Pm100Emulator(light.beam, {"tap_db": TAP_DB})),
+    ]
+    with mounted("alice", emulators, listen=TCP) as parts:
         _driven(kind, parts, scene)
 
     assert seen["held"][0] == pytest.approx(12.0, abs=0.1)

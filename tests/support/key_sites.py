@@ -155,7 +155,7 @@ async def talk(port: int, tls: ssl.SSLContext, sent: bytes) -> bytes:
     """Send bytes and return all that comes back; empty where the server hung up on us."""
     writer = None
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
             writer.write(sent)
             await writer.drain()
