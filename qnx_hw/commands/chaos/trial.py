@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from qnx_hw.commands.chaos.wires import joined
 from qnx_hw.commands.laboratory import laboratory
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import KeyStore, initial, pki
+from qnx_hw.keys.ledger import KEYS
+from qnx_hw.keys.split import direction_of
 from qnx_hw.secret import Secret
 
 START_DEADLINE_S = 300.0
@@ -293,12 +296,26 @@ class _Trial:
         common = ours.keys() & theirs.keys()
         if any(not secrets.compare_digest(ours[block], theirs[block]) for block in common):
             self._broken.append(f"the two ends of {link} hold different key under the same number")
-        # The newest may still be on its way to one end, and the oldest are drawn at one end first.
-        alone = ours.keys() ^ theirs.keys()
-        newest, oldest = max(alone | common, default=0), min(common, default=0)
-        if any(oldest < block < newest for block in alone):
+        if gap(ours.keys(), theirs.keys()):
             self._broken.append(f"one end of {link} lacks a block that the other holds")
         return len(common)
+
+
+def gap(ours: Set[int], theirs: Set[int]) -> set[int]:
+    """Return the blocks that one end lacks and should not.
+
+    The newest may still be on its way to one end. Each end draws from the oldest blocks of its own
+    direction, before the other end follows.
+    """
+    found = set()
+    for direction in KEYS:
+        both, one = (
+            {block for block in blocks if direction_of(block) is direction}
+            for blocks in (ours & theirs, ours ^ theirs)
+        )
+        newest, oldest = max(ours | theirs, default=0), min(both, default=math.inf)
+        found |= {block for block in one if oldest < block < newest}
+    return found
 
 
 def _port(address: str) -> int:

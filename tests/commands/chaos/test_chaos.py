@@ -17,6 +17,7 @@ from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
 from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
+from qnx_hw.commands.chaos.trial import gap
 from qnx_hw.commands.chaos.wires import Wire, joined
 from qnx_hw.errors import ConfigError
 
@@ -134,6 +135,23 @@ def test_a_wire_passes_keeps_and_breaks(tmp_path: Path) -> None:
         server.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "missing"),
+    [
+        ({2, 3, 4, 5}, {2, 3, 4, 5}, set()),
+        ({2, 3, 4, 5, 6}, {2, 3, 4, 5}, set()),  # on its way
+        ({1, 2, 3, 4, 5, 6}, {2, 4, 5, 6}, set()),  # drawn by Bob, who is ahead
+        ({1, 2, 3, 4, 5, 6}, {2, 4, 6}, set()),  # all that were Bob's
+        ({2, 3, 4, 5, 6}, {2, 3, 5, 6}, {4}),
+        ({1, 2, 3, 4, 5, 7}, {1, 2, 4, 5, 7}, {3}),
+    ],
+)
+def test_a_block_between_others_may_not_be_missing(
+    ours: set[int], theirs: set[int], missing: set[int]
+) -> None:
+    assert gap(ours, theirs) == gap(theirs, ours) == missing
 
 
 def report(seed: int, *times: float | None, broken: tuple[str, ...] = ()) -> Report:
