@@ -46,7 +46,7 @@ class Engine:
             return
         try:
             from qnx_hw.edge import loops
-        except ImportError as error:
+        except (ImportError, OSError, RuntimeError) as error:  # numba raises all three
             log.info("users' data is carried without compiled loops: %s", error)
             return
         found = Loops(loops.send_loop, loops.receive_loop, loops.SCRATCH_WORDS)

@@ -15,6 +15,7 @@ from typing import Protocol
 from qnx_hw.api.schema import InstrumentView, NodeView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
+from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import ANY
 from qnx_hw.edge.site import Site, Surroundings, open_site
 from qnx_hw.errors import ConfigError, Unsupported
@@ -198,6 +199,7 @@ class Node:
             sealer=vault,
             tell=tell,
             neighbours=known_neighbours(network, self.name, tell),
+            engine=Engine(),
         )
         async with open_site(network, self.name, around) as site:
             site.edge.start(source.run())
