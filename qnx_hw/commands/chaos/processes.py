@@ -86,8 +86,8 @@ class NodeProcess:
         """Let files grow again."""
         self._limit_files(resource.RLIM_INFINITY)
 
-    async def finish(self) -> bool:
-        """End it in good order; whether it did and had no bad word to say."""
+    async def finish(self) -> str:
+        """End it in good order; returns what was wrong about it, or nothing."""
         assert self._process is not None
         self.thaw()
         if self._process.returncode is None:
@@ -96,8 +96,14 @@ class NodeProcess:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_DEADLINE_S):
                     await self._process.wait()
+        was_running = self._process.returncode is None
         await stop(self._process)
-        return self._process.returncode == 0 and b"Traceback" not in self._printed.end()
+        printed = self._printed.end()
+        if was_running:
+            return f"it did not end within {STOP_DEADLINE_S:g} s"
+        if self._process.returncode:
+            return f"it ended with status {self._process.returncode}"
+        return "it printed a traceback" if b"Traceback" in printed else ""
 
     def _limit_files(self, most_bytes: int) -> None:
         assert self._process is not None

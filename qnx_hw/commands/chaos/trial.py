@@ -260,8 +260,8 @@ class _Trial:
                 tasks.create_task(self._finish(name, node))
 
     async def _finish(self, name: str, node: NodeProcess) -> None:
-        if not await node.finish():
-            self._broken.append(f"{name} did not end in good order; see {name}.log")
+        if wrong := await node.finish():
+            self._broken.append(f"{name} did not end in good order: {wrong}; see {name}.log")
 
     def report(self) -> Report:
         """Compare the stores, search what was captured, and sum up; the nodes have ended."""
