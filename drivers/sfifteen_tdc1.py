@@ -11,7 +11,7 @@ import math
 import re
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from drivers.held_link import HeldLink
 from drivers.knobs import Setting
@@ -224,19 +224,23 @@ class Tdc1(TimeTagger):
             self._set_time_ms(0, None)
             stream = Tdc1Stream(self._finish, link.start_stream(), round(block_s * 1e12))
             self._stream = stream
-            link.send(b"INPKT;counts?;\r\n")
+            try:
+                link.send(b"INPKT;counts?;\r\n")
+            except (InstrumentError, KeyboardInterrupt):
+                self._end_stream()
+                raise
             return stream
 
     def _finish(self, stream: Tdc1Stream) -> None:
         with self._operation.within():
             if self._stream is not stream:
                 return
-            try:
-                self._held.halt(ABORT)
-                self._end_stream()
+            with suppress(NotConnected):
+                try:
+                    self._held.halt(ABORT)
+                finally:
+                    self._end_stream()
                 self._held.link().drain(fenced=True)
-            except NotConnected:
-                self._end_stream()
 
     def _end_stream(self) -> None:
         stream, self._stream = self._stream, None

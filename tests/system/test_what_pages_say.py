@@ -33,6 +33,7 @@ ELSEWHERE = {
     r"qnx keys (init|trust) lab.toml .*--node": "tests/keys/test_init_command.py",
     r"qnx run lab.toml --record": "tests/system/test_replay.py",
     r"qnx replay ": "tests/system/test_replay.py",
+    r"qnx distill .*score.json": "tests/commands/test_distill.py",
 }
 """Lines that another test runs."""
 LINES = sorted({line for page in PAGES for line in commands_in(page.read_text(encoding="utf-8"))})

@@ -71,6 +71,8 @@ def nothing_left(qapp: QApplication, request: pytest.FixtureRequest) -> Iterator
     alive = [each for each in held if isValid(each)]
     assert not any(each.isActive() for each in alive if isinstance(each, QTimer))
     assert not any(each.isRunning() for each in alive if isinstance(each, QThread))
+    for left in set(threading.enumerate()) - threads:
+        left.join(WAIT_MS / 1000)  # one that was told to end may still wait for a silent wire
     assert {each for each in threading.enumerate() if each.is_alive()} <= threads
 
 

@@ -19,7 +19,7 @@ CHOSEN = "stop_sends or theme_switches or badge or typing_a_width or detached"
 @pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="xvfb-run is not installed")
 def test_real_clicks_work_on_an_x_server() -> None:
     tests = ROOT / "tests" / "gui" / "desktop"
-    files = [str(tests / f"test_{name}.py") for name in ("window", "lab_cards", "layouts")]
+    files = [str(tests / f"test_{name}.py") for name in ("window", "signal_cards", "layouts")]
     command = ["xvfb-run", "-a", "-s", "-screen 0 1920x1080x24", sys.executable, "-m", "pytest"]
 
     run = subprocess.run(

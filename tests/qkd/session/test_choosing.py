@@ -80,7 +80,8 @@ def test_codes_make_equal_keys_over_a_long_way_and_count_what_they_tell(
 ) -> None:
     parameters = msgspec.structs.replace(small, count_leak=count_leak)
     pair = bench.Pair(parameters, round_trip_s=lambda: 0.3)
-    pair.start().feed(*bench.Source(seconds=2.3).blocks())
+    # One frame in a hundred fails and is left to Cascade; none of this source's does.
+    pair.start().feed(*bench.Source(seconds=2.4).blocks())
 
     assert way_of(pair) == {"ldpc"}
     alice, bob = pair.keys(Role.ALICE), pair.keys(Role.BOB)
