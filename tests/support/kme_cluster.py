@@ -172,12 +172,15 @@ class Application:
         self._connection.close()
 
     def _ask(self, what: str, body: object) -> dict[str, bytes] | None:
+        response = None
         try:
             path = f"/api/v1/keys/{self._peer}/{what}"
             self._connection.request("POST", path, body=json.dumps(body).encode())
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException):
+            if response is not None:
+                response.close()  # it holds the socket as well
             self._connection.close()
             raise
         if response.status != 200:
