@@ -129,8 +129,7 @@ def _work(
     enough: threading.Semaphore,
     is_over: threading.Event,
 ) -> None:
-    other = "bob" if node == "alice" else "alice"
-    master, slave = Application(cluster, node), Application(cluster, other)
+    master, slave = _applications(cluster, node)
     turn = 0
     while not is_over.is_set():
         turn += 1
@@ -150,6 +149,12 @@ def _work(
                 enough.release()
     master.close()
     slave.close()
+
+
+def _applications(cluster: Cluster, node: str) -> tuple[Application, Application]:
+    """Return one at a node, which gets keys, and one at the other end, which fetches them."""
+    other = "bob" if node == "alice" else "alice"
+    return Application(cluster, node), Application(cluster, other)
 
 
 def _fetch(slave: Application, seen: Seen, name: str) -> bool:
@@ -188,8 +193,7 @@ def _check(cluster: Cluster, seen: Seen, randomness: random.Random) -> None:
 def _settle(cluster: Cluster) -> None:
     """Have each end give the other one more key: then both know where the other's cursors stand."""
     for node in SAES:
-        other = "bob" if node == "alice" else "alice"
-        master, slave = Application(cluster, node), Application(cluster, other)
+        master, slave = _applications(cluster, node)
         end_s = time.monotonic() + ANSWER_DEADLINE_S
         is_settled = False
         while not is_settled:
