@@ -1,8 +1,8 @@
 """Run a day of the desktop in minutes, and say how much memory it came to need.
 
 Run `qnx bench desktop_soak`, or `python benchmarks/desktop_soak.py --hours 1`. The window gets what
-a node tells in that time: ten views of its link a second, an event every ten seconds, and a frame
-for each second; its workspaces change every ten minutes, its theme every hour. The first hour
+a node tells in that time: two views of its link a second, an event every ten seconds, and a frame
+every five seconds; its workspaces change every ten minutes, its theme every hour. The first hour
 fills what is bounded (curves, the log's rows, caches) and does not count.
 """
 

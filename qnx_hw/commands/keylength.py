@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -166,7 +166,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Compute and show the length."""
     protocol = _PROTOCOLS[arguments.protocol]
     try:
-        inputs = msgspec.convert(_given(arguments, protocol.inputs), protocol.inputs, strict=False)
+        given = _given(arguments, protocol.inputs)
+        _check_whole(given, protocol.inputs)
+        inputs = msgspec.convert(given, protocol.inputs, strict=False)
         result = protocol.compute(inputs)
     except ValueError as error:  # msgspec's too: a number is missing or cannot be
         print(f"qnx keylength {arguments.protocol}: {error}", file=sys.stderr)
@@ -219,6 +221,14 @@ def _given(arguments: argparse.Namespace, inputs: type[msgspec.Struct]) -> dict[
         if word is not None:
             found[field.name] = word.split(",") if _is_list(field) else word
     return found
+
+
+def _check_whole(given: Mapping[str, object], inputs: type[msgspec.Struct]) -> None:
+    fields = msgspec.structs.fields(inputs)
+    missing = [field.name for field in fields if field.required and field.name not in given]
+    if missing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise ConfigError(f"numbers are missing: give {options}, or a file of them with --input")
 
 
 def _flat(counts: object) -> Iterator[object]:

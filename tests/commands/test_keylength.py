@@ -122,6 +122,13 @@ def test_wrong_usage_is_one_sentence_and_status_2(
     assert len(shown.err.splitlines()) == 1
 
 
+def test_what_is_missing_is_named_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["keylength", "decoy", "--leak", "9", "--means", "0.5,0.1"]) == 2
+
+    told = capsys.readouterr().err
+    assert "--shares, --key-detections, --key-errors, --test-detections, --test-errors" in told
+
+
 @pytest.mark.parametrize("words", [[], ["bb48"], ["bbm92", "--unknown", "1"]])
 def test_unknown_words_are_wrong_usage(words: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
