@@ -8,10 +8,12 @@ from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from gui.theme import ICONS, Theme, palette
 
@@ -78,6 +80,7 @@ PAGES = (
     Page(name="users", path="/users", title="Users & tokens", icon="users", group="Admin"),
     Page(name="audit", path="/audit", title="Audit log", icon="list", group="Admin"),
 )  # fmt: skip
+MISSING = Page(name="missing", path="/{path:path}", title="No such page")
 HIDDEN_PAGES = (
     Page(
         name="link", path="/links/{name}", title="Link", nav="links",
@@ -94,7 +97,19 @@ def routes() -> list[BaseRoute]:
         Route("/theme.css", theme),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount("/icons", StaticFiles(directory=ICONS)),
+        _Missing(MISSING.path, _shown(MISSING, status=404)),
     ]
+
+
+class _Missing(Route):
+    """What a browser gets where no page is; programs get the API's own refusal."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        accepts = Headers(scope=scope).get("accept", "") if scope["type"] == "http" else ""
+        if "text/html" not in accepts or scope["path"].startswith("/api/"):
+            return Match.NONE, {}
+        match, child = super().matches(scope)
+        return (match, child) if match is Match.FULL else (Match.NONE, {})
 
 
 async def login(request: Request) -> Response:
@@ -126,7 +141,7 @@ def icons() -> str:
     return "".join(f".icon-{name} {{ --shape: url(/icons/{name}.svg); }}\n" for name in names)
 
 
-def _shown(page: Page) -> Callable[[Request], Awaitable[Response]]:
+def _shown(page: Page, status: int = 200) -> Callable[[Request], Awaitable[Response]]:
     async def show(request: Request) -> Response:
         groups = [(name, list(each)) for name, each in groupby(PAGES, lambda one: one.group)]
         template = _TEMPLATES.get_template(f"{page.name}.html")
@@ -134,10 +149,10 @@ def _shown(page: Page) -> Callable[[Request], Awaitable[Response]]:
             name=page.name, path=page.path, title=page.title, nav=page.nav or page.name,
             has_charts=page.has_charts, has_range=page.has_range,
         )  # fmt: skip
-        return _html(template.render(page=marked, groups=groups))
+        return _html(template.render(page=marked, groups=groups), status)
 
     return show
 
 
-def _html(text: str) -> HTMLResponse:
-    return HTMLResponse(text, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"})
+def _html(text: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(text, status, headers={**SECURITY_HEADERS, "Cache-Control": "no-store"})

@@ -8,16 +8,17 @@ const SYNC = window.uPlot ? window.uPlot.sync("time") : null;
 
 function axis(label, size, values) {
   return {
-    stroke: () => colour("dim"), font: "10px Inter", labelFont: "10px Inter", ticks: { show: false }, label,
-    labelSize: label ? 16 : 0, size, ...(values ? { values } : {}),
+    ...(values ? { space: 64, values } : {}), stroke: () => colour("dim"), font: "10px Inter", labelFont: "10px Inter", ticks: { show: false }, label,
+    labelSize: label ? 16 : 0, size,
     grid: { stroke: () => colour("line"), width: 1 },
   };
 }
 
 const stamp = (unit) => new Intl.DateTimeFormat("en-GB", unit);
+const SECONDS = stamp({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const HOURS = stamp({ hour: "2-digit", minute: "2-digit" });
 const DAYS = stamp({ day: "2-digit", month: "short" });
-const times = (_, splits, __, ___, step) => splits.map((at) => (step >= 86400 ? DAYS : HOURS).format(at * 1e3));
+const times = (_, splits, __, ___, step) => splits.map((at) => (step >= 86400 ? DAYS : step >= 60 ? HOURS : SECONDS).format(at * 1e3));
 
 export class Chart {
   constructor(element, { isTime = true, bars = false, range = null, limit = null, limitName = "limit", scale = 1, digits = 2, xLabel = "", legend = null }) {

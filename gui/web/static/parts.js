@@ -23,7 +23,7 @@ export const linkRow = (isLong) => (link) => h("tr", {},
   h("th", { scope: "row" }, linkAt(link.name), h("div.note", {}, `${link.alice} – ${link.bob}`)),
   cell(link.protocol.toUpperCase()), phaseCell(link),
   isLong ? cell(`${link.block} · ${link.stage} ${number(link.progress * 100)} %`, "mono") : null,
-  cell(percent(link.qber.value, 2), "number"),
+  cell(isLong && known(link.qber.sigma) ? `${number(link.qber.value * 100, 2)} ± ${number(link.qber.sigma * 100, 2)} %` : percent(link.qber.value, 2), "number"),
   isLong ? cell(number(link.chsh_s.value, 3), "number") : null,
   cell(known(link.secret_rate_bps) ? number(link.secret_rate_bps / 1e3, 2) : null, "number"),
   cell(bits(link.pool_bits), "number"), h("td", {}, startStop(link)));
@@ -31,7 +31,7 @@ export const linkRow = (isLong) => (link) => h("tr", {},
 // What a link's row shows: a change of anything else does not draw it again.
 export const linkFacts = (link) => ({
   name: link.name, alice: link.alice, bob: link.bob, protocol: link.protocol, phase: link.phase, message: link.message,
-  block: link.block, stage: link.stage, progress: Math.round(link.progress * 50) / 50, qber: { value: link.qber.value },
+  block: link.block, stage: link.stage, progress: Math.round(link.progress * 50) / 50, qber: { value: link.qber.value, sigma: link.qber.sigma },
   chsh_s: { value: link.chsh_s.value }, secret_rate_bps: link.secret_rate_bps, pool_bits: link.pool_bits,
 });
 

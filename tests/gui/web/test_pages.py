@@ -154,3 +154,17 @@ def test_no_page_holds_inline_code_or_styles(visit: Open, api: ServedApi) -> Non
         _, text, headers = api.ask("GET", each.path)
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", text)
+
+
+def test_an_unknown_address_is_a_page_for_a_browser_and_a_refusal_for_a_program(
+    api: ServedApi,
+) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+
+    status, text, headers = api.ask("GET", "/nowhere/at/all", headers=browser)
+    assert status == 404
+    assert "There is no page at this address" in text
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    for path, wish in (("/nowhere", {"Accept": "*/*"}), ("/api/v1/nowhere", browser)):
+        status, answer, _ = api.ask("GET", path, headers=wish)
+        assert (status, answer["error"]) == (404, f"GET {path}: Not Found")
