@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qnx_hw import config, logs
+from qnx_hw.instruments.values import InstrumentState
 
 if TYPE_CHECKING:
-    from qnx_hw.api.schema import LinkView
+    from qnx_hw.api.schema import LinkView, NodeView
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tuple[LinkView, ...]:
+    from qnx_hw.api.schema import NodeView
     from qnx_hw.commands.lifetime import told_to_stop, until
     from qnx_hw.commands.screen import Screen
     from qnx_hw.node.ends import ends_of
@@ -68,10 +71,16 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
         if any(ends_of(network, name) for name in names):  # without links nothing counts tags
             await warm_up(screen.progress, network)
         async with host.running(taken):
-            seen = 0
+            seen, is_advised = 0, False
 
             def show() -> bool:
-                nonlocal seen
+                nonlocal seen, is_advised
+                if not is_advised and is_without_laboratory(host.hub.latest(NodeView)):
+                    is_advised = True
+                    screen.say(
+                        f"the simulated laboratory of {arguments.file} does not run: start it "
+                        f"with `qnx sim {arguments.file}`, or all with `qnx demo {arguments.file}`"
+                    )
                 changes = host.hub.since(seen)
                 seen = changes.number
                 for event in changes.events:
@@ -90,6 +99,14 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
 
 def _is_enough(links: tuple[LinkView, ...], blocks: int | None) -> bool:
     return blocks is not None and all(link.blocks_done >= blocks for link in links)
+
+
+def is_without_laboratory(nodes: Iterable[NodeView]) -> bool:
+    """Whether there are simulated instruments, and none of them could be reached."""
+    simulated = [each for node in nodes for each in node.instruments if each.is_simulated]
+    return bool(simulated) and all(
+        each.state == InstrumentState.CONNECTING and each.error for each in simulated
+    )
 
 
 def write_counts(path: Path, links: tuple[LinkView, ...]) -> None:

@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+COMPLAINTS = 8
+"""So many reasons of sessions that failed are not told again before a block was made."""
 ADOPT_DEADLINE_S = 10.0
 STOPPED_HERE = "the link was stopped"
 BLOCKS_UNDER_WAY = 16
@@ -114,6 +116,8 @@ class Station:
         self._phase = LinkPhase.IDLE
         self._message = ""
         self._is_out_of_key = False
+        self._complaints: deque[str] = deque(maxlen=COMPLAINTS)
+        """Why sessions ended since the last block."""
         self._metrics = Metrics()
         self._earlier = Metrics()
         self._since_s: float | None = None
@@ -212,8 +216,12 @@ class Station:
             # The link's supervisor: a fault in one link must not end the others.
             log.exception("link %s: the session failed", self._place.link, exc_info=errors)
             reason, level = f"internal error: {type(_first(errors)).__name__}", Level.ALARM
-        if self._since_s is not None or reason != self._message:
+        if self._metrics.blocks_done:
+            self._complaints.clear()
+        is_fresh = self._since_s is not None and level is not Level.WARNING
+        if is_fresh or reason not in self._complaints:
             self._tell(level, self._place.link, reason)
+            self._complaints.append(reason)
         log.debug("link %s: %s after %s", self._place.link, reason, was)
         self._earlier, self._metrics = _sum(self._earlier, self._metrics), Metrics()
         self._since_s, self._inbox = None, None

@@ -211,6 +211,28 @@ def test_a_lost_tagger_ends_the_session_and_a_new_one_begins(pair: Pair) -> None
     assert "the time tagger was away" in {message for _, message in pair.told}
 
 
+@pytest.mark.slow
+def test_a_trouble_that_lasts_is_told_once_until_a_block_was_made(pair: Pair) -> None:
+    trouble = (Level.WARNING, "the time tagger was away")
+
+    async def fail() -> None:
+        at_rest = pair.stations[Role.BOB].at_rest
+        await pair.shine_until(lambda: not at_rest.is_set())
+        pair.feeds[Role.BOB].interrupt(trouble[1])
+        await pair.shine_until(at_rest.is_set)
+
+    async def scenario() -> None:
+        async with pair.running():
+            for _ in range(3):
+                await fail()
+            assert pair.told.count(trouble) == 1
+            await pair.shine_until(pair.both(1))
+            await fail()
+            assert pair.told.count(trouble) == 2
+
+    asyncio.run(scenario())
+
+
 def test_a_link_without_authentication_key_stops_and_says_so(pair: Pair) -> None:
     for store in pair.stores.values():
         store.advance(LINK, Purpose.TAG_FROM_ALICE, address_of(0, initial.PADS_BYTES - 48))
