@@ -1,5 +1,6 @@
 """Which reader a file needs."""
 
+import codecs
 from enum import StrEnum
 
 from qnx_hw.errors import RecordingError
@@ -26,6 +27,9 @@ _READERS = {
 }
 
 
+# Shorter bytes that are cut off within a record could be anything.
+_FEWEST_CUT = 200
+
 # What would pass for bare words of S-Fifteen, which have no mark of their own.
 _FOREIGN = {
     b"PQHISTO": "a PicoQuant file of histograms, which hold no single times: record in TTTR mode",
@@ -47,25 +51,59 @@ def detect(content: bytes) -> Format:
     for mark, what in _FOREIGN.items():
         if content.startswith(mark):
             raise RecordingError(f"this is {what}")
-    if _is_text(content):
+    _refuse_text(content)
+    kind = _unmarked(content)
+    if kind is None:
         raise RecordingError(
-            "this is text, but not the hex words of S-Fifteen: qnx writes CSV and reads none"
+            f"{len(content)} bytes that are no recording qnx knows: "
+            "no PicoQuant PTU, no quTAG binary, no S-Fifteen a0, a1 or a2, no archive of qnx"
         )
-    if qutag.looks_like(content):
-        return Format.QUTAG
-    if sfifteen.looks_like_binary(content):
-        return Format.SFIFTEEN_BINARY
-    raise RecordingError(
-        f"{len(content)} bytes that are no recording qnx knows: "
-        "no PicoQuant PTU, no quTAG binary, no S-Fifteen a0, a1 or a2, no archive of qnx"
-    )
+    return kind
 
 
 def read(content: bytes, kind: Format | None = None) -> Recording:
     """Decode a recording, of the kind given or of the kind it looks like."""
+    if kind in {Format.QUTAG, Format.SFIFTEEN_BINARY}:
+        _refuse_text(content)
     return _READERS[kind or detect(content)](content)
 
 
-def _is_text(content: bytes) -> bool:
-    head = content[:4096].removeprefix(b"\xef\xbb\xbf")
-    return b"\n" in head and all(32 <= octet < 127 or octet in b"\t\r\n" for octet in head)
+def _unmarked(content: bytes) -> Format | None:
+    """Return which of the kinds without a mark it is; None if it fits neither.
+
+    A longer file may be cut off within its last record: that kind's reader says so.
+    """
+    size = len(content)
+    if size == qutag.HEADER_BYTES:
+        return Format.QUTAG
+    if size and content == content[:1] * size:
+        raise RecordingError(f"all {size} bytes are {content[0]}: nothing was recorded")
+    if qutag.looks_like(content):
+        return Format.QUTAG
+    if sfifteen.looks_like_binary(content):
+        return Format.SFIFTEEN_BINARY
+    if size >= _FEWEST_CUT and qutag.looks_like(content[: qutag.whole_records(size)]):
+        return Format.QUTAG
+    if size >= _FEWEST_CUT and sfifteen.looks_like_binary(content[: sfifteen.whole_words(size)]):
+        return Format.SFIFTEEN_BINARY
+    return None
+
+
+def _refuse_text(content: bytes) -> None:
+    """Raise `RecordingError` for text of any usual coding, which would pass for bare words."""
+    head = content[:4096]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or _is_utf8_text(head):
+        raise RecordingError(
+            "this is text, but not the hex words of S-Fifteen: qnx writes CSV and reads none"
+        )
+
+
+def _is_utf8_text(head: bytes) -> bool:
+    try:
+        words = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        # Text of old Windows programs: next to nothing but letters, and no control characters.
+        words = head.decode("latin-1")
+        if sum(32 <= octet < 127 or octet in b"\t\r\n" for octet in head) < 0.9 * len(head):
+            return False
+    return bool(words) and all(letter.isprintable() or letter in "\t\r\n\f" for letter in words)

@@ -24,6 +24,8 @@ _PAYLOAD_TYPES = {0x2001FFFF, 0x4001FFFF, 0x4002FFFF, 0xFFFFFFFF}
 _STRING_TYPES = {0x4001FFFF: "latin-1", 0x4002FFFF: "utf-16-le"}
 _FLOAT_TYPES = {0x20000008, 0x21000008}
 _LARGEST_HEADER = 64 * 1024 * 1024
+_LATEST_PS = 1 << 62
+"""53 days; beyond twice that, times do not fit into 64 bits."""
 
 
 class Decoded(NamedTuple):
@@ -105,10 +107,17 @@ def read(content: bytes) -> Recording:
 
 def _scale(clocks: npt.NDArray[np.int64], unit_ps: float) -> npt.NDArray[np.int64]:
     """Multiply without losing picoseconds: a float64 would after two and a half hours."""
+    _refuse_ages(float(clocks.max(initial=0)) * unit_ps)
     whole = int(unit_ps)
     scaled: npt.NDArray[np.int64] = clocks * whole
     scaled += np.rint(clocks * (unit_ps - whole)).astype(np.int64)
     return scaled
+
+
+def _refuse_ages(latest_ps: float) -> None:
+    if latest_ps > _LATEST_PS:
+        days = latest_ps * 1e-12 / 86400
+        raise RecordingError(f"the PTU file is damaged: its overflows add up to {days:,.0f} days")
 
 
 def _seconds(header: dict[str, object], tag: str) -> float:
@@ -119,17 +128,16 @@ def _seconds(header: dict[str, object], tag: str) -> float:
 
 
 def _records(content: bytes, offset: int, announced: object) -> Words:
-    size = len(content) - offset
-    if size % 4:
-        raise RecordingError(f"the PTU file is cut short: {size % 4} bytes of a record at its end")
-    if isinstance(announced, int) and announced > size // 4:
-        raise RecordingError(
-            f"the PTU file is cut short: its header announces {announced} records, "
-            f"it holds {size // 4}"
-        )
+    held, spare = divmod(len(content) - offset, 4)
     # A program that was stopped may have left 0; what lies behind the announced is no record.
-    count = announced if isinstance(announced, int) and announced > 0 else -1
-    return np.frombuffer(content, dtype="<u4", count=count, offset=offset)
+    wanted = announced if isinstance(announced, int) and announced > 0 else held + bool(spare)
+    if wanted == held + 1 and spare:
+        raise RecordingError(f"the PTU file is cut short: {spare} bytes of a record at its end")
+    if wanted > held:
+        raise RecordingError(
+            f"the PTU file is cut short: its header announces {wanted} records, it holds {held}"
+        )
+    return np.frombuffer(content, dtype="<u4", count=wanted, offset=offset)
 
 
 def _read_header(content: bytes) -> tuple[dict[str, object], int]:
@@ -175,7 +183,10 @@ def _decode(words: Words, kind: RecordKind) -> Decoded:
     is_overflow = special & (channel == 63)
     is_sync = special & (channel == 0) & (not kind.is_t3)
     times = np.maximum(clock, 1) if kind.counts_overflows else np.ones_like(clock)
-    carried = np.cumsum(np.where(is_overflow, times, 0)) * kind.wrap
+    periods = np.where(is_overflow, times, 0)
+    # A unit is 1 ps (T2) or more (T3: a laser period).
+    _refuse_ages(float(periods.sum()) * kind.wrap)
+    carried = np.cumsum(periods) * kind.wrap
     is_tag = ~special | is_sync
     channel[is_sync] = SYNC_CHANNEL
     delays = ((words >> 10) & 0x7FFF).astype(np.uint16)

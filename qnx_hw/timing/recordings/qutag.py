@@ -3,12 +3,19 @@
 import numpy as np
 
 from qnx_hw.errors import RecordingError
-from qnx_hw.timing.recordings.recording import Recording, in_order
+from qnx_hw.timing.recordings.recording import Recording, in_order, refuse_long_steps_back
 
 HEADER_BYTES = 40
 RECORD = np.dtype([("time_ps", "<u8"), ("channel", "<u2")])
 # Inputs are numbered up to 32 on the largest model, virtual ones stay below 256.
 _CHANNEL_LIMIT = 255
+# Tags of several inputs may come unsorted, but no buffer of a device holds one back for longer.
+_LONGEST_STEP_BACK_PS = 10**11
+
+
+def whole_records(size: int) -> int:
+    """Return how many bytes header and whole records of a longer file take."""
+    return size - (size - HEADER_BYTES) % RECORD.itemsize
 
 
 def looks_like(content: bytes) -> bool:
@@ -41,9 +48,9 @@ def read(content: bytes) -> Recording:
             f"the quTAG file is damaged: record {number} has channel {records['channel'][number]} "
             f"and time {records['time_ps'][number]} ps"
         )
-    times_ps, channels, backward = in_order(
-        records["time_ps"].astype(np.int64), records["channel"].astype(np.uint8)
-    )
+    found_ps = records["time_ps"].astype(np.int64)
+    refuse_long_steps_back("quTAG", found_ps, _LONGEST_STEP_BACK_PS)
+    times_ps, channels, backward = in_order(found_ps, records["channel"].astype(np.uint8))
     return Recording(
         format="quTAG binary",
         resolution_ps=1.0,

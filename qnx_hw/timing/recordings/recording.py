@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from qnx_hw.errors import RecordingError
+
 SYNC_CHANNEL = 255
 """Channel number that stands for the sync input of a T2 recording."""
 
@@ -75,3 +77,15 @@ def in_order(
         return times_ps, channels, 0
     order = np.argsort(times_ps, kind="stable")
     return times_ps[order], channels[order], backward
+
+
+def refuse_long_steps_back(what: str, times_ps: npt.NDArray[np.int64], longest_ps: int) -> None:
+    """Raise `RecordingError` where a record is dated so long before the one ahead of it."""
+    wrong = np.flatnonzero(np.diff(times_ps) < -longest_ps)
+    if wrong.size:
+        number = int(wrong[0]) + 1
+        back_s = int(times_ps[number - 1] - times_ps[number]) * 1e-12
+        raise RecordingError(
+            f"the {what} file is damaged: record {number} is {back_s:.3g} s earlier than the one "
+            f"before it, more than {longest_ps * 1e-12:g} s"
+        )

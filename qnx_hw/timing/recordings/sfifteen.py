@@ -10,13 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.errors import RecordingError
-from qnx_hw.timing.recordings.recording import Recording, in_order
+from qnx_hw.timing.recordings.recording import Recording, in_order, refuse_long_steps_back
 
 Words = npt.NDArray[np.uint64]
+Ticks = npt.NDArray[np.int64]
+WORD_BYTES = 8
 _HEX_LINE = re.compile(rb"[0-9a-fA-F]+")
 # Tags of one device come nearly sorted; a wrong word order makes about every second step go back.
 _MOST_DISORDER = 0.2
+# A hundred times the largest step back that recordings of the maker show.
+_LONGEST_STEP_BACK_PS = 10**10
+# A damaged recording has few such steps; bytes of something else have many.
+_MOST_FAR_BACK = 0.02
 _CLOCK_BITS = 54
+_HALF_TURN = 1 << (_CLOCK_BITS - 1)
+_LOW_HALF_TICKS = 1 << 22
+# Words that show whether others would fit the bytes better.
+_FEWEST_JUDGED, _MOST_JUDGED = 64, 4096
 
 
 def looks_like_text(content: bytes) -> bool:
@@ -47,60 +57,123 @@ def read_text(content: bytes) -> Recording:
 
 def read_binary(content: bytes) -> Recording:
     """Decode an a1 file, in either word order."""
-    if len(content) % 8:
+    if len(content) % WORD_BYTES:
         raise RecordingError(
             f"the S-Fifteen file is cut short: {len(content)} bytes are no whole 8-byte words"
         )
-    halves = np.frombuffer(content, dtype="<u4").astype(np.uint64)
-    words, order = _join_halves(halves, "a1")
+    lost = _bytes_out_of_step(content)
+    if lost:
+        raise RecordingError(
+            f"the S-Fifteen file is damaged: its first whole word begins at byte {lost}"
+        )
+    words, order = _join_halves(_halves(content), "a1")
     return _recording(words, f"a1 (binary, {order})")
 
 
+def whole_words(size: int) -> int:
+    """Return how many bytes the whole words of a file take."""
+    return size - size % WORD_BYTES
+
+
 def looks_like_binary(content: bytes) -> bool:
-    """Whether the first words come in order of time, in one of the two word orders."""
-    if not content or len(content) % 8:
+    """Whether the first words come nearly in order of time, perhaps a few bytes out of step."""
+    if not content or len(content) % WORD_BYTES:
         return False
-    halves = np.frombuffer(content[:32768], dtype="<u4").astype(np.uint64)
-    return min(_disorder(halves[1::2]), _disorder(halves[0::2])) <= _MOST_DISORDER
+    words = _likelier(_halves(content[: _MOST_JUDGED * WORD_BYTES]))[0]
+    in_order = _disorder(_ticks(words)) <= _MOST_DISORDER
+    if in_order and _far_back(words) <= _MOST_FAR_BACK * words.size:
+        return True
+    return _bytes_out_of_step(content) > 0
+
+
+def _halves(content: bytes) -> Words:
+    return np.frombuffer(content, dtype="<u4").astype(np.uint64)
 
 
 def _join_halves(halves: Words, kind: str) -> tuple[Words, str]:
-    """Find out by the order of times which half comes first, and join them."""
+    """Find out by the course of time which half comes first, and join them."""
     if halves.size % 2:
         raise RecordingError(f"the S-Fifteen {kind} file is cut short: half a word at its end")
-    first, second = halves[0::2], halves[1::2]
-    low_first, high_first = _disorder(second), _disorder(first)
-    if min(low_first, high_first) > _MOST_DISORDER:
-        raise RecordingError(f"the S-Fifteen {kind} file is damaged: its times are in no order")
-    if high_first < low_first:
-        return (first << np.uint64(32)) | second, "legacy word order"
-    return (second << np.uint64(32)) | first, "low word first"
+    return _likelier(halves)
 
 
-def _disorder(high: Words) -> float:
-    """Return the share of steps that go back, a wrap of the clock forgiven."""
-    if high.size < 2:
-        return 0.0
-    steps = np.diff(high.astype(np.int64))
-    backward = (steps < 0) & (steps > -(1 << 31))
-    return float(np.count_nonzero(backward)) / steps.size
+def _likelier(halves: Words) -> tuple[Words, str]:
+    """Join halves in the order that has fewer far steps back, or else in which time is shorter."""
+    judged = halves[: 2 * _MOST_JUDGED]
+    legacy, low_first = (_joined(judged[one::2], judged[1 - one :: 2]) for one in (0, 1))
+    if (_far_back(legacy), _way(legacy)) < (_far_back(low_first), _way(low_first)):
+        return _joined(halves[0::2], halves[1::2]), "legacy word order"
+    return _joined(halves[1::2], halves[0::2]), "low word first"
+
+
+def _joined(high: Words, low: Words) -> Words:
+    return high << np.uint64(32) | low
+
+
+def _far_back(words: Words) -> int:
+    """Return how many steps go back by more than any device's."""
+    steps_ps = np.diff(_picoseconds(_ticks(words)))
+    return int(np.count_nonzero(steps_ps < -_LONGEST_STEP_BACK_PS))
+
+
+def _way(words: Words) -> float:
+    """Return how many ticks the clock goes, forth and back."""
+    return float(np.sum(np.abs(np.diff(_ticks(words))), dtype=np.float64))
+
+
+def _bytes_out_of_step(content: bytes) -> int:
+    """Return how many bytes a file must lose until its words make sense; 0 where they do.
+
+    They do not where other words, nearly all dummies or of one input, make a far steadier clock.
+    """
+    judged = content[: _MOST_JUDGED * WORD_BYTES]
+    if len(judged) < _FEWEST_JUDGED * WORD_BYTES:
+        return 0
+    way = _way(_likelier(_halves(judged))[0])
+    for lost in range(1, WORD_BYTES):
+        words = _likelier(_halves(judged[lost : lost - WORD_BYTES]))[0]
+        inputs = words & np.uint64(0x1F)
+        plain = (inputs >= 16) | np.isin(inputs, np.array([1, 2, 4, 8], np.uint64))
+        if np.mean(plain) > 0.9 and _way(words) < way / 16:
+            return lost
+    return 0
+
+
+def _disorder(ticks: Ticks) -> float:
+    """Return the share of steps that go back by more than the low half of a word can."""
+    return float(np.count_nonzero(np.diff(ticks) < -_LOW_HALF_TICKS)) / max(ticks.size - 1, 1)
+
+
+def _ticks(words: Words) -> Ticks:
+    """Return what the clock showed, each of its turns (19.5 h) added; none is negative."""
+    ticks = (words >> np.uint64(64 - _CLOCK_BITS)).astype(np.int64)
+    steps = np.diff(ticks)
+    # Around the turn words may be out of order, so the clock may seem to turn back, too.
+    turns = np.cumsum((steps < -_HALF_TURN).astype(np.int64) - (steps > _HALF_TURN))
+    ticks[1:] += turns << _CLOCK_BITS
+    return ticks - (min(int(turns.min(initial=0)), 0) << _CLOCK_BITS)
+
+
+def _picoseconds(ticks: Ticks) -> Ticks:
+    """Return times of 1/256 ns, which are 125/32 ps, without overflow in the product."""
+    return ticks // 32 * 125 + ticks % 32 * 125 // 32
 
 
 def _recording(words: Words, kind: str) -> Recording:
-    if _disorder(words >> np.uint64(32)) > _MOST_DISORDER:
+    ticks = _ticks(words)
+    if _disorder(ticks) > _MOST_DISORDER:
         raise RecordingError(f"the S-Fifteen {kind} file is damaged: its times are in no order")
-    ticks = (words >> np.uint64(64 - _CLOCK_BITS)).astype(np.int64)
-    wraps = np.cumsum(np.diff(ticks, prepend=ticks[:1]) < -(1 << (_CLOCK_BITS - 1)))
-    ticks += wraps << _CLOCK_BITS
+    found_ps = _picoseconds(ticks)
+    refuse_long_steps_back(f"S-Fifteen {kind}", found_ps, _LONGEST_STEP_BACK_PS)
     dummy = (words >> np.uint64(4)) & np.uint64(1) == 1
     pattern = np.where(dummy, 0, words & np.uint64(0xF)).astype(np.uint8)
-    # One tag for each input of a word: 1/256 ns are 125/32 ps.
+    # One tag for each input of a word.
     inputs = [np.flatnonzero(pattern >> bit & 1) for bit in range(4)]
     rows = np.concatenate(inputs)
     channels = np.repeat(np.arange(1, 5, dtype=np.uint8), [index.size for index in inputs])
     order = np.argsort(rows, kind="stable")
     rows, channels = rows[order], channels[order]
-    times_ps, channels, backward = in_order(ticks[rows] * 125 // 32, channels)
+    times_ps, channels, backward = in_order(found_ps[rows], channels)
     return Recording(
         format=f"S-Fifteen {kind}",
         resolution_ps=125 / 32,
