@@ -117,7 +117,8 @@ class FpgaBoardEmulator(Emulator):
         if not isinstance(wanted, dict):
             raise Refusal("this is no object")
         for name, value in wanted.items():
-            if name not in self.held or not isinstance(value, float | int | str):
+            is_a_value = isinstance(value, float | int | str) and not isinstance(value, bool)
+            if name not in self.held or not is_a_value:
                 raise Refusal(f"there is no setting {name} of this type")
             if isinstance(value, str) != isinstance(self.held[name], str):
                 raise Refusal(f"{name} has another type")

@@ -56,6 +56,9 @@ def test_lost_tags_leave_both_ends_in_step(stores: dict[Role, KeyStore]) -> None
 
     bob.check(20, SAID, alice.seal(20, SAID))
 
+    alices, bobs = (stores[role].stock_bits(LINK, *TAGS) for role in Role)
+    assert alices == bobs
+
 
 @pytest.mark.parametrize("address", [(1 << 64) - 1, 1 << 63, SKIP_LIMIT_BYTES + PAD_BYTES])
 def test_a_forged_address_does_not_empty_the_ledger(

@@ -32,7 +32,13 @@ def seen(
 
 @pytest.mark.parametrize("clicks", [20, 1000, 20_000])
 def test_equal_detectors_raise_no_alarm(clicks: int) -> None:
-    seen(clicks=clicks).check(LIMIT_PS, "Bob")
+    times = seen(clicks=clicks)
+
+    times.check(LIMIT_PS, "Bob")
+
+    assert len(times.late_ps) == (4 if clicks >= 1000 else 0)
+    within = zip(times.late_ps, times.sigma_ps, strict=True)
+    assert all(abs(late_ps) < 6 * sigma_ps for late_ps, sigma_ps in within)
 
 
 def test_a_detector_that_is_late_is_named() -> None:
@@ -59,4 +65,8 @@ def test_a_detector_whose_clicks_spread_wider_is_named() -> None:
 
 
 def test_few_clicks_say_nothing() -> None:
-    seen((0.0, 5000.0, 0.0, 0.0), clicks=1000).check(LIMIT_PS, "Bob")
+    times = seen((0.0, 800.0, 0.0, 0.0), clicks=1000)
+
+    times.check(LIMIT_PS, "Bob")
+
+    assert times.late_ps[1] > LIMIT_PS  # it shows, and is no proof

@@ -87,6 +87,10 @@ def test_each_party_accepts_what_the_other_sealed(parts: list[bytes], block: int
     bob.check(block, parts, alice.seal(block, parts))
     alice.check(block, parts, bob.seal(block, parts))
 
+    for said in ([*parts, b""], [b"\0", *parts]):
+        with pytest.raises(AuthenticationError):
+            bob.check(block, said, alice.seal(block, parts))
+
 
 def test_a_seal_is_a_padded_polynomial_of_everything_bound() -> None:
     alice, _ = pair()
@@ -190,10 +194,13 @@ def test_a_seal_of_another_link_fails() -> None:
 
 def test_parties_stay_in_step_where_seals_are_lost() -> None:
     alice, bob = pair()
-    alice.seal(1, PARTS)
+    late = alice.seal(1, PARTS)
     alice.seal(2, PARTS)
 
     bob.check(3, PARTS, alice.seal(3, PARTS))
+
+    with pytest.raises(AuthenticationError):
+        bob.check(1, PARTS, late)
 
 
 def test_every_seal_takes_a_fresh_pad_before_it_is_made() -> None:

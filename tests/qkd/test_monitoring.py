@@ -75,11 +75,21 @@ def test_the_alarm_can_be_switched_off_for_slow_taggers() -> None:
     parameters = SessionParameters(
         link="test", coincidence_window_ps=2000, watch_multi_clicks=False
     )
-    watched(forced_gap_ps=20_000, parameters=parameters).check()
+    watch = watched(forced_gap_ps=20_000, parameters=parameters)
+
+    watch.check()
+
+    assert watch.expected_multi_clicks > 100
+    assert watch.cross_clicks + watch.double_clicks == 0
 
 
 def test_few_clicks_raise_no_alarm() -> None:
-    watched((1000.0,) * 4, forced_gap_ps=20_000).check()
+    watch = watched((1000.0,) * 4, forced_gap_ps=20_000)
+
+    watch.check()
+
+    assert watch.events > 10_000
+    assert watch.expected_multi_clicks < 1 > watch.cross_clicks + watch.double_clicks
 
 
 def test_a_detector_that_answers_too_seldom_is_an_alarm() -> None:

@@ -21,9 +21,10 @@ from drivers.websq_labels import Labels
 from gui.desktop.layouts import LayoutStore, SavedLayout
 from qnx_hw import config
 from qnx_hw.api.sse import SseDecoder
+from qnx_hw.bus.routes import NextHop, RouteEntry, RouteTable
 from qnx_hw.edge import forwarding, greeting
 from qnx_hw.edge.handshake import Hello, Mode
-from qnx_hw.edge.records import HEADER_BYTES, BadRecord, RecordDecoder
+from qnx_hw.edge.records import HEADER_BYTES, BadRecord, RecordDecoder, RecordType, pack_header
 from qnx_hw.errors import QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.keys import messages as key_messages
@@ -61,9 +62,9 @@ def _refused(target: Target, octets: bytes) -> bool:
     return False
 
 
-def try_out(name: str, octets: bytes) -> None:
-    """Parse these bytes; returns where they are read or refused as they should be."""
-    _refused(TARGETS[name], octets)
+def try_out(name: str, octets: bytes) -> bool:
+    """Return whether these bytes are read; otherwise they are refused as they should be."""
+    return not _refused(TARGETS[name], octets)
 
 
 @cache
@@ -127,6 +128,24 @@ def _reserve() -> key_messages.Reserve:
         may_be_simulated=True,
     )
     return key_messages.Reserve("alice-bob", order)
+
+
+def _tunnel_records() -> bytes:
+    content = bytearray(HEADER_BYTES + 40)
+    pack_header(content, 0, (RecordType.DATA, 1, 2, 3, 40))
+    return bytes(content) * 2
+
+
+def _route_table() -> bytes:
+    hop = NextHop(node="charlie", weight=1.0)
+    entry = RouteEntry(source="alice", destination="bob", traffic_class="any", next_hops=(hop,))
+    return msgspec.json.encode(RouteTable(node="alice", revision=1, time_s=0.0, entries=(entry,)))
+
+
+def _span() -> bytes:
+    times = _times()
+    head = struct.pack("<qqiI", 0, int(times[-1]) + 1, 0, times.size)
+    return head + times.astype("<i8").tobytes() + _channels().tobytes()
 
 
 def _hello() -> bytes:
@@ -280,15 +299,19 @@ TARGETS: MappingProxyType[str, Target] = MappingProxyType(
             key_messages.decode_requests, lambda: [key_messages.encode([_reserve()])]
         ),
         "key-replies": Target(
-            lambda octets: key_messages.decode_replies(octets, 1), lambda: [b"\x90"]
+            lambda octets: key_messages.decode_replies(octets, 1),
+            lambda: [
+                key_messages.encode([reply])
+                for reply in (key_messages.Done(), key_messages.Refused("no key is left"))
+            ],
         ),
         "tunnel-records": Target(
-            _records, lambda: [bytes(HEADER_BYTES), b"\x01" + bytes(200)], (QnxError, BadRecord)
+            _records, lambda: [_tunnel_records(), bytes(HEADER_BYTES)], (QnxError, BadRecord)
         ),
         "tunnel-greeting": Target(greeting.read_hello, lambda: [_hello()]),
         "route-table": Target(
             forwarding.decode_table,
-            lambda: [b'{"revision":1,"entries":[]}'],
+            lambda: [_route_table()],
             (msgspec.DecodeError, QnxError),
         ),
         "key-delivery-request": Target(
@@ -334,7 +357,7 @@ TARGETS: MappingProxyType[str, Target] = MappingProxyType(
             _elliptec, lambda: [b"0PO00004600\r\n", b"0IN0E1140010020231601016800023000\r\n"]
         ),
         "board": Target(
-            _board, lambda: [fpga_frames.encode(kind, 1, bytes(40)) for kind in fpga_frames.Kind]
+            _board, lambda: [fpga_frames.encode(kind, 1, _span()) for kind in fpga_frames.Kind]
         ),
         "id900": Target(
             _id900,

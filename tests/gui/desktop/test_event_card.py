@@ -90,6 +90,8 @@ def test_the_events_are_a_proper_model(desktop: Desktop, qtmodeltester: object) 
 
     qtmodeltester.check(card.model)  # type: ignore[attr-defined]
 
+    assert card.model.rowCount() >= 18
+
 
 def test_old_cards_are_greyed_within_two_seconds(desktop: Desktop, qtbot: QtBot) -> None:
     veils = [panel._veil for panel in desktop.window.panels.values() if panel.isVisible()]

@@ -63,6 +63,7 @@ def test_a_peer_that_closes_is_noticed_before_anybody_asks(
             while pair.alice.is_connected("bob"):  # noqa: ASYNC110 - nothing else is said
                 await asyncio.sleep(0.01)
             wire.cancel()
+            assert not pair.alice.is_connected("bob")
 
     asyncio.run(scenario())
 
