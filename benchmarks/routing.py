@@ -30,7 +30,7 @@ from routing_keys import key_results
 from routing_live import live_results
 
 from qnx_hw.commands.bench import Result
-from qnx_hw.commands.routes import load
+from qnx_hw.commands.traffic_file import read
 from qnx_hw.network import Planner, Topology, programmes
 from qnx_hw.network.evaluation import Score
 from qnx_hw.network.forecast import LAGS, Fit, train
@@ -67,7 +67,8 @@ def _record(told: str) -> tuple[str, Topology, Floats, range]:
         name, parts = "synthetic", [_synthetic()]
     else:
         paths = [Path(each) for each in files.split("+")]
-        name, parts = paths[-1].stem, [load(path) for path in paths]
+        records = map(read, paths)
+        name, parts = paths[-1].stem, [(each.topology, each.matrices) for each in records]
     topology, newest = parts[-1]
     matrices = np.concatenate([of_file for _, of_file in parts])
     before = len(matrices) - len(newest)

@@ -27,7 +27,7 @@ from routing_picture import Row, drawing
 from shaped_sites import Shape, Sites, Tunnel, lacking, sites
 
 from qnx_hw.commands.bench import Result
-from qnx_hw.commands.routes import load
+from qnx_hw.commands.traffic_file import read
 from qnx_hw.network.paths import candidates
 from qnx_hw.network.planner import utilisation
 from qnx_hw.network.topology import Floats, Topology
@@ -140,7 +140,7 @@ def replayed(record: str) -> Floats:
         rng = np.random.default_rng(4)
         mass = rng.lognormal(0, 0.5, 5)
         return np.outer(mass, mass) * rng.lognormal(0, 0.3, (600, 5, 5))
-    _, matrices = load(Path(record.partition("@")[0].partition("+")[0]))
+    matrices = read(Path(record.partition("@")[0].partition("+")[0])).matrices
     if matrices.shape[1] < len(NODES):
         return replayed("")
     mean = np.nanmean(matrices, axis=0)

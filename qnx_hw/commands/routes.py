@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import msgspec
 
@@ -17,7 +16,7 @@ from qnx_hw.api.traffic import PlanView
 from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
-    from qnx_hw.network.topology import Floats, Topology
+    from qnx_hw.commands.traffic_file import TrafficRecord
 
 
 EXAMPLE = """examples:
@@ -62,11 +61,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="score the engine on recorded traffic",
         description="Plan every step from the steps before it alone, and compare the largest link "
         "utilisation with the clairvoyant optimum. FILE holds tm_mbps (T,N,N), and edge_src, "
-        "edge_dst, edge_cap_mbps (E,); nodes (N,) and edge_weight (E,) may be left out.",
+        "edge_dst, edge_cap_mbps (E,), each link one way; nodes (N,), edge_weight (E,) and t_unix "
+        "(T,) may be left out.",
     )
     evaluate.add_argument("--data", type=Path, required=True, metavar="FILE.npz")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the scores there")
-    evaluate.add_argument("--first", type=int, metavar="T", help="first step (default: 64)")
+    evaluate.add_argument(
+        "--first", type=int, metavar="T", help="first step (default: 64, or half)"
+    )
     evaluate.add_argument("--stop", type=int, metavar="T", help="step after the last")
 
 
@@ -111,7 +113,8 @@ def _from_record(arguments: argparse.Namespace, question: WhatIf) -> PlanView:
     from qnx_hw.node.controller import links_named
     from qnx_hw.node.plan_views import plan_view
 
-    topology, matrices = load(arguments.data)
+    record = _read(arguments.data)
+    topology, matrices = record.topology, record.matrices
     at = len(matrices) if arguments.at is None else arguments.at
     if not 1 <= at <= len(matrices):
         raise QnxError(f"--at {at} is not a step from 1 to {len(matrices)}")
@@ -157,9 +160,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from qnx_hw.network.evaluation import Score, evaluate
     from qnx_hw.network.planner import Planner
 
-    topology, matrices = load(arguments.data)
+    record = _read(arguments.data)
+    matrices = record.matrices
     stop = len(matrices) if arguments.stop is None else arguments.stop
-    first = min(64, stop - 1) if arguments.first is None else arguments.first
+    first = min(64, stop // 2) if arguments.first is None else arguments.first
 
     def show(done: int, ratio: float) -> None:
         if sys.stderr.isatty():
@@ -167,7 +171,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             print(line, end="", file=sys.stderr, flush=True)
 
     try:
-        planner = Planner(topology)
+        planner = Planner(record.topology)
+        if not planner.paths.has_path.all():
+            apart = int((~planner.paths.has_path).sum())
+            _note(
+                arguments.data,
+                f"{apart} of {planner.paths.has_path.size} pairs have no way, and their demand "
+                "counts for nobody; links lead one way, so both directions have to be given",
+            )
         planner.decide(matrices[:1])  # the kernels are compiled before the clock runs
         ratios, taken_s = evaluate(
             planner, matrices, range(first, stop), clock=time.process_time, progress=show
@@ -193,37 +204,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def load(path: Path) -> tuple[Topology, Floats]:
-    """Read a traffic file; raise `ConfigError` where something is missing or does not fit."""
-    import numpy as np
+def _read(path: Path) -> TrafficRecord:
+    """Read a traffic file and tell what was odd in it."""
+    from qnx_hw.commands.traffic_file import read
 
-    from qnx_hw.network.topology import Topology
+    record = read(path)
+    for note in record.notes:
+        _note(path, note)
+    return record
 
-    try:
-        with path.open("rb") as source, np.load(source, allow_pickle=False) as archive:
-            arrays = dict(archive)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise ConfigError(f"{path} is no whole npz archive of plain arrays") from error
-    needed = ("tm_mbps", "edge_src", "edge_dst", "edge_cap_mbps")
-    missing = [name for name in needed if name not in arrays]
-    if missing:
-        raise ConfigError(f"{path} has no {', '.join(missing)}")
-    matrices = arrays["tm_mbps"]
-    if matrices.ndim != 3 or not len(matrices):
-        raise ConfigError(f"{path}: tm_mbps has the shape {matrices.shape}, not (T, N, N)")
-    try:
-        names = arrays.get("nodes", np.arange(matrices.shape[-1]))
-        capacities = arrays["edge_cap_mbps"].astype(np.float64)
-        topology = Topology(
-            tuple(names.astype(str).tolist()),
-            arrays["edge_src"].astype(np.int64),
-            arrays["edge_dst"].astype(np.int64),
-            capacities,
-            arrays.get("edge_weight", np.ones_like(capacities)).astype(np.float64),
-        )
-        topology.demands(matrices[:1])
-    except (ValueError, IndexError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return topology, matrices
+
+def _note(path: Path, words: str) -> None:
+    print(f"{path}: {words}", file=sys.stderr)

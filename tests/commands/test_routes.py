@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from qnx_hw.cli import main
-from qnx_hw.commands.routes import load
+from qnx_hw.commands.traffic_file import read
+from qnx_hw.errors import ConfigError
 
 
 def write_traffic(path: Path, **changes: object) -> Path:
@@ -39,19 +40,31 @@ def test_the_score_is_printed_and_written(
     score = json.loads(out.read_text())
     assert status == 0
     assert "triangle.npz: mean 1.0" in capsys.readouterr().out
-    assert score["steps"] == len(score["scores"]) == 16
+    assert score["steps"] == len(score["scores"]) == 40
     assert 1.0 <= score["mean"] <= 1.05
     assert score["cpu_ms"] > 0
+
+
+ENDS = np.array([(0, 1), (0, 2), (2, 1), (1, 0), (2, 0), (1, 2)])
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"edge_cap_mbps": np.zeros(6)}, "capacity above zero"),
-        ({"tm_mbps": np.zeros((80, 4, 4))}, "3 nodes"),
+        ({"edge_cap_mbps": np.array([1, 1, np.nan, 1, 1, 1])}, "edge_cap_mbps[2] = nan"),
+        ({"edge_cap_mbps": np.array([1, 1, 1, -5.0, 1, 1])}, "edge_cap_mbps[3] = -5.0"),
+        ({"edge_cap_mbps": np.ones(5)}, "edge_cap_mbps has the shape (5,), edge_src (6,)"),
+        ({"edge_weight": np.ones(7)}, "edge_weight (7,)"),
+        ({"tm_mbps": np.zeros((80, 4, 4))}, "nodes has 3 names for 4 nodes"),
         ({"tm_mbps": np.zeros((3, 3))}, "not (T, N, N)"),
         ({"tm_mbps": np.zeros((0, 3, 3))}, "not (T, N, N)"),
-        ({"edge_src": np.array([0, 0, 2, 1, 2, 9])}, "there are 3"),
+        ({"tm_mbps": np.zeros((80, 3, 3), complex)}, "tm_mbps holds complex128, not numbers"),
+        ({"edge_src": np.array([0, 0, 2, 1, 2, 9])}, "edge_src[5] = 9 is no node: there are 3"),
+        ({"edge_dst": ENDS[:, 1] + 0.5}, "edge_dst[0] = 1.5 is no node"),
+        ({"edge_src": np.array(list("abcxab"))}, "edge_src[3] = x is not among nodes"),
+        ({"nodes": np.array(["a", "b", "a"])}, "the name 'a' more than once"),
+        ({"t_unix": np.arange(79)}, "t_unix has the shape (79,) for 80 matrices"),
+        ({"t_unix": np.array([0.0, np.nan] * 40)}, "t_unix[1] = nan is no time"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(
@@ -60,19 +73,93 @@ def test_a_file_that_does_not_fit_is_refused(
     data = write_traffic(tmp_path / "bad.npz", **changes)
 
     assert main(["routes", "evaluate", "--data", str(data)]) == 1
-    assert reason in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert reason in said
+    assert str(data) in said
+    assert said.count("\n") == 1
 
 
-def test_names_and_weights_may_be_left_out(tmp_path: Path) -> None:
-    data = write_traffic(tmp_path / "triangle.npz", nodes=np.array([b"a", b"b", b"c"]))
+def test_a_file_with_other_names_is_told_what_is_missing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", traffic=np.ones((3, 2, 2)))
+
+    with pytest.raises(
+        ConfigError, match=r"has no tm_mbps.*it holds traffic, and .* needs tm_mbps"
+    ):
+        read(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16", "uint8", "bool"])
+def test_any_kind_of_number_will_do(tmp_path: Path, kind: str) -> None:
+    rising = np.arange(80)[:, None, None] * np.ones((3, 3)) % 100
+    data = write_traffic(
+        tmp_path / "kinds.npz",
+        tm_mbps=rising.astype(kind),
+        edge_src=ENDS[:, 0].astype(np.float32),
+        edge_cap_mbps=np.full(6, 100, dtype=np.uint8),
+    )
+
+    assert main(["routes", "evaluate", "--data", str(data), "--first", "78"]) == 0
+    assert np.array_equal(read(data).matrices, rising.astype(kind))
+
+
+def test_links_may_end_at_names_and_archives_be_compressed(tmp_path: Path) -> None:
+    names = np.array(["x", "y", "z"])
+    data = write_traffic(
+        tmp_path / "named.npz",
+        nodes=names.astype(bytes),
+        edge_src=names[ENDS[:, 0]],
+        edge_dst=names[ENDS[:, 1]].astype(bytes),
+    )
     with np.load(data) as archive:
-        kept = {name: archive[name] for name in archive if name not in {"nodes", "edge_weight"}}
-    np.savez(tmp_path / "bare.npz", **kept)
+        np.savez_compressed(tmp_path / "pressed.npz", **archive)
 
-    assert load(data)[0].names == ("a", "b", "c")
-    topology, _ = load(tmp_path / "bare.npz")
-    assert topology.names == ("0", "1", "2")
-    assert topology.weights.tolist() == [1.0] * 6
+    topology = read(tmp_path / "pressed.npz").topology
+
+    assert topology.names == ("x", "y", "z")
+    assert topology.sources.tolist() == ENDS[:, 0].tolist()
+    assert topology.targets.tolist() == ENDS[:, 1].tolist()
+
+
+def test_what_is_odd_is_set_right_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrices = np.arange(4.0)[:, None, None] * np.ones((3, 3))
+    matrices[2, 0, 1] = np.nan
+    data = write_traffic(
+        tmp_path / "odd.npz",
+        tm_mbps=matrices,
+        t_unix=np.array([30, 10, 20, 10]),
+        edge_cap_mbps=np.array([5.0, 5, 5, 5, 5, 0]),
+        edge_weight=np.array([1.0, 1, 0, 1, 1, 1]),
+        nodes=np.array(["a", None, "c"]),
+    )
+
+    record = read(data)
+    assert main(["routes", "evaluate", "--data", str(data)]) == 0
+
+    said = capsys.readouterr().err
+    assert record.matrices[:, 0, 2].tolist() == [1, 3, 2, 0]
+    assert record.topology.link_count == 5
+    assert record.topology.weights.tolist() == [1.0] * 5
+    for words in (
+        "tm_mbps has 1 entries",
+        "t_unix does not grow: steps are taken in its order, 1 with",
+        "left out: 1-2",
+        "edge_weight is not above zero everywhere",
+        "nodes is no plain array",
+    ):
+        assert words in said
+
+
+def test_links_given_one_way_only_are_named_as_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = {name: np.array(ends) for name, ends in (("edge_src", [0, 1]), ("edge_dst", [1, 2]))}
+    data = write_traffic(tmp_path / "half.npz", edge_cap_mbps=np.ones(2), edge_weight=np.ones(2),
+                         **half)  # fmt: skip
+
+    assert main(["routes", "evaluate", "--data", str(data)]) == 0
+    assert "3 of 6 pairs have no way" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["text", "cut short", "damaged", "one array"])
