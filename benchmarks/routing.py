@@ -34,7 +34,7 @@ from qnx_hw.commands.traffic_file import read
 from qnx_hw.network import Planner, Topology, programmes
 from qnx_hw.network.evaluation import Score
 from qnx_hw.network.forecast import LAGS, Fit, train
-from qnx_hw.network.paths import PathSet, candidates
+from qnx_hw.network.paths import PathSet, candidates, pack
 from qnx_hw.network.planner import utilisation
 from qnx_hw.network.topology import Floats
 
@@ -229,15 +229,7 @@ def _oblivious_paths(topology: Topology, rounds: int = 12, seed: int = 6) -> Pat
             load[links] += 1.0
         relative = load / topology.capacities
         weights = weights * np.exp(relative / relative.max())
-    every = [path for of_pair in found for path in of_pair]
-    sizes = np.array([len(path) for path in every])
-    per_pair = np.array([len(of_pair) for of_pair in found])
-    return PathSet(
-        topology,
-        np.concatenate(([0], np.cumsum(sizes))),
-        np.array([link for path in every for link in path]),
-        np.concatenate(([0], np.cumsum(per_pair))),
-    )
+    return pack(topology, found)
 
 
 def _cut(name: str, topology: Topology, matrices: Floats) -> Result:

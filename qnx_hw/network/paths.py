@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,8 @@ from scipy.sparse.csgraph import dijkstra
 
 from qnx_hw.network.topology import Floats, Integers, Topology
 
+_Way = tuple[int, ...]
+"""The links of a path in order."""
 _Partial = tuple[float, float, tuple[int, ...], tuple[int, ...]]
 """A path on its way: least length it can end with, length so far, nodes, links."""
 _NEXT_SHORTEST_LIMIT = 60
@@ -25,6 +27,12 @@ _MOST_PATHS = 200_000
 """Paths of all pairs together: very large networks get fewer for each."""
 _DETOUR_LIMIT = 20_000
 """Link removals times nodes up to which every link's detours are tried."""
+
+_PRICED_ROUNDS = 12
+_PRICE_GROWTH = 6.0
+"""A link's price grows by e to this where it has the largest load."""
+_LEAST_WIDTH = 1e-8
+"""A path this much narrower than the pair's widest is no help: smaller shares cannot be told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +80,20 @@ class PathSet:
         offsets = np.searchsorted(unique, np.arange(self.first.size) * count)
         return slots.astype(np.int64), offsets.astype(np.int64), unique % count
 
+    @cached_property
+    def wide_first(self) -> Floats:
+        """Return logits `(paths,)` that split as the narrowest links of each pair's paths are wide.
+
+        Where a search begins: who sends nothing yet must not stay on a link far too small for it.
+        """
+        if not len(self):
+            return np.zeros(0)
+        widths = np.minimum.reduceat(self.topology.capacities[self.links], self.offsets[:-1])
+        widest = np.zeros(self.first.size - 1)
+        np.maximum.at(widest, self.pair_of, widths)
+        logits: Floats = np.log(widths / widest[self.pair_of])
+        return logits
+
     def avoiding(self, links: frozenset[int]) -> tuple[PathSet, Integers]:
         """Return the paths that pass none of `links`, and which of ours they are."""
         passes = np.isin(self.links, sorted(links)).astype(np.int64)
@@ -103,26 +125,32 @@ def candidates(
 ) -> PathSet:
     """Collect up to `most` paths per pair, none of them over `closed` links.
 
-    First the shortest by hops, by weight and by inverse capacity, then half of `most` the next
-    shortest by hops, then for each link the detours around it, then shortest paths under random
-    weights. Where nodes have more than `most` links on average, as in a full mesh, so many more
-    are collected: traffic of one pair may have to use them all. Pairs that nothing joins have none.
+    First the shortest by hops, by weight and by inverse capacity, then some that share wide links
+    well, then the next shortest by hops, then for each link the detours around it, then shortest
+    paths under random weights. Where nodes have more than `most` links on average, as in a full
+    mesh, so many more are collected: traffic of one pair may have to use them all. Pairs that
+    nothing joins have none.
+    Links that lie side by side count as one here; its paths are then laid over all of them.
     """
-    found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
-    if not topology.link_count:
-        return _pack(topology, found)
+    bundles = _Bundles.of(topology, closed)
+    found: list[dict[_Way, None]] = [{} for _ in topology.pairs[0]]
+    if bundles.topology.link_count:
+        _collect_all(bundles.topology, most, seed, found)
+    return pack(topology, [bundles.laid_out(ways) for ways in found])
+
+
+def _collect_all(topology: Topology, most: int, seed: int, found: list[dict[_Way, None]]) -> None:
     degree = topology.link_count // topology.node_count
     most = max(2, min(max(most, degree), _MOST_PATHS // max(1, len(found))))
     base = topology.weights / topology.weights.mean()
     hops = np.ones(topology.link_count) + 1e-3 * base
-    shut = np.array(sorted(closed), dtype=np.int64)
-    hops[shut], base[shut] = np.inf, np.inf
-    for metric in (hops, base, np.where(np.isfinite(hops), 1 / topology.capacities, np.inf)):
+    for metric in (hops, base, 1 / topology.capacities):
         _collect(topology, metric, found, most)
+    detours = topology.link_count * topology.node_count <= _DETOUR_LIMIT
+    _collect_priced(topology, found, most // 2, _PRICED_ROUNDS if detours else _PRICED_ROUNDS // 4)
     if topology.node_count <= _NEXT_SHORTEST_LIMIT:
         _collect_next_shortest(topology, hops, found, max(3 + most // 2, min(degree, most)))
     rng = np.random.default_rng(seed)
-    detours = topology.link_count * topology.node_count <= _DETOUR_LIMIT
     for metric in (hops, base) if detours else ():
         for link, pairs in _users(topology, metric).items():
             avoiding = metric.copy()
@@ -132,13 +160,62 @@ def candidates(
         for metric in (hops, base):
             noisy = metric * (1 + spread * rng.random(topology.link_count))
             _collect(topology, noisy, found, most)
-    return _pack(topology, found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundles:
+    """A topology whose links side by side are one, and which links each of these is."""
+
+    topology: Topology
+    members: tuple[Integers, ...]
+    ends: tuple[Floats, ...]
+    """Where each member ends if their capacities are laid in a row, the whole being 1."""
+
+    @classmethod
+    def of(cls, topology: Topology, closed: frozenset[int]) -> _Bundles:
+        is_open = ~np.isin(np.arange(topology.link_count), sorted(closed))
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for link in np.flatnonzero(is_open).tolist():
+            groups[int(topology.sources[link]), int(topology.targets[link])].append(link)
+        members = tuple(np.array(group, dtype=np.int64) for group in groups.values())
+        sums = [topology.capacities[group].sum() for group in members]
+        joined = Topology(
+            topology.names,
+            np.array([source for source, _ in groups], dtype=np.int64),
+            np.array([target for _, target in groups], dtype=np.int64),
+            np.array(sums, dtype=np.float64),
+            np.array([topology.weights[group].min() for group in members], dtype=np.float64),
+        )
+        laid = [np.cumsum(topology.capacities[group]) for group in members]
+        return cls(joined, members, tuple(each / each[-1] for each in laid))
+
+    def laid_out(self, ways: Collection[_Way]) -> list[_Way]:
+        """Return a pair's ways in links, without those that carry next to nothing beside others."""
+        widths = [float(self.topology.capacities[list(way)].min()) for way in ways]
+        least = _LEAST_WIDTH * max(widths, default=0.0)
+        wide = [way for way, width in zip(ways, widths, strict=True) if width >= least]
+        return [strand for way in wide for strand in self._strands(way)]
+
+    def _strands(self, way: _Way) -> Iterable[_Way]:
+        """Yield paths that fill the links of each bundle alike, if split as wide as they are."""
+        if all(self.members[bundle].size == 1 for bundle in way):
+            yield tuple(int(self.members[bundle][0]) for bundle in way)
+            return
+        begins = np.unique(np.concatenate(([0.0], *(self.ends[bundle][:-1] for bundle in way))))
+        strands = {
+            tuple(
+                int(self.members[bundle][np.searchsorted(self.ends[bundle], begin, side="right")])
+                for bundle in way
+            ): None
+            for begin in begins[begins < 1.0]
+        }
+        yield from strands
 
 
 def _collect(
     topology: Topology,
     metric: Floats,
-    found: list[dict[tuple[int, ...], None]],
+    found: list[dict[_Way, None]],
     most: int,
     pairs: Iterable[int] | None = None,
 ) -> None:
@@ -154,6 +231,28 @@ def _collect(
         source, target = int(rows[pair]), int(columns[pair])
         if before[source, target] >= 0:
             found[pair][_walk(before[source], link_between, source, target)] = None
+
+
+def _collect_priced(
+    topology: Topology, found: list[dict[_Way, None]], most: int, rounds: int
+) -> None:
+    """Add shortest paths under prices that grow where all pairs' paths so far put their load.
+
+    The multiplicative weights of oblivious routing (Räcke 2008): where links are of different
+    width, the ways that are short are not the ways that are wide together.
+    """
+    prices = topology.capacities.max() / topology.capacities
+    load = np.zeros(topology.link_count)
+    rows, columns = topology.pairs
+    for _ in range(rounds):
+        metric = prices * np.exp(_PRICE_GROWTH * load / max(load.max(), 1e-300))
+        before, link_between = shortest(topology, metric)
+        for pair, (source, target) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
+            if before[source, target] >= 0:
+                way = _walk(before[source], link_between, source, target)
+                load[list(way)] += prices[list(way)]
+                if len(found[pair]) < most:
+                    found[pair][way] = None
 
 
 def _users(topology: Topology, metric: Floats) -> dict[int, list[int]]:
@@ -194,7 +293,7 @@ def shortest(
 def _collect_next_shortest(
     topology: Topology,
     metric: Floats,
-    found: list[dict[tuple[int, ...], None]],
+    found: list[dict[_Way, None]],
     most: int,
 ) -> None:
     """Add every pair's next shortest simple paths until it has `most`.
@@ -203,16 +302,8 @@ def _collect_next_shortest(
     paths come out in order of their length.
     """
     places = (topology.sources, topology.targets)
-    open_links = np.isfinite(metric)
-    graph = csr_array(
-        (metric[open_links], (places[0][open_links], places[1][open_links])),
-        shape=(topology.node_count,) * 2,
-    )
-    remaining = dijkstra(graph)
-    leaving = [
-        np.flatnonzero((topology.sources == node) & open_links)
-        for node in range(topology.node_count)
-    ]
+    remaining = dijkstra(csr_array((metric, places), shape=(topology.node_count,) * 2))
+    leaving = [np.flatnonzero(topology.sources == node) for node in range(topology.node_count)]
     for pair, (source, target) in enumerate(zip(*topology.pairs, strict=True)):
         paths = found[pair]
         if not paths:
@@ -234,9 +325,7 @@ def _collect_next_shortest(
                     heapq.heappush(queue, step)
 
 
-def _walk(
-    before: npt.NDArray[np.int32], link_between: Integers, source: int, target: int
-) -> tuple[int, ...]:
+def _walk(before: npt.NDArray[np.int32], link_between: Integers, source: int, target: int) -> _Way:
     links, node = [], target
     while node != source:
         previous = int(before[node])
@@ -245,13 +334,14 @@ def _walk(
     return tuple(reversed(links))
 
 
-def _pack(topology: Topology, found: list[dict[tuple[int, ...], None]]) -> PathSet:
-    paths = [path for of_pair in found for path in of_pair]
-    lengths = np.fromiter((len(path) for path in paths), dtype=np.int64, count=len(paths))
-    per_pair = np.fromiter((len(of_pair) for of_pair in found), dtype=np.int64, count=len(found))
+def pack(topology: Topology, ways: Sequence[Collection[_Way]]) -> PathSet:
+    """Return the set of each pair's paths, given by their links."""
+    paths = [way for of_pair in ways for way in of_pair]
+    lengths = np.fromiter((len(way) for way in paths), dtype=np.int64, count=len(paths))
+    per_pair = np.fromiter((len(of_pair) for of_pair in ways), dtype=np.int64, count=len(ways))
     return PathSet(
         topology,
         np.concatenate(([0], np.cumsum(lengths))),
-        np.fromiter((link for path in paths for link in path), np.int64, int(lengths.sum())),
+        np.fromiter((link for way in paths for link in way), np.int64, int(lengths.sum())),
         np.concatenate(([0], np.cumsum(per_pair))),
     )

@@ -19,6 +19,12 @@ _FLOOR = 0.02
 """Share of the mean demand below which no scenario falls."""
 _FORECAST_WEIGHT = 2.0
 """Weight of the forecast itself; each scenario around it weighs 1."""
+_WOKEN_WEIGHT = 0.1
+"""Weight of the case in which those who were silent begin to send: hardly felt by all others."""
+_NO_SPLIT = 1e-6
+"""What a search cannot tell from none. On a link that carries next to nothing it could be much."""
+_SILENT = 0.01
+"""A pair is silent that stayed below this part of what it may begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,19 @@ class Planner:
         past = self._clean(history)
         revision = 1 if previous is None else previous.revision + 1
         losses = self._judge(past, previous)
+        waking = woken(past)
         logits: tuple[Floats, ...] = ()
         for number in range(len(self._experts)):
-            logits += (self._ask(number, past, previous, logits),)
+            logits += (self._ask(number, past, waking, previous, logits),)
         weights = np.exp(-self._learning_rate * (np.asarray(losses) - min(losses)))
         weights /= weights.sum()
         mixed = np.zeros(len(self.paths))
         for weight, own in zip(weights, logits, strict=True):
             mixed += weight * first_order.shares(self.paths, own)
+        mixed[mixed < _NO_SPLIT] = 0.0
+        mixed /= np.bincount(self.paths.pair_of, mixed, self.paths.first.size - 1)[
+            self.paths.pair_of
+        ]
         return Plan(
             paths=self.paths,
             splits=mixed,
@@ -120,7 +131,7 @@ class Planner:
         logits = tuple(own[kept] for own in plan.logits)
         if not np.array_equal(paths.has_path, self.paths.has_path):
             paths = candidates(self.topology, closed=links)
-            logits = tuple(np.zeros(len(paths)) for _ in plan.logits)
+            logits = (paths.wide_first,) * len(plan.logits)
         planner = Planner(
             self.topology,
             paths=paths,
@@ -179,23 +190,41 @@ class Planner:
         )
 
     def _ask(
-        self, number: int, past: Floats, previous: Plan | None, asked: tuple[Floats, ...]
+        self,
+        number: int,
+        past: Floats,
+        waking: Floats,
+        previous: Plan | None,
+        asked: tuple[Floats, ...],
     ) -> Floats:
         """Return an expert's logits; without a previous plan it begins where the others are."""
         expert = self._experts[number]
         if previous is None and not asked:
-            start, iterations = np.zeros(len(self.paths)), 4 * self._iterations
+            start, iterations = self.paths.wide_first, 4 * self._iterations
         elif previous is None:
             start, iterations = asked[-1], self._iterations
         else:
             start, iterations = previous.logits[number], self._iterations
         deepest = max(2, min(expert.horizon, _MOST_NUMBERS // max(1, past.shape[1])))
-        scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :])
+        scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :], waking)
         return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
 
 
-def lay_scenarios(expert: Expert, past: Floats) -> tuple[Floats, Floats]:
-    """Return what the next interval may bring `(S, P)` and how much each case weighs `(S,)`."""
+def woken(past: Floats) -> Floats:
+    """Return what each pair `(P,)` may begin with after silence.
+
+    It is the most that it ever sent; if that is nothing, the median of the others' most.
+    """
+    most: Floats = past.max(axis=0, initial=0.0)
+    sending = most[most > 0]
+    return np.where(most > 0, most, np.median(sending) if sending.size else 1.0)
+
+
+def lay_scenarios(expert: Expert, past: Floats, waking: Floats) -> tuple[Floats, Floats]:
+    """Return what the next interval may bring `(S, P)` and how much each case weighs `(S,)`.
+
+    `waking` `(P,)` is what pairs may begin with that were silent as far as the expert looks.
+    """
     past = past[-expert.horizon - 1 :]
     means = np.empty_like(past)
     means[0] = past[0]
@@ -207,7 +236,12 @@ def lay_scenarios(expert: Expert, past: Floats) -> tuple[Floats, Floats]:
     floor = _FLOOR * past.mean(axis=0)
     weights = np.ones(len(cases))
     weights[0] = _FORECAST_WEIGHT
-    return np.maximum(cases, floor), weights
+    cases = np.maximum(cases, floor)
+    is_silent = past.max(axis=0) < _SILENT * waking
+    if is_silent.any():
+        cases = np.concatenate((cases, np.where(is_silent, waking, forecast)[None]))
+        weights = np.append(weights, _WOKEN_WEIGHT)
+    return cases, weights
 
 
 def utilisation(paths: PathSet, splits: Floats, demands: Floats) -> Floats:

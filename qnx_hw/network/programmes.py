@@ -37,7 +37,7 @@ def least_utilisation(topology: Topology, matrix: Floats) -> float:
         blocks.append(csr_array(shifted, shape=(nodes - 1, destinations.size * links + 1)))
         right.append(demands[others, destination])
     bound = _reached(topology, demands)
-    able = topology.capacities * bound
+    able = _within_reach(topology.capacities * bound, demands, topology)
     one_each = [csr_array(np.eye(links))] * destinations.size
     load = hstack([*one_each, csr_array(-able[:, None])])
     cost = np.zeros(destinations.size * links + 1)
@@ -50,11 +50,12 @@ def best_splits(paths: PathSet, demands: Floats) -> tuple[float, Floats]:
     """Return the least largest utilisation over `paths` for demands `(P,)`, and its splits."""
     topology, most = paths.topology, demands.max(initial=0.0) or 1.0
     load = csr_array(paths.incidence.T.multiply((demands / most)[paths.pair_of][None, :]))
-    first = np.zeros(len(paths))
-    first[paths.first[:-1][paths.has_path]] = 1.0
-    bound = float((load @ first / topology.capacities).max(initial=0.0)) or 1.0
-    load = hstack([load, csr_array(-topology.capacities[:, None] * bound)])
     pairs = paths.first.size - 1
+    simple = np.exp(paths.wide_first)
+    simple /= np.bincount(paths.pair_of, simple, pairs)[paths.pair_of]
+    bound = float((load @ simple / topology.capacities).max(initial=0.0)) or 1.0
+    able = _within_reach(topology.capacities * bound, demands / most, topology)
+    load = hstack([load, csr_array(-able[:, None])])
     ones = csr_array(
         (np.ones(len(paths)), (paths.pair_of, np.arange(len(paths)))), shape=(pairs, len(paths) + 1)
     )
@@ -79,6 +80,16 @@ def _reached(topology: Topology, demands: Floats) -> float:
         left = there != sources
         sources, here, amounts = sources[left], there[left], amounts[left]
     return float((loads / topology.capacities).max(initial=0.0)) or 1.0
+
+
+def _within_reach(able: Floats, demands: Floats, topology: Topology) -> Floats:
+    """Bound what links are able to carry, where no answer could ever need more of them.
+
+    Simple routing is at most pairs x nodes x links from the best; so no link is ever short that
+    carries so many times all there is. The solver could not tell larger factors from each other.
+    """
+    most = topology.pairs[0].size * topology.node_count * topology.link_count
+    return np.minimum(able, float(demands.sum()) * most or 1.0)
 
 
 def _solve(

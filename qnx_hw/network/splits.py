@@ -29,6 +29,8 @@ _LOGIT_LIMIT = 12.0
 _PART_SIZE, _LEAST_PART = 64, 4
 # Scenarios times slots (a pair and a link that it may use) in one round.
 _ROUND_WORK = 4_000_000
+# Links narrower than that are no different from each other; more would not fit into a float.
+_NARROWEST = 1e15
 # Below e^-12 of the largest a link has no say; below this share it carries nothing.
 _FAR_BELOW, _NO_SHARE = np.float32(-12.0), np.float32(0.0)
 
@@ -49,12 +51,18 @@ def search(
     _descend(
         demands,
         shares_of_cases,
-        (paths.topology.capacities.max() / paths.topology.capacities).astype(np.float32),
+        _inverse(paths.topology.capacities),
         (paths.offsets, slots, paths.first, offsets, links),
         logits,
         iterations,
     )
     return logits
+
+
+def _inverse(capacities: Floats) -> Singles:
+    """Return how much narrower each link is than the widest."""
+    inverse: Floats = np.minimum(capacities.max() / capacities, _NARROWEST)
+    return inverse.astype(np.float32)
 
 
 def _deal(scenarios: Floats, weights: Floats, size: int) -> tuple[Singles, Singles]:
