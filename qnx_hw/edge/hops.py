@@ -6,9 +6,11 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from qnx_hw.edge import tcp
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
     VERSION,
@@ -22,9 +24,13 @@ from qnx_hw.edge.neighbours import Neighbours, common_name
 from qnx_hw.edge.wires import PlainWire, TlsWire, Unproven, Wire, hear, tell
 from qnx_hw.errors import ChannelError
 
-PROBE_INTERVAL_S = 0.5
+PROBE_INTERVAL_S = 0.25
 PROBE_DEADLINE_S = 2.0
 """A neighbour that does not echo within this is down."""
+SILENT_S, SILENT_DUES = 0.8, 4.0
+"""One whose kernel does not even acknowledge for so long, and for so many times what that usually
+takes, is down already. A busy machine's does; a lost probe is sent again thrice by then."""
+LOOK_S = 0.05
 PROBE_BYTES = 16
 SILENCE_S = 10.0
 """After so long without a probe the connection is dropped; the neighbour makes a new one."""
@@ -82,7 +88,7 @@ async def _probe(node: str, hop: Hop, neighbours: Neighbours | None) -> None:
             raise ChannelError(welcome.reason)
         if neighbours is not None:
             neighbours.introduced(hop.target, introduction)
-        await _measure(wire, hop)
+        await _measure(circuit, wire, hop)
 
 
 async def _proven(
@@ -111,11 +117,11 @@ def _request(node: str, hop: Hop, introduction: bytes) -> Open:
     )
 
 
-async def _measure(wire: Wire, hop: Hop) -> None:
+async def _measure(circuit: socket.socket, wire: Wire, hop: Hop) -> None:
     while True:
         token = secrets.token_bytes(PROBE_BYTES)
         start_s = time.monotonic()
-        async with asyncio.timeout(PROBE_DEADLINE_S):
+        async with _acknowledged(circuit):
             await wire.write(token)
             if await wire.read(PROBE_BYTES) != token:
                 raise ChannelError("the neighbour echoed something else")
@@ -125,6 +131,43 @@ async def _measure(wire: Wire, hop: Hop) -> None:
         hop.probes += 1
         _change(hop, is_up=True, reason="")
         await asyncio.sleep(PROBE_INTERVAL_S)
+
+
+@asynccontextmanager
+async def _acknowledged(circuit: socket.socket) -> AsyncIterator[None]:
+    """Bound the wait for an echo; end it earlier where nothing comes through at all."""
+    limit = asyncio.timeout(PROBE_DEADLINE_S)
+    watch = _CutWatch(circuit, limit)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        raise ChannelError("nothing comes through" if watch.is_cut else "no echo") from error
+    finally:
+        watch.end()
+
+
+class _CutWatch:
+    """Ends a wait once what was sent has stayed unacknowledged for too long."""
+
+    def __init__(self, circuit: socket.socket, limit: asyncio.Timeout) -> None:
+        self.is_cut = False
+        self._circuit, self._limit = circuit, limit
+        self._loop = asyncio.get_running_loop()
+        self._begun_s = self._loop.time()
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        due_s, silent_s = tcp.due_s(self._circuit), self._loop.time() - self._begun_s
+        if due_s is None or silent_s < max(SILENT_S, SILENT_DUES * due_s):
+            self._timer = self._loop.call_later(LOOK_S, self._look)
+        elif not self._limit.expired():
+            self.is_cut = True
+            self._limit.reschedule(self._loop.time())
 
 
 def _change(hop: Hop, *, is_up: bool, reason: str, is_news: bool = False) -> None:

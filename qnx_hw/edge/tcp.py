@@ -8,14 +8,32 @@ from contextlib import suppress
 
 _TOTAL_RETRANS = struct.Struct("=100xI")
 """`tcpi_total_retrans` in `struct tcp_info` (linux/tcp.h)."""
+_UNDER_WAY = struct.Struct("=24xI40xII")
+"""`tcpi_unacked`, `tcpi_rtt` and `tcpi_rttvar` there; times in microseconds."""
 
 
 def retransmits(circuit: socket.socket) -> int:
     """Return how many segments were sent again; 0 where the kernel does not tell."""
+    told = _ask(circuit, _TOTAL_RETRANS)
+    return told[0] if told is not None else 0
+
+
+def due_s(circuit: socket.socket) -> float | None:
+    """Return the time after which what was sent should be acknowledged (RFC 6298, section 2).
+
+    None where nothing is under way, or the kernel does not tell. The far kernel acknowledges,
+    however busy the program there is.
+    """
+    told = _ask(circuit, _UNDER_WAY)
+    if told is None or told[0] == 0:
+        return None
+    return 1e-6 * (told[1] + 4 * told[2])
+
+
+def _ask(circuit: socket.socket, fields: struct.Struct) -> tuple[int, ...] | None:
     option = getattr(socket, "TCP_INFO", None)
     if option is None:
-        return 0
+        return None
     with suppress(OSError, struct.error):
-        octets = circuit.getsockopt(socket.IPPROTO_TCP, option, _TOTAL_RETRANS.size)
-        return int(_TOTAL_RETRANS.unpack(octets)[0])
-    return 0
+        return fields.unpack(circuit.getsockopt(socket.IPPROTO_TCP, option, fields.size))
+    return None
