@@ -73,7 +73,7 @@ class Cc1(TimeTagger):
             name,
             recorder=recorder,
             serial=SerialLine(SERIAL_BAUD),
-            fence=Fence(b"FIRM?\n", lambda line: line.startswith(b"Firmware")),
+            fence=Fence(b"FIRM?\n", _is_firmware),
         )
 
     @property
@@ -84,9 +84,11 @@ class Cc1(TimeTagger):
     def connect(self, *, timeout_s: float = 2.0) -> Identity:
         """End acknowledgement and ask who is there; it counts on as it did."""
         with self._line.opening(timeout_s=timeout_s):
+            # A unit that acknowledges does so for this command still, and for it alone.
             self._line.tell(":ACKN OF")
             self._line.link().drain()
-            firmware = decode_firmware(self._line.ask("FIRM?", timeout_s))
+            said = self._line.ask("FIRM?", timeout_s, accepts=_is_firmware)
+            firmware = decode_firmware(said)
             if firmware < OLDEST_FIRMWARE:
                 raise Unsupported(
                     f"'{self.name}' has firmware {firmware[0]}.{firmware[1]}: 2.2 is the oldest"
@@ -179,9 +181,10 @@ class Cc1(TimeTagger):
 
     def _count(self, name: str) -> int:
         reply = self._ask(f"COUN:{name}?", None)
-        if not reply.isdecimal():
+        count = reply.partition(" ")[0]
+        if not count.isdecimal():
             raise ProtocolError(f"'{self.name}' counted {reply!r}", reply.encode())
-        return int(reply)
+        return int(count)
 
     def _set_all(self, settings: Mapping[str, Setting], timeout_s: float | None) -> None:
         for key, value in settings.items():
@@ -224,6 +227,10 @@ def decode_firmware(reply: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _is_firmware(line: bytes) -> bool:
+    return line.strip().startswith(b"Firmware")
+
+
 def _switch(header: str) -> _Knob:
     def encode(key: str, value: Setting) -> str:
         if value not in (False, True):
@@ -231,9 +238,9 @@ def _switch(header: str) -> _Knob:
         return f":{header}:{'ON' if value else 'OFF'}"
 
     def decode(reply: str) -> bool:
-        if reply not in {"ON", "OFF"}:
+        if reply.upper() not in {"ON", "OFF"}:
             raise ProtocolError(f"{header} is reported as {reply!r}", reply.encode())
-        return reply == "ON"
+        return reply.upper() == "ON"
 
     return _Knob(f"{header}?", encode, decode)
 
@@ -265,7 +272,7 @@ def _encode_mode(key: str, value: Setting) -> str:
 
 def _decode_mode(reply: str) -> str:
     for mode, word in _MODES.items():
-        if reply == f"MODE {word}":
+        if reply.upper().split() == ["MODE", word]:
             return mode
     raise ProtocolError(f"TRIG is reported as {reply!r}", reply.encode())
 

@@ -32,7 +32,9 @@ from qnx_hw.transports import Recorder
 SERIAL_BAUD = 38_400  # 9600 on older units, by ?baud=9600
 BOOT_MODES = {"AUT": "auto", "RES": "restore", "DAR": "dark"}
 BOOT_WORDS = {"auto": "AUT", "restore": "REST", "dark": "DARK"}
-_LIST = r"\(@([\d,\s]*)\)"
+_PORTS = r"\s*\d{1,4}(?:\s*:\s*\d{1,4})?\s*"
+_LIST = rf"\(@({_PORTS}(?:,{_PORTS})*|\s*)\)"
+_ENDS = re.compile(r"(\d+)(?:\s*:\s*(\d+))?")
 _STATE = re.compile(rf"{_LIST}\s*,\s*{_LIST}")
 
 
@@ -191,7 +193,7 @@ def decode_states(reply: str, ports: Sequence[int]) -> dict[int, PortState]:
     """Return the state of each port asked for, in a list such as `(D,E,F)`."""
     words = [word.strip() for word in reply.strip().removeprefix("(").removesuffix(")").split(",")]
     try:
-        return {port: PortState(word) for port, word in zip(ports, words, strict=True)}
+        return {port: PortState(word.upper()) for port, word in zip(ports, words, strict=True)}
     except ValueError as error:
         raise ProtocolError(f"{reply!r} is no list of port states", reply.encode()) from error
 
@@ -205,4 +207,6 @@ def decode_size(reply: str) -> tuple[int, int]:
 
 
 def _ports(text: str) -> list[int]:
-    return [int(word) for word in text.split(",") if word.strip()]
+    """Return the ports of a list such as `1, 3:5`."""
+    ends = _ENDS.findall(text)
+    return [port for first, last in ends for port in range(int(first), int(last or first) + 1)]

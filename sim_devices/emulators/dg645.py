@@ -6,6 +6,7 @@ CR LF. Settings are silent; what went wrong waits in the queue that `LERR?` read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 
@@ -13,14 +14,20 @@ from sim_devices.emulators.line_emulator import LineEmulator, as_number
 from sim_devices.emulators.station import Station
 
 IDENTITY = "Stanford Research Systems,DG645,s/n001013,ver1.10.00E"
-ILLEGAL_VALUE, ILLEGAL_COMMAND, MISSING_PARAMETER = 10, 110, 114
+ILLEGAL_VALUE, ILLEGAL_DELAY, ILLEGAL_LINK, NOTHING_TO_RECALL = 10, 12, 13, 14
+ILLEGAL_COMMAND, UNDEFINED, ILLEGAL_QUERY, ILLEGAL_SET = 110, 111, 112, 113
+EXTRA_PARAMETER, MISSING_PARAMETER, BAD_FLOAT = 115, 116, 118
 COMMAND_EVENT, EXECUTION_EVENT, POWER_ON = 32, 16, 128
 N_EDGES, N_OUTPUTS = 10, 5
 STEP_S = 5e-12
 LONGEST_S = 2000.0
 LONGEST_QUEUE = 20
 LAST_PAGE = 15
+T1 = 1
 _ZEROS = ("INSR", "*STB", "*TST")
+_MNEMONIC = re.compile(r"\*[A-Z]{3}|[A-Z]{4}")
+_SET_ONLY = frozenset({"*CLS", "*RST", "*TRG", "*WAI", "*SAV", "*RCL"})
+_QUERY_ONLY = frozenset({"*IDN", "*ESR", "LERR", *_ZEROS})
 _WITH_NUMBERS = frozenset({"DLAY", "LINK", "DISP", "*SAV", "*RCL"})
 
 # Numbers and outputs by name, and what each edge refers to, with its delay.
@@ -99,9 +106,10 @@ class Dg645Emulator(LineEmulator):
             return str(reference) if name == "LINK" else f"{reference},{delay_s:+.12f}"
         display = f"{self._display[0]},{self._display[1]}"
         plain = {"*IDN": IDENTITY, "DISP": display, "*OPC": "1", **dict.fromkeys(_ZEROS, "0")}
-        if name not in plain:
-            known = name in _OUTPUTS or name in {"DLAY", "LINK"}
-            self._complain(ILLEGAL_VALUE if known else ILLEGAL_COMMAND)
+        if name in _OUTPUTS or name in {"DLAY", "LINK"}:
+            self._complain(ILLEGAL_VALUE if argument else MISSING_PARAMETER)
+        elif name not in plain:
+            self._complain(ILLEGAL_QUERY if name in _SET_ONLY else _unknown(name))
         return plain.get(name, "")
 
     def _set(self, name: str, values: list[float | None]) -> None:
@@ -114,18 +122,19 @@ class Dg645Emulator(LineEmulator):
         elif name in _NUMBERS or name in _OUTPUTS or name in _WITH_NUMBERS:
             self._set_numbers(name, values)
         else:
-            self._complain(ILLEGAL_COMMAND)
+            self._complain(ILLEGAL_SET if name in _QUERY_ONLY else _unknown(name))
 
     def _set_numbers(self, name: str, given: list[float | None]) -> None:
         values = [value for value in given if value is not None]
         needed = {"DLAY": 3, "LINK": 2, "DISP": 2, **dict.fromkeys(_OUTPUTS, 2)}.get(name, 1)
-        if len(values) != needed or len(given) != needed:
-            self._complain(MISSING_PARAMETER)
+        if len(given) != needed:
+            self._complain(MISSING_PARAMETER if len(given) < needed else EXTRA_PARAMETER)
+        elif len(values) != needed:
+            self._complain(BAD_FLOAT)
         elif name in {"DLAY", "LINK"}:
             self._set_delay(name, values)
         elif name in _OUTPUTS:
-            low, high, _, _ = _OUTPUTS[name]
-            if values[0] in range(N_OUTPUTS) and low <= values[1] <= high:
+            if values[0] in range(N_OUTPUTS) and _fits(values[1], _OUTPUTS[name]):
                 self._outputs[name][int(values[0])] = values[1]
             else:
                 self._complain(ILLEGAL_VALUE)
@@ -133,24 +142,31 @@ class Dg645Emulator(LineEmulator):
             self._store(name, values[0])
         elif name == "DISP":
             self._show(*values)
+        elif _fits(values[0], _NUMBERS[name]):
+            self._numbers[name] = values[0]
         else:
-            low, high, _, _ = _NUMBERS[name]
-            if low <= values[0] <= high:
-                self._numbers[name] = values[0]
-            else:
-                self._complain(ILLEGAL_VALUE)
+            self._complain(ILLEGAL_VALUE)
 
     def _set_delay(self, name: str, values: list[float]) -> None:
         edge, reference = values[0], values[1]
-        # T0 and T1 are fixed, no edge refers to itself.
-        if edge not in range(2, N_EDGES) or reference not in range(N_EDGES) or edge == reference:
+        # T0 and T1 are fixed, and no edge refers to itself, by whatever way.
+        if edge not in range(2, N_EDGES) or reference not in range(N_EDGES):
             self._complain(ILLEGAL_VALUE)
+            return
+        if self._refers_to(int(reference), int(edge)):
+            self._complain(ILLEGAL_LINK)
             return
         delay_s = values[2] if name == "DLAY" else self._delays[int(edge)][1]
         if abs(delay_s) > LONGEST_S:
-            self._complain(ILLEGAL_VALUE)
+            self._complain(ILLEGAL_DELAY)
             return
         self._delays[int(edge)] = (int(reference), round(delay_s / STEP_S) * STEP_S)
+
+    def _refers_to(self, edge: int, other: int) -> bool:
+        """Tell whether an edge hangs on another, directly or by edges between, or is it."""
+        while edge > T1 and edge != other:
+            edge = self._delays[edge][0]
+        return edge == other
 
     def _show(self, page: float, channel: float) -> None:
         if page in range(LAST_PAGE + 1) and channel in range(N_EDGES):
@@ -165,11 +181,22 @@ class Dg645Emulator(LineEmulator):
             self._saved[int(place)] = deepcopy((self._numbers, self._outputs, self._delays))
         elif int(place) in self._saved:
             self._numbers, self._outputs, self._delays = deepcopy(self._saved[int(place)])
+        else:
+            self._complain(NOTHING_TO_RECALL)
 
     def _complain(self, code: int) -> None:
         if len(self._errors) < LONGEST_QUEUE:
             self._errors.append(code)
         self._events |= EXECUTION_EVENT if code < ILLEGAL_COMMAND else COMMAND_EVENT
+
+
+def _fits(value: float, entry: tuple[float, float, float, str]) -> bool:
+    low, high, _, shape = entry
+    return low <= value <= high and (shape != "d" or value.is_integer())
+
+
+def _unknown(name: str) -> int:
+    return UNDEFINED if _MNEMONIC.fullmatch(name) else ILLEGAL_COMMAND
 
 
 def _format(value: float, shape: str) -> str:

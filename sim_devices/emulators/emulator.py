@@ -78,6 +78,11 @@ class Outbox:
         """Keep `output` until `due_s`."""
         heapq.heappush(self._waiting, (due_s, next(self._numbers), output))
 
+    def last_s(self, client: int) -> float | None:
+        """Return when the last of what waits for this client leaves; None where nothing does."""
+        waiting = [due_s for due_s, _, output in self._waiting if output.client == client]
+        return max(waiting, default=None)
+
     def due(self, now_s: float) -> list[Output]:
         """Take out everything whose time has come."""
         ready = []

@@ -49,6 +49,8 @@ _DEFAULTS = {
     "dwell": 500.0,
     "increment": 0.1,
 }
+# A line without a command is echoed and prompted for like any.
+_PLAIN = {"*idn?": IDENTITY, "": ""}
 
 
 class Lcc25Emulator(LineEmulator):
@@ -56,6 +58,9 @@ class Lcc25Emulator(LineEmulator):
 
     Crystals stand at 0 and 45 degrees in turn where nothing else is said.
     """
+
+    ends = b"\r"
+    hears_empty_lines = True
 
     def __init__(
         self, station: Station | None = None, options: Mapping[str, object] | None = None
@@ -91,8 +96,8 @@ class Lcc25Emulator(LineEmulator):
         self._station.set_retarder(self._axis, math.pi * half_waves, self._angle_deg)
 
     def _obey(self, command: str) -> str:
-        if command == "*idn?":
-            return IDENTITY
+        if command in _PLAIN:
+            return _PLAIN[command]
         name, equals, argument = command.partition("=")
         if equals:
             return self._set(name.strip(), as_number(argument))

@@ -10,11 +10,15 @@ from sim_devices.emulators.faults import faults_option
 
 
 class LineEmulator(Emulator):
-    """One port; each client's bytes are cut at any of `ends`, empty lines are left out."""
+    """One port; each client's bytes are cut at any of `ends`, empty lines are left out.
+
+    Replies come in the order of the commands: none overtakes one that takes longer.
+    """
 
     ports: tuple[PortKind, ...] = (PortKind.STREAM,)
     default_listen: tuple[str, ...] = ("tcp://127.0.0.1:0",)
     ends = b"\r\n"
+    hears_empty_lines = False
 
     def __init__(self, options: Mapping[str, object]) -> None:
         self.faults = faults_option(options)
@@ -51,8 +55,14 @@ class LineEmulator(Emulator):
         replies = b""
         for line in buffer.feed(received):
             command = line.decode("latin-1").strip()
-            if command:
-                replies += self.answer(command, client, now_s)
+            reply = (
+                self.answer(command, client, now_s) if command or self.hears_empty_lines else b""
+            )
+            before_s = self._later.last_s(client)
+            if reply and before_s is not None:
+                self._later.put(before_s, Output(0, client, reply))
+            else:
+                replies += reply
         return [Output(0, client, replies)] if replies else []
 
     def tick(self, now_s: float) -> list[Output]:

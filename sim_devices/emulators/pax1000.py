@@ -26,7 +26,10 @@ _NUMBERS = {
     "INP:ROT:VEL": (20.0, 200.0, 50.0),
     "SENS:POW:RANG:AUTO": (0.0, 1.0, 1.0),
 }
-_WHOLE = frozenset({"SENS:CALC", "INP:ROT:STAT", "SENS:POW:RANG:AUTO"})
+# SCPI 1999, section 7.3: a switch takes these words, too, and answers by a number.
+_BOOLEANS = {"ON": "1", "OFF": "0"}
+_SWITCHES = frozenset({"INP:ROT:STAT", "SENS:POW:RANG:AUTO"})
+_WHOLE = _SWITCHES | {"SENS:CALC"}
 
 
 class Pax1000Emulator(ScpiEmulator):
@@ -62,7 +65,8 @@ class Pax1000Emulator(ScpiEmulator):
         if header.endswith("?"):
             value = self._numbers[name]
             return str(int(value)) if name in _WHOLE else f"{value:.6E}"
-        value_given = as_number(argument)
+        words = _BOOLEANS if name in _SWITCHES else {}
+        value_given = as_number(words.get(argument.upper(), argument))
         low, high, _ = _NUMBERS[name]
         if value_given is None:
             return self.complain_of(argument)

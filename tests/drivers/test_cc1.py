@@ -180,3 +180,25 @@ def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
     with pytest.raises(NotConnected):
         counter.count_rates(0.1)
     assert counter.status().state is InstrumentState.DISCONNECTED
+
+
+def test_a_late_acknowledgement_and_other_forms_of_replies_are_taken() -> None:
+    replies = {
+        b":ACKN OF": b"",
+        b"FIRM?": b":ACKN OF\r\nFirmware v2.2.0\r\n",
+        b"GATE?": b"on\r\n",
+        b"SUBT?": b" OFF \r\n",
+        b"TRIG?": b"Mode  Stop\r\n",
+        b"WIND?": b"3\r\n",
+        b"DELA?": b"6  ns\r\n",
+        b"DWEL?": b"0.001 S\r\n",
+        b":DWEL 0.001": b"",
+        b"COUN:C1?": b"12 \r\n",
+        b"COUN:C2?": b"7 counts\r\n",
+        b"COUN:CO?": b"1\r\n",
+    }
+    with TcpDevice(_unit(replies)) as device, Cc1(f"tcp://127.0.0.1:{device.port}") as counter:
+        counter.connect()
+
+        assert list(counter.settings().values()) == [True, False, "start_stop", 3, 6, 0.001]
+        assert counter.coincidence_rates(0.001).input_2_cps == pytest.approx(7000)

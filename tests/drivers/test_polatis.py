@@ -43,6 +43,8 @@ def test_connections_survive_the_wire(connections: dict[int, int]) -> None:
 def test_the_guides_replies_are_read() -> None:
     assert decode_connections("(@1,2,3),(@19,18,22)") == {1: 19, 2: 18, 3: 22}
     assert decode_connections("(@),(@)") == {}
+    assert decode_connections("(@1:3, 7),(@18,17,19 , 30)") == {1: 18, 2: 17, 3: 19, 7: 30}
+    assert decode_states("( e,D,f )", [1, 2, 3])[3] is PortState.FAILED
     assert decode_size("16,16") == (16, 16)
     assert scpi_errors('0,"No error"') == []
     assert scpi_errors('-222,"Data out of range",-113,"Undefined header"') == [
@@ -51,7 +53,10 @@ def test_the_guides_replies_are_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("reply", ["", "(@1,2),(@17)", "(@1)", "(@a),(@b)"])
+@pytest.mark.parametrize(
+    "reply",
+    ["", "(@1,2),(@17)", "(@1)", "(@a),(@b)", "(@3:1),(@17:19)", "(@1:2:3),(@17)", "(@1,,2),(@3)"],
+)
 def test_replies_that_are_none_are_refused(reply: str) -> None:
     with pytest.raises(ProtocolError):
         decode_connections(reply)
