@@ -55,6 +55,7 @@ class EllBusEmulator(Emulator):
         for unit in self._units:
             unit.backlash = int(number_option(options, "backlash", 0))
         self._axis = int(number_option(options, "axis", 1))
+        self._followed_deg: dict[int, float] = {}
         self._pending = bytearray()
         self._last_s = 0.0
 
@@ -85,9 +86,10 @@ class EllBusEmulator(Emulator):
         """Move the units and report what is over."""
         sent = b""
         for axis, unit in enumerate(self._units, self._axis):
-            was_moving = unit.is_moving
             sent += unit.elapse(now_s)
-            if was_moving and axis <= N_RETARDERS:
+            # Also where a command stopped it on its way.
+            if unit.angle_deg != self._followed_deg.get(axis, 0.0) and axis <= N_RETARDERS:
+                self._followed_deg[axis] = unit.angle_deg
                 self._station.set_paddle(axis, unit.angle_deg)
             if unit.is_moving and self._faults.strikes(FaultKind.DEVICE_ERROR, now_s):
                 sent += unit.fail(self._error)

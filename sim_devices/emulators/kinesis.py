@@ -27,6 +27,8 @@ from sim_devices.emulators.station import RandomStation, Station
 UPDATE_S = 0.1
 START_S = 0.05
 CHANNEL = 1
+CONTINUOUS = 1
+"""Of the modes of a jog; 2 is one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class KinesisEmulator(Emulator):
         self._faults = faults_option(options)
         self._decoders: dict[int, AptDecoder] = {}
         self._settings = _usual_settings(self.model)
-        self._position = self._origin = self._target = 0.0
+        self._position = self._origin = self._target = self._followed = 0.0
         self._zero = 0
         self._began_s = 0.0
         self._ends_s: float | None = None
@@ -96,22 +98,28 @@ class KinesisEmulator(Emulator):
                 replies += self._obey(message, now_s)
             else:
                 self._obey_long(message.ident, message.payload, now_s)
+            self._turn_plate()
         return [Output(0, client, replies)] if replies else []
 
     def tick(self, now_s: float) -> list[Output]:
         """Turn, report what is over, send status updates."""
         sent = b""
-        if self._ends_s is not None:
-            self._turn(now_s)
-            if now_s >= self._ends_s:
-                sent += self._arrive(now_s)
-            self._station.set_paddle(self._axis, self._position / self.model.counts_per_deg)
+        self._turn(now_s)
+        if self._ends_s is not None and now_s >= self._ends_s:
+            sent += self._arrive(now_s)
+        self._turn_plate()
         is_due = self._next_update_s is not None and now_s >= self._next_update_s
         if is_due and self._updates_left > 0:
             self._next_update_s = now_s + UPDATE_S
             self._updates_left -= 1
             sent += self._update()
         return [Output(0, None, sent)] if sent else []
+
+    def _turn_plate(self) -> None:
+        """Have the plate follow the motor, to the place where a stop caught it, too."""
+        if self._position != self._followed:
+            self._followed = self._position
+            self._station.set_paddle(self._axis, self._position / self.model.counts_per_deg)
 
     def _arrive(self, now_s: float) -> bytes:
         self._ends_s = None
@@ -137,15 +145,13 @@ class KinesisEmulator(Emulator):
                 self._start(0.0, self._home_velocity(), now_s)
                 self._is_homing = self._ends_s is not None
             case 0x046A:
-                step = struct.unpack_from("<i", self._settings[0x0416], 4)[0]
-                self._start(self._position + (step if message.p2 == 1 else -step), 0.0, now_s)
+                self._jog(1 if message.p2 == 1 else -1, now_s)
             case 0x0448:
                 self._start(self._position + self._stored(0x0445), 0.0, now_s)
             case 0x0453:
                 self._start(self._stored(0x0450) + self._zero, 0.0, now_s)
             case 0x0457:
-                turns = 1e4 if message.p2 == 1 else -1e4
-                self._start(self._position + turns * 360 * self.model.counts_per_deg, 0.0, now_s)
+                self._start(self._endless(1 if message.p2 == 1 else -1), 0.0, now_s)
             case 0x0465:
                 self._ends_s = None
                 self._is_homing = False
@@ -194,6 +200,15 @@ class KinesisEmulator(Emulator):
         angle_deg = abs(target - self._origin) / self.model.counts_per_deg
         self._is_homing = False
         self._ends_s = now_s + START_S + angle_deg / speed + min(rise_s, (angle_deg / speed))
+
+    def _jog(self, way: int, now_s: float) -> None:
+        """Go one step at the jogs' own speed, or on and on where that is their mode."""
+        _, mode, step, _, _, velocity, _ = struct.unpack("<HHiiiiH", self._settings[0x0416])
+        target = self._endless(way) if mode == CONTINUOUS else self._position + way * step
+        self._start(target, velocity / self.model.velocity_unit, now_s)
+
+    def _endless(self, way: int) -> float:
+        return self._position + way * 1e4 * 360 * self.model.counts_per_deg
 
     def _stored(self, ident: int) -> int:
         """Return the counts of a stored move: where a move without data goes."""

@@ -99,6 +99,7 @@ class Mpc320Emulator(Emulator):
         self._faults = faults_option(options)
         self._decoders: dict[int, AptDecoder] = {}
         self._paddles = [Paddle(1), Paddle(2), Paddle(4)]
+        self._followed = [paddle.position for paddle in self._paddles]
         self._velocity = 100
         self._home = 0
         self._updates_left = 0
@@ -124,22 +125,28 @@ class Mpc320Emulator(Emulator):
                 paddle.turn(now_s)
             if not self._hangs:
                 replies += self._obey(message, now_s)
+            self._turn_light()
         return [Output(0, client, replies)] if replies else []
 
     def tick(self, now_s: float) -> list[Output]:
         """Turn the paddles, report what is over, send status updates."""
         sent = b""
-        for number, paddle in enumerate(self._paddles, 1):
-            if paddle.ends_s is None:
-                continue
+        for paddle in self._paddles:
             paddle.turn(now_s)
-            if now_s >= paddle.ends_s:
+            if paddle.ends_s is not None and now_s >= paddle.ends_s:
                 sent += self._arrive(paddle, now_s)
-            self._station.set_paddle(number, paddle.position * RANGE_DEG / RANGE_COUNTS)
+        self._turn_light()
         if self._faults.strikes(FaultKind.DEVICE_ERROR, now_s):
             sent += self._over_current()
         sent += self._update(now_s)
         return [Output(0, None, sent)] if sent and not self._hangs else []
+
+    def _turn_light(self) -> None:
+        """Have the fibre follow the paddles, to the place where a stop caught them, too."""
+        for number, paddle in enumerate(self._paddles):
+            if paddle.position != self._followed[number]:
+                self._followed[number] = paddle.position
+                self._station.set_paddle(number + 1, paddle.position * RANGE_DEG / RANGE_COUNTS)
 
     def _arrive(self, paddle: Paddle, now_s: float) -> bytes:
         paddle.ends_s = None

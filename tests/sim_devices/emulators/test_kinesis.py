@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from sim_devices.emulators.kinesis import K10cr1Emulator, Kdc101Emulator, KinesisEmulator
@@ -137,3 +139,20 @@ def test_a_k10cr1_says_who_it_is_and_has_the_long_status() -> None:
     assert str(int.from_bytes(info[6:10], "little")).startswith("55")
     assert info[10:18] == b"K10CR1\0\0"
     assert (status[:2], len(status)) == (b"\x81\x04", 6 + 28)
+
+
+def test_a_jog_has_a_speed_and_a_mode_of_its_own() -> None:
+    device = Kdc101Emulator()
+    # 20 deg/s where moves go at 10 deg/s; steps of 20 degrees.
+    jogs = "01 00 02 00 F9 95 00 00 00 00 00 00 93 00 00 00 D2 1A 0D 00 02 00"
+    talk(device, f"16 04 16 00 D0 01 {jogs}")
+    talk(device, "6A 04 01 01 50 01")
+    # 20 degrees and 1 second, and as long again to get to speed.
+    assert let_pass(device, 0.0, 2.0) == ""
+    assert let_pass(device, 2.0, 2.2).startswith("64 04 0E 00 81 50 01 00 F9 95 00 00")
+
+    talk(device, f"16 04 16 00 D0 01 {jogs.replace('02 00 F9', '01 00 F9')}", 3.0)
+    talk(device, "6A 04 01 02 50 01", 3.0)
+    assert let_pass(device, 3.0, 30.0) == ""
+    stopped = bytes.fromhex(talk(device, "65 04 01 01 50 01", 30.0))
+    assert struct.unpack_from("<i", stopped, 8)[0] < -300 * 1919
