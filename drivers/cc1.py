@@ -50,7 +50,7 @@ CAPABILITIES = TaggerCapabilities(
     threshold_range_v=(0.0, 0.0),
 )
 _MODES = {"continuous": "CONT", "start_stop": "STOP"}
-_FIRMWARE = re.compile(r"Firmware v(\d+)\.(\d+)\S*")
+_FIRMWARE = re.compile(r"Firmware\s+v(\d+)\.(\d+)\S*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def decode_firmware(reply: str) -> tuple[int, int]:
 
 
 def _is_firmware(line: bytes) -> bool:
-    return line.strip().startswith(b"Firmware")
+    return line.strip().lower().startswith(b"firmware")
 
 
 def _switch(header: str) -> _Knob:

@@ -29,11 +29,11 @@ HOME_TIMEOUT_S = 60.0  # finding the zero takes up to 40 s
 MOST_LINES = 100
 # What only the replies to these commands hold.
 _MARKS = {
-    "A": re.compile(rb"^Pos:"),
-    "D": re.compile(rb"^DPos:"),
+    "A": re.compile(rb"^Pos:", re.IGNORECASE),
+    "D": re.compile(rb"^DPos:", re.IGNORECASE),
     "CD": re.compile(rb"^MAX ATTEN:", re.IGNORECASE | re.MULTILINE),
 }
-FENCE = Fence(b"D\r", lambda reply: b"DPos:" in reply)
+FENCE = Fence(b"D\r", lambda reply: b"dpos:" in reply.lower())
 
 
 class Dd100(Attenuator):
@@ -118,7 +118,7 @@ class Dd100(Attenuator):
     ) -> dict[str, str]:
         reply = self._line.ask(command, timeout_s, cancel=cancel, accepts=_accepts(command))
         last = reply.splitlines()[-1]
-        if last.startswith("Error"):
+        if last.lower().startswith("error"):
             raise InstrumentRefused(f"'{self.name}' refused '{command}': {last}", last)
         return fields_of(reply)
 
@@ -142,7 +142,7 @@ class Replies(Framer):
             if not line.strip():
                 continue
             self._pending.append(line.strip())
-            is_last = self._pending[-1].startswith((b"Done", b"Error"))
+            is_last = self._pending[-1].lower().startswith((b"done", b"error"))
             if is_last or len(self._pending) >= MOST_LINES:
                 reply = b"\n".join(self._pending)
                 self._pending.clear()

@@ -41,12 +41,16 @@ REPLY_TIMEOUT_S = 3.0
 # A reply is an echo, a line and its end; what is longer is none.
 LONGEST_REPLY_LINES = 16
 DONE, ERROR = b"Done", b"Error!"
+# However firmware writes them.
+_ENDS = {end.lower(): end for end in (DONE, ERROR)}
 HOLD = b"MDC\r\n"
 """Ends scrambling; the voltages stay."""
-TRAITS = LinkTraits(quiet_s=0.1, fence=Fence(b"M?\r\n", lambda reply: b"Operating Mode" in reply))
-_VALUE = re.compile(r"CH([1-4])\s*([+-]?\d+)")
-_MODE = re.compile(r"Operating Mode:\s*(DC|AC)")
-_WAVEFORM = re.compile(r"AC Waveform:\s*(Sine|Triangle)")
+TRAITS = LinkTraits(
+    quiet_s=0.1, fence=Fence(b"M?\r\n", lambda reply: b"operating mode" in reply.lower())
+)
+_VALUE = re.compile(r"CH([1-4])\s*([+-]?\d+)", re.IGNORECASE)
+_MODE = re.compile(r"Operating Mode:\s*(DC|AC)", re.IGNORECASE)
+_WAVEFORM = re.compile(r"AC Waveform:\s*(Sine|Triangle)", re.IGNORECASE)
 _WAVEFORM_COMMANDS = {"sine": "WF1", "triangle": "WF2"}
 _FREQUENCIES = {f"frequency_{axis}_hz": axis for axis in range(1, N_SQUEEZERS + 1)}
 
@@ -70,8 +74,8 @@ class ReplyFramer(Framer):
     def feed(self, received: bytes) -> Iterator[bytes]:
         """Yield each reply that is complete now."""
         for line in self._lines.feed(received):
-            self._reply.append(line.strip())
-            if line.strip() in {DONE, ERROR} or len(self._reply) >= LONGEST_REPLY_LINES:
+            self._reply.append(_ENDS.get(line.strip().lower(), line.strip()))
+            if self._reply[-1] in {DONE, ERROR} or len(self._reply) >= LONGEST_REPLY_LINES:
                 reply, self._reply = b"\n".join(self._reply), []
                 yield reply
 
@@ -225,7 +229,7 @@ class Epc400(PolarizationController):
         return f"F{_FREQUENCIES[key]},{round(frequency_hz)}"
 
     def _scrambles(self, timeout_s: float | None) -> bool:
-        return self._find(_MODE, "M?", timeout_s) == "AC"
+        return self._find(_MODE, "M?", timeout_s).upper() == "AC"
 
     def _voltages(self, timeout_s: float | None) -> tuple[int, ...]:
         return self._channels("V?", timeout_s, "Voltage")
@@ -248,10 +252,12 @@ class Epc400(PolarizationController):
 
     def _ask(self, command: str, timeout_s: float | None, word: str = "") -> str:
         """Return the reply that holds `word`; what the unit does not like raises."""
-        expected = word.encode()
+        expected = word.lower().encode()
         reply = self._held.link().query(
             command.encode("ascii") + b"\r\n",
-            lambda reply: reply.endswith(ERROR) or (reply.endswith(DONE) and expected in reply),
+            lambda reply: (
+                reply.endswith(ERROR) or (reply.endswith(DONE) and expected in reply.lower())
+            ),
             timeout_s=timeout_s or REPLY_TIMEOUT_S,
         )
         if reply.endswith(ERROR):

@@ -34,7 +34,7 @@ from qnx_hw.instruments.values import (
 from qnx_hw.transports import Fence, Lines, LinkTraits, Recorder, option
 
 REPLY_TIMEOUT_S = 2.0
-TRAITS = LinkTraits(fence=Fence(b"*idn?\r\n", lambda line: b"SPD" in line))
+TRAITS = LinkTraits(fence=Fence(b"*idn?\r\n", lambda line: b"SPD" in line.upper()))
 # A step of the ramp: small against the few volts between breakdown and damage.
 RAMP_STEP_V = 1.0
 RAMP_STEP_S = 0.02
@@ -84,7 +84,7 @@ class SFifteenSpd(PhotonDetector):
         with self._operation.within(timeout_s):
             with self._held.opening(Lines(), timeout_s=timeout_s, greeting=b"\r\n"):
                 answer = self._held.link().query(b"*idn?\r\n", bool, timeout_s=timeout_s)
-                if b"SPD" not in answer:
+                if b"SPD" not in answer.upper():
                     raise ProtocolError(f"'{self.name}' is no SPD: {answer!r}", answer)
             return Identity("S-Fifteen", "SPD")
 

@@ -57,7 +57,7 @@ CAPABILITIES = TaggerCapabilities(
     threshold_range_v=(-3.3, 3.3),
 )
 # Late stream data stay in the USB buffer after `abort`; the maker reads until 20..50 ms of silence.
-TRAITS = LinkTraits(quiet_s=0.05, fence=Fence(b"*IDN?\r\n", lambda line: b"TDC1" in line))
+TRAITS = LinkTraits(quiet_s=0.05, fence=Fence(b"*IDN?\r\n", lambda line: b"TDC1" in line.upper()))
 REPLY_TIMEOUT_S = 2.0
 ABORT = b"\r\nabort\r\n"
 LONGEST_INTEGRATION_S = 65.535
@@ -94,9 +94,10 @@ class Tdc1(TimeTagger):
             opening = self._held.opening(Lines(), timeout_s=timeout_s, greeting=ABORT)
             with opening:
                 answer = self._ask("*IDN?", _is_name, timeout_s)
-                if "TDC1" not in answer:
+                if "TDC1" not in answer.upper():
                     raise ProtocolError(f"'{self.name}' is no TDC1: {answer!r}", answer.encode())
-            return Identity("S-Fifteen", "TDC1", firmware=answer.partition("TDC1")[2].strip())
+            rest = answer[answer.upper().index("TDC1") + len("TDC1") :]
+            return Identity("S-Fifteen", "TDC1", firmware=rest.strip())
 
     def close(self) -> None:
         """Stop what runs and let go of the port."""
@@ -310,7 +311,7 @@ class _Either:
 
 def _is_name(line: bytes) -> bool:
     """Whether it is a name, and not what is left of a stream; that may come before the name."""
-    return b"TDC1" in line or _NAME.fullmatch(line.strip()) is not None
+    return b"TDC1" in line.upper() or _NAME.fullmatch(line.strip()) is not None
 
 
 def _is_integer(line: bytes) -> bool:
@@ -321,7 +322,7 @@ def _is_integer(line: bytes) -> bool:
 def _is_level(line: bytes) -> bool:
     words = line.split()
     try:
-        return math.isfinite(float(words[0])) and words[1:] in ([], [b"V"])
+        return math.isfinite(float(words[0])) and line.upper().split()[1:] in ([], [b"V"])
     except (ValueError, IndexError):
         return False
 
