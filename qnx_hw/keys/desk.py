@@ -72,7 +72,7 @@ class Desk:
             self._orders -= 1
             self._keys -= keys
 
-    async def ask(self, request: Request) -> None:
+    async def ask(self, request: Request) -> Reply:
         """Return when the peer has done it; `ChannelError` where that is not certain."""
         if not self.is_open or len(self._waiting) >= MOST_WAITING:
             raise ChannelError(f"the key manager of '{self.peer}' is away or overloaded")
@@ -82,6 +82,7 @@ class Desk:
         reply = await self._answered(answer)
         if isinstance(reply, Refused):
             raise ChannelError(f"the key manager of '{self.peer}' refused: {reply.reason}")
+        return reply
 
     async def _answered(self, answer: asyncio.Future[Reply]) -> Reply:
         """Wait for an answer as long as the peer gives any."""

@@ -104,6 +104,11 @@ class IssuedKeys(Storage):
 
         return await self._database.write(work)
 
+    async def expires_s(self, holder: str, master: str, key_id: str) -> float:
+        return await self._database.write(
+            lambda execute: self._waiting(execute).expires_s(holder, master, key_id, self._now())
+        )
+
     async def expire(self) -> int:
         return await self._database.write(
             lambda execute: self._waiting(execute).expire(self._now())

@@ -33,6 +33,8 @@ from qnx_hw.keys.messages import (
     Done,
     Fetched,
     Forward,
+    Join,
+    Joined,
     Lost,
     Meet,
     Peer,
@@ -68,6 +70,14 @@ class Relaying(Protocol):
         """Take a message; `Conflict`, `KeyExhausted` or `AuthenticationError` refuse it."""
 
 
+class Streaming(Protocol):
+    """What a node knows of the streams that applications at it opened."""
+
+    @abstractmethod
+    def join(self, peer: str, request: Join) -> Joined:
+        """Say what a stream is that an application at `peer` opens, and whether it is open here."""
+
+
 class Kme:
     """The key manager of one node; all methods belong to the event loop's thread.
 
@@ -91,6 +101,8 @@ class Kme:
         }
         self.relay: Relaying | None = None
         """Takes what concerns relays; None where this node has no part in any."""
+        self.streams: Streaming | None = None
+        """Knows the streams of applications here; None where none are served."""
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -218,11 +230,11 @@ class Kme:
         octets = unseal(pad, parcel.sealed, parcel.mark, about)
         await self._storage.keep(parcel.link, parcel.order, octets)
 
-    async def ask(self, peer: str, request: Request) -> None:
+    async def ask(self, peer: str, request: Request) -> Reply:
         """Return when a peer has done it; `ChannelError` where that is not certain."""
         links = self._links_to(peer)
         desk = links.desk(request.link, links.open_desks() or links.desks)
-        await desk.ask(msgspec.structs.replace(request, link=desk.end.link))
+        return await desk.ask(msgspec.structs.replace(request, link=desk.end.link))
 
     async def take(self, holder: str, master: str, key_ids: Sequence[str]) -> list[Secret]:
         """Hand out keys that wait here for `holder`, all or none."""
@@ -231,6 +243,10 @@ class Kme:
         except ValueError:
             raise KeyNotFound("one or more keys specified are not found on KME") from None
         return await self._storage.take(holder, master, wanted)
+
+    async def expires_s(self, holder: str, master: str, key_id: str) -> float:
+        """Return until when a key waits for a holder, in Unix time; `KeyNotFound` where none."""
+        return await self._storage.expires_s(holder, master, key_id)
 
     async def waiting(self, peer: str, master: str) -> tuple[str, ...]:
         """Return the names of the keys that a master at `peer` got and that wait here."""
@@ -306,15 +322,22 @@ class Kme:
                     await self._storage.accept_pads(end.link, theirs, request.offset, request.runs)
                 case Deliver():
                     await self._receive(peer, request)
+                case Join():
+                    return self.streams.join(peer, request) if self.streams else Joined(False)
                 case Carry() | Forward() | Lost() | Arrived():
-                    if self.relay is None or isinstance(request, Arrived) != end.is_relayed:
-                        return Refused(f"'{self.node}' relays no such thing for '{peer}'")
-                    return await self.relay.answer(peer, request)
+                    return await self._relay(peer, end, request)
                 case Fetched():
                     await self._storage.remember_fetched(end.link, 1 - end.side, request.count)
         except (Conflict, KeyExhausted, AuthenticationError) as error:
             return Refused(str(error))
         return Done()
+
+    async def _relay(
+        self, peer: str, end: LinkEnd, request: Carry | Forward | Lost | Arrived
+    ) -> Reply:
+        if self.relay is None or isinstance(request, Arrived) != end.is_relayed:
+            return Refused(f"'{self.node}' relays no such thing for '{peer}'")
+        return await self.relay.answer(peer, request)
 
     async def _meet(self, desk: Desk, way: Peer) -> None:
         end = desk.end

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Protocol, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -17,6 +18,7 @@ MOST_KEYS = 1024
 LONGEST_PATH = 16
 
 Path = Annotated[tuple[str, ...], msgspec.Meta(min_length=2, max_length=LONGEST_PATH)]
+Word = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 Step = Annotated[int, msgspec.Meta(ge=0, lt=LONGEST_PATH)]
 
 
@@ -57,6 +59,18 @@ class Fetched(msgspec.Struct, frozen=True, tag=True):
 
     link: str
     count: Place
+
+
+class Join(msgspec.Struct, frozen=True, tag=True):
+    """An application here opens the stream of key that one at the receiver made."""
+
+    link: str
+    stream: UUID
+    maker: str
+    partner: str
+    chunk_bytes: Word
+    """What the partner takes it for; 0 where it takes any."""
+    ttl_s: Word
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -120,6 +134,14 @@ class Arrived(msgspec.Struct, frozen=True, tag=True):
     """The newest block of the maker's that the destination ever kept."""
 
 
+class Joined(msgspec.Struct, frozen=True, tag=True):
+    """What the stream really is."""
+
+    is_open: bool
+    chunk_bytes: Word = 0
+    ttl_s: Word = 0
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """What was asked is on disk."""
 
@@ -131,9 +153,9 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 Request: TypeAlias = (
-    Meet | Reserve | SetAside | Fetched | Deliver | Carry | Forward | Lost | Arrived
+    Meet | Reserve | SetAside | Fetched | Deliver | Join | Carry | Forward | Lost | Arrived
 )
-Reply: TypeAlias = Meet | Done | Refused
+Reply: TypeAlias = Meet | Joined | Done | Refused
 
 
 class Peer(Protocol):

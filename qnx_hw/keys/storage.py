@@ -38,6 +38,10 @@ class KeyStorage(Protocol):
         """
 
     @abstractmethod
+    async def expires_s(self, holder: str, master: str, key_id: str) -> float:
+        """Return until when a key waits for a holder, in Unix time; raises as `take` does."""
+
+    @abstractmethod
     async def waiting(self, link: str, master: str) -> tuple[str, ...]:
         """Return the names of the keys of a master's that wait here."""
 

@@ -100,19 +100,17 @@ class WaitingKeys:
         if len(set(key_ids)) != len(key_ids):
             raise KeyNotFound("a key is named twice, and can be fetched once")
         names = _cut(packed(key_ids))
-        asked: dict[int, list[bytes]] = {}
-        numbers = self._numbers(names)
-        for name, tag in zip(names, _tags(names), strict=True):
-            asked.setdefault(numbers.get(tag, 0), []).append(name)
         found: dict[bytes, bytes] = {}
         origins = []
-        rows = [self._entitled(number, holder, master, ids) for number, ids in asked.items()]
-        for row, ids in zip(rows, asked.values(), strict=True):
-            if row is None or row.expires_s <= now_s:
-                raise KeyNotFound("one or more keys specified are not found on KME")
+        for row, ids in self._wanted(holder, master, names, now_s):
             found |= self._take_from(row, ids)
             origins.append((row.origin, len(ids)))
         return [Secret(found[name]) for name in names], origins
+
+    def expires_s(self, holder: str, master: str, key_id: str, now_s: float) -> float:
+        """Return until when a key waits for a holder."""
+        ((row, _),) = self._wanted(holder, master, _cut(packed([key_id])), now_s)
+        return row.expires_s
 
     def void(self, link: str, master: str, key_ids: Sequence[str]) -> frozenset[str]:
         """Delete keys that their master takes back, for all holders; which were here."""
@@ -150,6 +148,22 @@ class WaitingKeys:
         """Return how many keys of a link wait."""
         statement = "SELECT coalesce(sum(key_count), 0) FROM waiting WHERE link = ?"
         return int(self._execute(statement, link).fetchone()[0])
+
+    def _wanted(
+        self, holder: str, master: str, names: Sequence[bytes], now_s: float
+    ) -> list[tuple[_Row, list[bytes]]]:
+        """Return the rows in which all of these keys wait for a holder, and which are in each."""
+        asked: dict[int, list[bytes]] = {}
+        numbers = self._numbers(names)
+        for name, tag in zip(names, _tags(names), strict=True):
+            asked.setdefault(numbers.get(tag, 0), []).append(name)
+        found = [
+            (self._entitled(number, holder, master, ids), ids) for number, ids in asked.items()
+        ]
+        wanted = [(row, ids) for row, ids in found if row and row.expires_s > now_s]
+        if len(wanted) < len(found):
+            raise KeyNotFound("one or more keys specified are not found on KME")
+        return wanted
 
     def _add_row(self, origin: Origin, order: Order, names: tuple[bytes, ...], keys: Secret) -> int:
         vault = self._keys.of(self._execute, origin.link, origin.block, may_make=True)

@@ -35,9 +35,13 @@ class Direct(Peer):
         self._answerer = answerer
         self.calls = 0
         self.loses_replies = False
+        self.passes = asyncio.Event()
+        """Cleared where nothing gets through for now."""
+        self.passes.set()
 
     async def call(self, requests: Sequence[Request]) -> Sequence[Reply]:
         self.calls += 1
+        await self.passes.wait()
         heard = decode_requests(encode(requests))
         replies = encode(await self._answerer.answer(self._asker, heard))
         if self.loses_replies:
