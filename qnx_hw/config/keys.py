@@ -60,6 +60,8 @@ class KmeSection(Section, frozen=True, kw_only=True):
     peers: Address | None = None
     """Where other key managers reach it, in the form of ETSI GS QKD 020; where not given, key
     managers speak over the classical channel of their link."""
+    hosts: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=253)], ...] = ()
+    """Further names and addresses by which SAEs reach it; its certificate is for them too."""
     id: SaeId | None = None
     """Its KME ID; the node's name where not given."""
 

@@ -13,6 +13,7 @@ All keys are on P-256. The authorities' keys belong on no node.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -31,6 +32,7 @@ from qnx_hw.keys.vault import read_private, write_private
 SAE_AUTHORITY, KME_AUTHORITY = "sae-ca", "kme-ca"
 VALID_DAYS = 825
 AUTHORITY_VALID_DAYS = 3650
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
@@ -107,12 +109,12 @@ def make_kme(
     section = network.nodes[node].kme
     assert section is not None
     made = [of_kme(folder, node)]
-    host = section.listen.rpartition(":")[0].strip("[]")
-    issue(authority(folder, SAE_AUTHORITY), made[0], section.id or node, [SERVER], (host,), days)
+    hosts = _hosts(section.listen, section.hosts)
+    issue(authority(folder, SAE_AUTHORITY), made[0], section.id or node, [SERVER], hosts, days)
     if section.peers is not None:
-        host = section.peers.rpartition(":")[0].strip("[]")
+        hosts = _hosts(section.peers)
         made.append(of_peer(folder, node))
-        issue(authority(folder, KME_AUTHORITY), made[1], node, [SERVER, CLIENT], (host,), days)
+        issue(authority(folder, KME_AUTHORITY), made[1], node, [SERVER, CLIENT], hosts, days)
     return made
 
 
@@ -136,6 +138,17 @@ def complete(network: NetworkFile, folder: Path) -> list[Files]:
         if not of_sae(folder, sae).exist:
             made += make_sae(folder, sae)
     return made
+
+
+def _hosts(address: str, more: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return by which names a listener is reached: that of its address, and this machine's own."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return (host, *more)
+    is_local = ip.is_loopback or ip.is_unspecified
+    return tuple(dict.fromkeys((host, *more, *(LOCAL_HOSTS if is_local else ()))))
 
 
 def _write(files: Files, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:

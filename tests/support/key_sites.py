@@ -29,7 +29,7 @@ name = "test"
 max_key_per_request = 128
 [nodes.alice]
 listen = "127.0.0.1:1"
-kme = { listen = "127.0.0.1:0", peers = "127.0.0.1:0", id = "kme-alice" }
+kme = { listen = "127.0.0.1:0", peers = "127.0.0.1:0", id = "kme-alice", hosts = ["kms.example"] }
 [nodes.bob]
 listen = "127.0.0.1:2"
 kme = { listen = "127.0.0.1:0", peers = "127.0.0.1:0", id = "kme-bob" }
@@ -151,12 +151,17 @@ def request(line: bytes, *headers: bytes, version: bytes = b"1.1", body: bytes =
     return b"\r\n".join((line + b" HTTP/" + version, b"Host: x", *headers, b"", body))
 
 
-async def talk(port: int, tls: ssl.SSLContext, sent: bytes) -> bytes:
-    """Send bytes and return all that comes back; empty where the server hung up on us."""
+async def talk(port: int, tls: ssl.SSLContext, sent: bytes, *, host: str = "127.0.0.1") -> bytes:
+    """Send bytes and return all that comes back; empty where the server hung up on us.
+
+    Or where its certificate is not for `host`.
+    """
     writer = None
     try:
         async with asyncio.timeout(120):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=tls, server_hostname=host
+            )
             writer.write(sent)
             await writer.drain()
             return await reader.read()

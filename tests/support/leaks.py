@@ -10,6 +10,7 @@ import numpy as np
 PIECE_BYTES = 16
 HEAD_BYTES = 8
 """What is looked for first: any form of a piece is longer."""
+MARK_BITS = 24
 
 
 def forms(secret: bytes) -> Iterator[bytes]:
@@ -31,21 +32,29 @@ def found(secrets: Sequence[bytes], outputs: Sequence[bytes]) -> list[str]:
             for form in forms(secret[at : at + PIECE_BYTES]):
                 pieces.setdefault(form[:HEAD_BYTES], []).append((form, number))
     heads = np.frombuffer(b"".join(pieces), dtype=np.uint64)
+    marks = np.zeros(1 << MARK_BITS, dtype=bool)
+    marks[_mark(heads)] = True
     return [
         f"output {place} holds a piece of secret {number}"
         for place, output in enumerate(outputs)
-        for head in _heads_in(output, heads)
+        for head in _heads_in(output, heads, marks)
         for form, number in pieces[head]
         if form in output
     ]
 
 
-def _heads_in(output: bytes, heads: np.ndarray) -> set[bytes]:
+def _mark(words: np.ndarray) -> np.ndarray:
+    """Return a number of `MARK_BITS` for each word, by which most that are no head are passed."""
+    return (words * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - MARK_BITS)
+
+
+def _heads_in(output: bytes, heads: np.ndarray, marks: np.ndarray) -> set[bytes]:
     """Return which of the heads an output holds, wherever they begin."""
     here: set[bytes] = set()
     for shift in range(HEAD_BYTES):
         whole = (len(output) - shift) // HEAD_BYTES
         if whole > 0:
             words = np.frombuffer(output, dtype=np.uint64, count=whole, offset=shift)
-            here.update(word.tobytes() for word in words[np.isin(words, heads)])
+            likely = words[marks[_mark(words)]]
+            here.update(word.tobytes() for word in likely[np.isin(likely, heads)])
     return here

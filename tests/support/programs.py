@@ -64,11 +64,11 @@ class Listener:
         self._thread = threading.Thread(target=self._hear)
         self._thread.start()
 
-    def line_with(self, words: str, timeout_s: float = 300.0) -> str:
-        """Return the first line with these words."""
+    def line_with(self, words: str, timeout_s: float = 300.0, *, after: int = 0) -> str:
+        """Return the first line with these words, but for the first `after` lines."""
         with self._more:
-            self._more.wait_for(lambda: self._found(words) or self._is_over, timeout_s)
-            if found := self._found(words):
+            self._more.wait_for(lambda: self._found(words, after) or self._is_over, timeout_s)
+            if found := self._found(words, after):
                 return found[0]
         pytest.fail(f"said no '{words}':\n{''.join(self.lines[-50:])}")
 
@@ -80,8 +80,8 @@ class Listener:
         assert status == 0, "".join(self.lines[-50:])
         return "".join(self.lines)
 
-    def _found(self, words: str) -> list[str]:
-        return [line for line in self.lines if words in line]
+    def _found(self, words: str, after: int) -> list[str]:
+        return [line for line in self.lines[after:] if words in line]
 
     def _hear(self) -> None:
         assert self._process.stdout is not None

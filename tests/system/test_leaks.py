@@ -1,53 +1,55 @@
 """A whole run with all its screens open: no key bit in anything it puts out, however written.
 
-Two nodes with key in common run as one program that logs all details; keys are given and fetched,
-the core of the bus writes down each message with its content, the stream is read from start to
-end, and every page is drawn by a browser. What is looked for is all that the two stores ever held,
-and the keys that seal them.
+Two nodes on a simulated laboratory run as one program that logs all details and records its tags.
+They begin with key laid in, of which every bit is known, and go on to make their own; all that can
+be had is fetched at both ends. The core of the bus writes down each message with its content, the
+stream is read from start to end, and every page is drawn by a browser. What is looked for is all
+that was laid in, delivered or left in the two stores, and the keys that seal them.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import secrets
 import shutil
 import subprocess
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+import tomli_w
 from free_ports import free_ports
-from kme_cluster import SAES, Cluster
+from key_pairs import LINK, MADE
 from leaks import found
 from nats_core import NatsCore, server
 from playwright.sync_api import expect, sync_playwright
-from programs import Listener, fetch_a_key
+from programs import Listener, line_with
 
 from gui.web.pages import PAGES
+from qnx_hw import config
 from qnx_hw.cli import main
+from qnx_hw.commands.keys import client_of
+from qnx_hw.config import NetworkFile
+from qnx_hw.errors import KeyExhausted, RequestRefused
+from qnx_hw.keys import KEYS, KeyStore
+from qnx_hw.keys.delivery.client import Client, names_in
+from qnx_hw.keys.ledger import TAGS
+from qnx_hw.keys.split import split
 from qnx_hw.keys.store import DATABASE, KEY_FILE
+from qnx_hw.secret import Secret
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(900)]
 
-LINK = "alice-bob"
-REST = """
-[bus]
-servers = ["{core.url}"]
-certificates = "{core.folder}"
-[api]
-listen = "127.0.0.1:{ports[0]}"
-[controller]
-node = "alice"
-interval_s = 1.0
-[nodes.alice.edge]
-listen = "127.0.0.1:{ports[1]}"
-hops = {{ bob = {{ capacity_bps = 1e8 }} }}
-[nodes.bob.edge]
-listen = "127.0.0.1:{ports[2]}"
-hops = {{ alice = {{ capacity_bps = 1e8 }} }}
-"""
+SAES = {"alice": "sae-alice", "bob": "sae-bob"}
+LAID_IN_BYTES = 2048
+"""Of each of two blocks, one for either direction."""
+PIECE_BYTES = 64
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -64,23 +66,23 @@ def _core(tmp_path: Path) -> Iterator[NatsCore]:
 
 
 def test_nothing_that_a_run_puts_out_holds_a_bit_of_a_key(
-    start: Start, core: NatsCore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    start: Start, file: Path, core: NatsCore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chromium = shutil.which("chromium") or pytest.skip("no Chromium on this machine")
-    tables = REST.format(core=core, ports=free_ports(3))
-    folder = tmp_path / "net"
-    folder.mkdir()
-    cluster = Cluster(folder, blocks=6, block_bytes=4096, tables=tables)
-    file = str(cluster.file)
-    keys = [*cluster.key, *sealing(cluster)]
-    assert main(["keys", "init", file]) == 0
-    node = Listener(start("run", file, "--verbose", "--record", "--seconds", "800"))
+    network = with_all_parts(file, core)
+    for what in ("keys", "pki"):
+        assert main([what, "init", str(file)]) == 0
+    known = lay_in(network)
+    line_with(start("sim", str(file)), "endpoints")
+    counts = tmp_path / "counts.json"
+    words = ("--verbose", "--record", "--seconds", "800", "--json", str(counts))
+    node = Listener(start("run", str(file), *words))
     url = re.search(r"http://\S+", node.line_with("API"))[0]  # type: ignore[index]
     with streamed(url) as stream:
         node.line_with("serves keys to applications")
-        keys += fetch_a_key(cluster.file, tmp_path)
-        assert main(["keys", "status", file, "--as", "sae-bob", "--with", "sae-alice"]) == 0
-        again = ["keys", "dec", file, "--as", "sae-alice", "--with", "sae-bob"]
+        known += made_and_delivered(network, node, b"".join(known))
+        assert main(["keys", "status", str(file), "--as", "sae-bob", "--with", "sae-alice"]) == 0
+        again = ["keys", "dec", str(file), "--as", "sae-alice", "--with", "sae-bob"]
         unknown = "00000000-0000-4000-8000-000000000000"
         assert main([*again, unknown, "--out", str(tmp_path / "none.json")]) == 1
         answers = asked(url)
@@ -91,24 +93,91 @@ def test_nothing_that_a_run_puts_out_holds_a_bit_of_a_key(
 
     written = {
         path: path.read_bytes()
-        for top in (folder, core.folder)
-        for path in top.rglob("*")
+        for path in tmp_path.rglob("*")
         if path.is_file() and path.name != KEY_FILE
     }
+    known += left(network)
     assert b"MSG_PAYLOAD" in (core.folder / "core.log").read_bytes()
     assert all(LINK.encode() in b"".join(part) for part in (answers, pages, stream))
-    assert {DATABASE, "core.log", "events.sqlite", "access.sqlite"} <= {
+    assert {DATABASE, "core.log", "events.sqlite", "access.sqlite", "recording.json"} <= {
         path.name for path in written
     }
+    assert json.loads(counts.read_text())["links"][LINK]["secret_bits"] > 0
     outputs = [*answers, *pages, b"".join(stream), *written.values()]
     outputs += [text.encode() for text in (said, shown.out, shown.err)]
-    assert found(keys, outputs) == []
+    assert found(known, outputs) == []
 
 
-def sealing(cluster: Cluster) -> list[bytes]:
-    """Return the keys that seal the stores."""
-    folders = [cluster.network.folder_of(node) for node in SAES]
-    return [(folder / KEY_FILE).read_bytes() for folder in folders]
+def with_all_parts(file: Path, core: NatsCore) -> NetworkFile:
+    """Give the nodes a bus, edges and a controller too."""
+    table = tomllib.loads(file.read_text())
+    ports = free_ports(2)
+    table["bus"] = {"servers": [core.url], "certificates": str(core.folder)}
+    table["controller"] = {"node": "alice", "interval_s": 1.0}
+    for node, peer, port in (("alice", "bob", ports[0]), ("bob", "alice", ports[1])):
+        hops = {peer: {"capacity_bps": 1e8}}
+        table["nodes"][node]["edge"] = {"listen": f"127.0.0.1:{port}", "hops": hops}
+    file.write_text(tomli_w.dumps(table))
+    return config.load(file)
+
+
+def lay_in(network: NetworkFile) -> list[bytes]:
+    """Give both stores the same two blocks; return them, and what else is secret there."""
+    laid = [secrets.token_bytes(LAID_IN_BYTES) for _ in range(2)]
+    known = list(laid)
+    for folder in map(network.folder_of, SAES):
+        with KeyStore(folder) as store:
+            for block, key in enumerate(laid, start=1):
+                store.ingest(LINK, block, split(block, Secret(key), (32, 32)), MADE)
+            known += [store.hash_keys(LINK).reveal(), store.channel_key(LINK).reveal()]
+        known.append((folder / KEY_FILE).read_bytes())
+    return known
+
+
+def made_and_delivered(network: NetworkFile, node: Listener, laid_in: bytes) -> list[bytes]:
+    """Fetch keys until some are among them that the link made meanwhile; return all."""
+    keys: list[bytes] = []
+    while all(key in laid_in for key in keys):
+        heard = len(node.lines)
+        if more := delivered(network):
+            keys += more
+        else:
+            node.line_with("secret bits in", after=heard)
+    return keys
+
+
+def delivered(network: NetworkFile) -> list[bytes]:
+    """Get keys at both ends until there are none, and fetch each at the other."""
+    keys = []
+    saes = tuple(SAES.values())
+    for master, slave in (saes, saes[::-1]):
+        with client_of(network, master) as ours, client_of(network, slave) as theirs:
+            while given := got(ours, slave):
+                assert theirs.get_by_id(master, [name for name, _ in names_in(given)]) == given
+                keys += [base64.b64decode(each["key"]) for each in json.loads(given)["keys"]]
+    return keys
+
+
+def got(master: Client, slave: str) -> bytes:
+    """Get a few keys; nothing where there are none."""
+    try:
+        return master.get(slave, number=8)
+    except RequestRefused as error:
+        if error.status != 503:
+            raise
+        return b""
+
+
+def left(network: NetworkFile) -> list[bytes]:
+    """Take all that the stores hold after a run."""
+    keys = []
+    for folder in map(network.folder_of, SAES):
+        with KeyStore(folder) as store:
+            for purpose in (*KEYS, *TAGS):
+                with suppress(KeyExhausted):
+                    while True:
+                        keys.append(store.take(LINK, purpose, PIECE_BYTES).secret.reveal())
+    return keys
 
 
 @contextmanager

@@ -189,11 +189,11 @@ class Delivery:
         size = offer.key_size if asked.size is None else asked.size
         if not 1 <= asked.number <= offer.max_key_per_request:
             raise RequestRefused(f"number shall be 1 to {offer.max_key_per_request}", 400)
+        if size % 8:
+            raise RequestRefused(values.SIZE_MULTIPLE, 400)
         if not offer.min_key_size <= size <= offer.max_key_size:
             span = f"{offer.min_key_size} to {offer.max_key_size}"
             raise RequestRefused(f"size shall be {span} bits", 400)
-        if size % 8:
-            raise RequestRefused(values.SIZE_MULTIPLE, 400)
         return size
 
     def _slaves(self, caller: str, sae: str, asked: values.KeyRequest) -> tuple[str, ...]:

@@ -146,3 +146,20 @@ def test_answers_have_the_headers_that_http_wants(network: NetworkFile, tmp_path
         assert (wrong.status, wrong.headers["Allow"]) == (405, "GET, HEAD")
 
     asyncio.run(scenario())
+
+
+def test_a_key_manager_is_known_by_all_its_names(network: NetworkFile, tmp_path: Path) -> None:
+    async def scenario() -> dict[str, bool]:
+        async with served(network, tmp_path) as sites:
+            port, tls = sites.ports["alice"], sites.tls("sae-a")
+            return {
+                host: b'"key_ID"' in await talk(port, tls, request(GET, CLOSE), host=host)
+                for host in ("127.0.0.1", "localhost", "kms.example", "other.example")
+            }
+
+    assert asyncio.run(scenario()) == {
+        "127.0.0.1": True,
+        "localhost": True,
+        "kms.example": True,
+        "other.example": False,
+    }

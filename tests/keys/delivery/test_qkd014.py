@@ -147,6 +147,8 @@ def test_all_who_are_named_get_the_same_key_once(network: NetworkFile, tmp_path:
     ("body", "message"),
     [
         ({"size": 250}, "size shall be a multiple of 8"),
+        ({"size": 7}, "size shall be a multiple of 8"),
+        ({"size": 4097}, "size shall be a multiple of 8"),
         ({"size": 0}, "size shall be 64 to 4096 bits"),
         ({"size": 1 << 70}, "size shall be 64 to 4096 bits"),
         ({"size": -256}, "size shall be 64 to 4096 bits"),
