@@ -36,6 +36,9 @@ GOALS = {
     "keys, 128 per enc_keys": 15_000.0,
 }
 P99_GOAL_S = 0.050
+BLOCK_BYTES = 65_536
+BLOCKS_PER_S = 200
+"""400 000 keys for each second of a load."""
 
 
 class Connection:
@@ -58,7 +61,7 @@ class Connection:
         assert length is not None
         answer = await self._reader.readexactly(int(length[1]))
         if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"the key manager refused: {answer.decode()}")
+            raise RuntimeError(f"the key manager refused: {answer.decode()}")
         return answer
 
 
@@ -91,7 +94,7 @@ async def pair(master: Connection, slave: Connection) -> None:
     body = b'{"key_IDs":[{"key_ID":"%b"}]}' % name
     got = await slave.ask(b"/api/v1/keys/sae-alice/dec_keys", body)
     if got != answer:
-        raise SystemExit("a key differs at the two ends")
+        raise RuntimeError("a key differs at the two ends")
 
 
 async def measure(
@@ -140,7 +143,8 @@ def suite(seconds: float = SECONDS) -> Iterator[Result]:
         ("keys, 128 per enc_keys", asks(128), 128),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), blocks=round(110 * seconds), block_bytes=65_536)
+        for_alice = range(2, 2 * round(BLOCKS_PER_S * seconds), 2)
+        cluster = Cluster(Path(folder), for_alice, BLOCK_BYTES)
         cluster.start(*SAES)
         try:
             for name, work, keys in loads:

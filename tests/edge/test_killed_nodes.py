@@ -112,7 +112,7 @@ def test_no_nonce_key_or_pad_offset_is_used_twice_across_kills(
         target = server.sockets[0].getsockname()[1]
         async with asyncio.timeout(DEADLINE_S), server, hostile_wire(ports["bob"]) as (wire, at):
             tables = EDGES.format(wire=at, echo=target, **ports)
-            cluster = Cluster(tmp_path, blocks=16, block_bytes=65_536, tables=tables)
+            cluster = Cluster(tmp_path, blocks=range(1, 17), block_bytes=65_536, tables=tables)
             try:
                 await asyncio.to_thread(cluster.start, "alice", "bob")
                 for victims in VICTIMS:

@@ -26,6 +26,10 @@ from qnx_hw.secret import Secret
 
 CLIENTS_PER_NODE = 3
 LOST = (OSError, http.client.HTTPException)
+BLOCK_BYTES = 32_768
+BLOCKS_BURNT = 2
+"""A link whose keys serve for relays loses in a round the pads of both directions, 16 KiB each,
+and what it carried."""
 ANSWER_DEADLINE_S = 240.0
 """For the next answer of a round; a loaded machine may start a killed node slowly."""
 
@@ -45,6 +49,8 @@ class Seen:
     """Names that were asked for without an answer."""
     wrong: list[str] = field(default_factory=list)
     """What must never be."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What masters were told in the round that runs."""
     kills: int = 0
     replays: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,7 +68,8 @@ def run(
     Nodes `between` relay what the two ends share, and are killed like them.
     """
     randomness = random.Random(seed)  # picks victims, no key
-    cluster = Cluster(folder, 16 + rounds // 4 * (1 + len(between)), 32_768, between=between)
+    blocks = range(1, 17 + rounds // 4 + rounds * BLOCKS_BURNT * bool(between))
+    cluster = Cluster(folder, blocks, BLOCK_BYTES, between=between)
     seen = Seen()
     try:
         cluster.start(*cluster.nodes)
@@ -107,10 +114,13 @@ def _load_and_kill(cluster: Cluster, seen: Seen, randomness: random.Random) -> N
         for node in SAES
         for _ in range(CLIENTS_PER_NODE)
     ]
+    seen.refusals.clear()
     for worker in workers:
         worker.start()
     for _ in range(randomness.randint(1, 60)):
-        assert enough.acquire(timeout=ANSWER_DEADLINE_S), "no key manager answers"
+        if not enough.acquire(timeout=ANSWER_DEADLINE_S):
+            is_over.set()
+            raise AssertionError(f"no key manager gives a key: {seen.refusals.most_common(3)}")
     single = [[node] for node in cluster.nodes]
     victims = randomness.choice((*single, list(cluster.nodes)))
     for victim in victims:
@@ -142,6 +152,8 @@ def _work(
                     seen.bits.add(key)
                     seen.given[name] = key
                     seen.given_at[name] = node
+                if not keys:
+                    seen.refusals[master.refusal] += 1
             if keys:
                 enough.release()
             if keys and turn % 3:  # one in three stays for later

@@ -58,13 +58,14 @@ SAES = {"alice": "sae-alice", "bob": "sae-bob"}
 class Cluster:
     """All nodes; `alice` serves `sae-alice`, `bob` serves `sae-bob`.
 
+    Each link begins with the same `blocks`, of which the even ones are for keys from its first end.
     `tables` are further tables of the network file; where they give the nodes edges, those run too.
     """
 
     def __init__(
         self,
         folder: Path,
-        blocks: int,
+        blocks: range,
         block_bytes: int,
         *,
         between: tuple[str, ...] = (),
@@ -88,7 +89,7 @@ class Cluster:
         """Of all blocks."""
         with self.stores() as stores:
             for link, ends in self.links.items():
-                for block in range(1, blocks + 1):
+                for block in blocks:
                     self.key.append(secrets.token_bytes(block_bytes))
                     for node in ends:
                         parts = split(block, Secret(self.key[-1]))
@@ -158,6 +159,8 @@ class Application:
             "127.0.0.1", cluster.port(node), timeout=120, context=cluster.tls(node)
         )
         self._peer = SAES["bob" if node == "alice" else "alice"]
+        self.refusal = ""
+        """What the last answer said that was not 200."""
 
     def get(self, number: int = 1) -> dict[str, bytes] | None:
         """Get new keys by name; None where the answer was not 200."""
@@ -184,6 +187,7 @@ class Application:
             self._connection.close()
             raise
         if response.status != 200:
+            self.refusal = json.loads(answer)["message"]
             return None
         keys = json.loads(answer)["keys"]
         return {each["key_ID"]: base64.b64decode(each["key"]) for each in keys}
