@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -36,6 +37,15 @@ def spoken(group: BaseExceptionGroup[BaseException]) -> QnxError | None:
         error = error.exceptions[0]
     assert isinstance(error, QnxError)
     return error
+
+
+def settle_heap() -> None:
+    """Take all that was loaded by now out of what the garbage collector looks at.
+
+    A full collection over the modules of a node takes 20 ms and more, in which nobody gets a key.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

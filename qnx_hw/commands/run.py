@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tuple[LinkView, ...]:
     from qnx_hw.api.schema import NodeView
-    from qnx_hw.commands.lifetime import told_to_stop, until
+    from qnx_hw.commands.lifetime import settle_heap, told_to_stop, until
     from qnx_hw.commands.screen import Screen
     from qnx_hw.node.ends import ends_of
     from qnx_hw.node.host import Host
@@ -88,6 +88,7 @@ async def _run(network: config.NetworkFile, arguments: argparse.Namespace) -> tu
                 screen.show(host.hub.links())
                 return _is_enough(host.hub.links(), arguments.blocks)
 
+            settle_heap()
             if arguments.record:
                 await host.recordings.start_recording()
             await until(stop, arguments.seconds, show)

@@ -9,6 +9,7 @@ undoes itself and spares the others.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from qnx_hw.errors import ConfigError, Conflict, StoreFailed
+
+log = logging.getLogger(__name__)
 
 VERSION = 6
 """Of the tables."""
@@ -139,9 +142,8 @@ class Database:
             except BaseException:
                 self._engine.roll_back()
                 raise
-            if self._execute.cuts_journal:
-                self._execute.cuts_journal = False
-                self._engine.forget()
+            if threading.current_thread() is not self._thread:
+                self._forget()
 
     @contextmanager
     def reading(self) -> Iterator[Execute]:
@@ -173,6 +175,18 @@ class Database:
     def _write(self) -> None:
         while (first := self._waiting.get()) is not None:
             self._commit(first)
+            # Nobody waits for this: what was written is on disk, and told.
+            with self._lock:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Let go of copies of what was deleted; with the next write, where the disk refuses."""
+        if self._execute.cuts_journal:
+            try:
+                self._engine.forget()
+                self._execute.cuts_journal = False
+            except self._engine.failure as error:
+                log.warning("the key store could not cut its journal: %s", error)
 
     def _joining(self) -> Iterator[_Write]:
         """Yield what waits by the time that the write before it is done."""

@@ -61,6 +61,8 @@ def _open(path: Path, schema: str) -> sqlite3.Connection:
             connection.executescript(schema)
         # An exclusive lock is taken by the first write and kept until the connection closes.
         connection.execute(f"PRAGMA user_version = {version or VERSION}")
+        # A crash may have left copies of what was deleted.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.OperationalError as error:
         connection.close()
         raise ConfigError(f"the key store {path} is in use by another process: {error}") from error

@@ -25,7 +25,7 @@ from qnx_hw.keys.ledger import Order
 from qnx_hw.keys.names import NAME_BYTES, packed, unpacked
 from qnx_hw.secret import Secret
 
-ROW_KEYS = 32
+ROW_KEYS = 64
 """Keys of one row at most: more make a fetch of one of them seal more anew."""
 GENERATION_SHIFT = 14
 """A generation of the index has 16 384 keys: 100 pages, whatever waits beside them."""
@@ -91,7 +91,7 @@ class WaitingKeys:
             number = self._add_row(origin, order, row, keys)
             generation = number >> GENERATION_SHIFT
             tags += [(generation, tag, number) for tag in _tags(row)]
-        self._execute.many("INSERT INTO named VALUES (?, ?, ?)", sorted(tags))  # as they will lie
+        self._execute.many("INSERT INTO named VALUES (?, ?, ?)", tags)
 
     def take(
         self, holder: str, master: str, key_ids: Sequence[str], now_s: float

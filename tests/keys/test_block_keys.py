@@ -23,6 +23,10 @@ def block_keys(folder: Path) -> dict[int, bytes]:
         connection.close()
 
 
+def files(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
 def test_a_blocks_key_is_destroyed_with_the_last_of_it(tmp_path: Path) -> None:
     with KeyStore(tmp_path) as store:
         fill([store], 256, blocks=(2, 4))
@@ -35,11 +39,11 @@ def test_a_blocks_key_is_destroyed_with_the_last_of_it(tmp_path: Path) -> None:
     with KeyStore(tmp_path) as store:
         store.take(LINK, KEYS[0], 1)
 
-        files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        left = files(tmp_path)
 
     assert set(block_keys(tmp_path)) == {4}
-    assert before[4] in files
-    assert before[2] not in files
+    assert before[4] in left
+    assert before[2] not in left
 
 
 def test_a_key_that_waits_keeps_its_blocks_key(tmp_path: Path) -> None:
@@ -103,3 +107,22 @@ def test_a_store_of_another_version_is_left_alone(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="another version"):
         KeyStore(tmp_path)
+
+
+def test_copies_are_cut_off_while_keys_go_on_being_handed_out(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(120), joined(tmp_path, 0) as pair:
+            fill(list(pair.stores.values()), 256, blocks=(2, 4))
+            store = pair.stores["alice"]
+            with store._database.reading() as execute:
+                statement = "SELECT sealed FROM block_key WHERE block = 2"
+                sealed = bytes(execute(statement).fetchone()[0])
+            for purpose in TAGS:
+                store.take(LINK, purpose, 32)
+            assert sealed in files(tmp_path / "alice")
+
+            await pair.alice.get("bob", 8 * 192)
+            while sealed in files(tmp_path / "alice"):
+                await pair.alice.stock_bits("bob")  # a write of its own
+
+    asyncio.run(scenario())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qnx_hw import config
 from qnx_hw.bus.in_process import InProcessBus
+from qnx_hw.commands.lifetime import settle_heap
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.site import Surroundings, open_site
 from qnx_hw.keys import KeyStore, Kme
@@ -43,6 +44,7 @@ async def serve(file: Path, node: str) -> None:
             for peer in kme.peers:
                 await kme.connected(peer)
             async with _edge(network, kme):
+                settle_heap()
                 sys.stdout.write("ready\n")
                 sys.stdout.flush()
                 while (await asyncio.to_thread(sys.stdin.readline)).strip() == "cpu":
