@@ -43,8 +43,11 @@ USUAL = 0.5
 STEP_S = 5.0
 """One matrix of the record lasts so long here."""
 MEAN_BYTES, LEAST_BYTES, MOST_BYTES = 100_000, 10_000, 400_000
-SLOW = ("a", "c")
-KEY_BPS, SLOW_KEY_BPS = 120e3, 6e3
+SLOW = "a-c"
+KEY_BPS = 120e3
+BEFORE_KEY_BPS, USUAL_KEY_BPS, SLOW_KEY_BPS = 3e3, 30e3, 6e3
+"""Of the link that slows down: until users come, while they draw about 24 kbit/s from it, and then.
+It never has much in stock, so that users feel it within the run."""
 PADDED = {Tunnel("a", "d", "otp"): 16e3, Tunnel("a", "c", "otp"): 4e3}
 """Traffic under one-time pad, in bit/s: over two hops, where two ways are alike, and over one."""
 PADDED_BYTES = 2_000
@@ -151,8 +154,9 @@ def replayed(record: str) -> Floats:
 async def _play(made: Sites, transfers: list[Transfer], span: Span) -> None:
     async with users(made) as them, asyncio.TaskGroup() as tasks:
         playing = tasks.create_task(them.play(transfers))
+        made.key_rate(SLOW, USUAL_KEY_BPS)
         await asyncio.sleep(span.slow_at)
-        made.key_rate("-".join(SLOW), SLOW_KEY_BPS)
+        made.key_rate(SLOW, SLOW_KEY_BPS)
         await playing
 
 
@@ -162,7 +166,7 @@ def run(folder: Path, matrices: Floats, span: Span, *, learns: bool) -> Ran:
     tunnels = (*(Tunnel(a, b) for a in NODES for b in NODES if a != b), *PADDED)
     wires = dict.fromkeys(map(_ends, WIRES), SHAPE)
     with sites(folder, wires, tunnels, more=CONTROLLER if learns else "") as made:
-        made.start(KEY_BPS)
+        made.start(KEY_BPS, {SLOW: BEFORE_KEY_BPS})
         asyncio.run(_play(made, transfers, span))
         log = "".join(made.said(node) for node in NODES)
     return Ran(transfers, log)

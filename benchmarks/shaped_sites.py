@@ -94,13 +94,13 @@ class Sites:
                 raise SystemExit(f"{trouble}: {words}")
             time.sleep(0.1)
 
-    def start(self, key_bps: float) -> None:
-        """Start all nodes; returns when every hop is up."""
+    def start(self, key_bps: float, others: Mapping[str, float] | None = None) -> None:
+        """Start all nodes; returns when every hop is up. `others` are rates of links by name."""
         links = ["-".join(wire.ends) for wire in self.net.wires]
         self.feed = Feed(
             seed=self.folder.name,
             began_s=int(time.time()),
-            rates_bps={link: [(0, key_bps)] for link in links},
+            rates_bps={link: [(0, (others or {}).get(link, key_bps))] for link in links},
         )
         self._write_feed()
         script = str(Path(__file__).with_name("fed_node.py"))

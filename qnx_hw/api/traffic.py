@@ -112,6 +112,10 @@ class Route(Value, frozen=True, kw_only=True):
     reason: str = ""
 
 
+PLAN = "plan"
+"""The model of forecasts that are what the plan in force was expected to do."""
+
+
 class Forecast(Value, frozen=True, kw_only=True):
     """What was expected of one quantity and what came, step by step; equal lengths."""
 

@@ -12,7 +12,7 @@ import msgspec
 
 from qnx_hw.api.client import NodeClient
 from qnx_hw.api.commands import WhatIf
-from qnx_hw.api.traffic import PlanView
+from qnx_hw.api.traffic import PLAN, PlanView
 from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ EXAMPLE = """examples:
   qnx routes plan                                    the plan of the running controller
   qnx routes explain alice bob                       why this traffic goes where it goes
   qnx routes what-if --down "alice carol" --demand-factor 1.5
+  qnx routes audit                                   what was predicted, and what came
   qnx routes plan --data traffic.npz --at 500        a plan from recorded traffic
   qnx routes evaluate --data traffic.npz --json score.json"""
 DEFAULT_API = "http://127.0.0.1:8470"
@@ -56,6 +57,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--data", type=Path, metavar="FILE.npz", help="recorded traffic")
         action.add_argument("--at", type=int, metavar="T", help="plan for this step of the record")
         action.add_argument("--json", type=Path, metavar="OUT", help="write the plan there")
+    audit = actions.add_parser(
+        "audit",
+        help="what the plans were expected to do, beside what was measured",
+        description="Show what the running controller's plans were expected to do, and what came: "
+        "the fullest link, goodput, delay, loss, and key drawn.",
+    )
+    audit.add_argument("--api", default=DEFAULT_API, metavar="URL", help="the running node")
+    audit.add_argument("--token", default="", help="for a node that asks who you are")
+    audit.add_argument("--last", type=int, default=10, metavar="N", help="intervals (default: 10)")
+    audit.add_argument("--json", type=Path, metavar="OUT", help="write all that is shown there")
     evaluate = actions.add_parser(
         "evaluate",
         help="score the engine on recorded traffic",
@@ -76,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Show, explain, suppose or score."""
     if arguments.action == "evaluate":
         return _evaluate(arguments)
+    if arguments.action == "audit":
+        return _audit(arguments)
     plan = _plan(arguments)
     if arguments.action == "explain":
         ends = (arguments.source, arguments.destination)
@@ -146,6 +159,27 @@ def _show(plan: PlanView) -> None:
         print(f"{ends:24} {route.demand_bps / 1e6:10.3f} Mbit/s  {ways or 'no way'}")
     for refusal in plan.refused:
         print(f"refused by {refusal}")
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    """Show what was expected of the plans beside what came."""
+    forecasts = NodeClient(arguments.api, token=arguments.token).forecasts()
+    figures = [each for each in forecasts if each.model == PLAN]
+    if not any(each.times_s for each in figures):
+        raise QnxError("the controller has not judged a plan yet; it does after its first interval")
+    print("time      " + "".join(f"{each.name.removeprefix('plan: '):>24}" for each in figures))
+    for place in range(len(figures[0].times_s))[-max(1, arguments.last) :]:
+        moment = time.strftime("%H:%M:%S", time.localtime(figures[0].times_s[place]))
+        pairs = ((each.expected[place], each.actual[place]) for each in figures)
+        print(f"{moment}  " + "".join(f"{_figure(a):>11} / {_figure(b):>10}" for a, b in pairs))
+    print("expected / came; " + ", ".join(f"{each.name} {each.unit}" for each in figures))
+    if arguments.json is not None:
+        _write(arguments.json, msgspec.json.encode(figures))
+    return 0
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -29,6 +29,10 @@ _MOST_DRAWN = 2.0
 """One-time pad draws a bit a bit, and some for tags."""
 _DRAW_MEMORY = 0.98
 """A sample, of what was drawn and what arrived before."""
+FEATURES = (
+    "age_s", "mbps", "delay_s", "loss", "queue_bytes", "key_in_bps", "key_out_bps", "stock_bits",
+)  # fmt: skip
+"""What is known of a link."""
 SILENT_S = 10.0
 """After this long without a sample a node counts as away."""
 
@@ -154,11 +158,37 @@ class Knowledge:
 
     def demand_and_draw_bps(self) -> tuple[float, float]:
         """Return what users offered lately in all nodes, and the key it drew."""
-        flows = [flow for heard in self._heard.values() for flow in heard.flows]
         good = [
-            flow for flow in flows if _is_amount(flow.demand_bps) and _is_amount(flow.key_draw_bps)
+            flow
+            for flow in self.flows()
+            if _is_amount(flow.demand_bps) and _is_amount(flow.key_draw_bps)
         ]
         return sum(flow.demand_bps for flow in good), sum(flow.key_draw_bps for flow in good)
+
+    def features(self, now_s: float) -> Floats:
+        """Return what is known of each link `(E, FEATURES)`; NaN where nothing is.
+
+        Traffic is its source's word, key that of both ends; `age_s` says how old it is.
+        """
+        pools = self.pools()
+        features = np.full((self.topology.link_count, len(FEATURES)), np.nan)
+        for link, row in enumerate(features):
+            near, far = self._ends(link)
+            heard, pool = self._heard[near], pools.get((min(near, far), max(near, far)))
+            if (hop := heard.hops.get(far)) is not None:
+                told = (now_s - heard.received_s, hop.load_bps / 1e6, hop.delay_s, hop.loss)
+                row[:5] = [_amount(value) for value in (*told, hop.queue_bytes)]
+            if pool is not None:
+                row[5:] = pool.in_bps, pool.out_bps, pool.stock_bits
+        return features
+
+    def flows(self) -> tuple[FlowSample, ...]:
+        """Return users' traffic as all nodes told it last."""
+        return tuple(flow for heard in self._heard.values() for flow in heard.flows)
+
+    def hops(self) -> tuple[HopSample, ...]:
+        """Return the ways to neighbours as all nodes told them last."""
+        return tuple(hop for heard in self._heard.values() for hop in heard.hops.values())
 
     def key_wanted_bps(self) -> Floats:
         """Return the key `(2, P)`, critical and bulk, that users' newest offers would draw."""
@@ -265,8 +295,7 @@ class Knowledge:
         return math.floor(time_s / self.interval_s)
 
     def _ends(self, link: int) -> tuple[str, str]:
-        topology = self.topology
-        return topology.names[topology.sources[link]], topology.names[topology.targets[link]]
+        return self.topology.ends[link]
 
     def _is_away(self, near: str, far: str, now_s: float) -> bool:
         last = (self._heard[near].received_s, self._heard[far].received_s)
@@ -283,6 +312,10 @@ def _note_draws(heard: _Heard) -> None:
                 _DRAW_MEMORY * drawn + flow.key_draw_bps,
                 _DRAW_MEMORY * arrived + flow.goodput_bps,
             )
+
+
+def _amount(value: float | None) -> float:
+    return value if value is not None and _is_amount(value) else math.nan
 
 
 def _is_amount(value: float) -> bool:

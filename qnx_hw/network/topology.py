@@ -51,6 +51,14 @@ class Topology:
         return int(self.sources.size)
 
     @cached_property
+    def ends(self) -> tuple[tuple[str, str], ...]:
+        """Return the names of the nodes that each link leads from and to."""
+        return tuple(
+            (self.names[source], self.names[target])
+            for source, target in zip(self.sources, self.targets, strict=True)
+        )
+
+    @cached_property
     def pairs(self) -> tuple[Integers, Integers]:
         """Return sources and targets of all ordered node pairs, row by row."""
         rows, columns = np.nonzero(~np.eye(self.node_count, dtype=bool))

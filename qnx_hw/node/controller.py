@@ -30,12 +30,13 @@ from qnx_hw.config.controller import ControllerSection
 from qnx_hw.errors import UNREADABLE, BusAway, BusRefused, ConfigError, NobodyAnswered, QnxError
 from qnx_hw.network.forecast import train
 from qnx_hw.network.key_policy import KeyPolicy
-from qnx_hw.network.knowledge import Knowledge
+from qnx_hw.network.knowledge import FEATURES, Knowledge
 from qnx_hw.network.objectives import Objective
 from qnx_hw.network.policy import Decision, Policy, Situation
 from qnx_hw.network.tables import Terms, route_tables
 from qnx_hw.network.topology import Topology
 from qnx_hw.node.api import RoutingCommands
+from qnx_hw.node.audit import Audit, measured
 from qnx_hw.node.expectations import Expectations
 from qnx_hw.node.key_terms import KeyWatcher, terms_of
 from qnx_hw.node.plan_views import answered, plan_view
@@ -78,6 +79,7 @@ class Controller(RoutingCommands):
         )
         season = round(self._section.season_s / interval_s)
         self._expectations = Expectations(self.topology, interval_s=interval_s, season=season)
+        self._audit = Audit(self.knowledge)
         self._keys = KeyWatcher(
             self.topology,
             lambda: KeyPolicy(self.topology, season_s=self._section.season_s),
@@ -167,6 +169,7 @@ class Controller(RoutingCommands):
             key_moved = await self._weigh_key(now_s)
             if decision.is_new or key_moved:
                 await self._push(decision, now_s)
+            self._audit.expect(self._revision, decision, self._situation)
             self._view = await self._viewed(decision, now_s)
             self._publish()
             return decision
@@ -194,8 +197,8 @@ class Controller(RoutingCommands):
             return await self._viewed(decision, self._now())
 
     async def forecasts(self) -> tuple[Forecast, ...]:
-        """Return what was expected of each quantity, and what came."""
-        return self._expectations.views()
+        """Return what was expected of each quantity, and of the plans, and what came."""
+        return self._expectations.views() + self._audit.views()
 
     async def train(self) -> None:
         """Fit the trained models anew, off the loop and beside deciding."""
@@ -236,11 +239,17 @@ class Controller(RoutingCommands):
         names = self.topology.names
         for interval in range(first, newest + 1):
             matrix = self.knowledge.matrix(interval)
-            self._expectations.observe(interval, matrix, self.knowledge)
+            pools = self.knowledge.pools()
+            made_bps = {ends: pool.in_bps for ends, pool in pools.items()}
+            self._expectations.observe(interval, matrix, made_bps)
             if np.isfinite(matrix).any():
                 await self._deciding.call(self._store.add_traffic, interval, names, matrix)
         self._seen = newest
-        await self._judge(now_s)
+        features = self.knowledge.features(now_s)
+        await self._deciding.call(self._store.add_features, newest, self.topology, features)
+        outcome = self._audit.judge(now_s)
+        if outcome is not None:
+            await self._deciding.call(self._store.add_outcome, outcome)
         drifts = sum(each.drifts for each in self._expectations.forecasters)
         due = self._expectations.steps - self._trained_at >= TRAIN_EVERY
         if drifts > self._drifts or due:
@@ -250,19 +259,9 @@ class Controller(RoutingCommands):
             self._trained_at = self._expectations.steps
             self._lesson_due.set()
 
-    async def _judge(self, now_s: float) -> None:
-        """Keep what the plan in force was expected to do beside what is measured."""
-        measured = self.measured_utilisation()
-        if self._policy.current is None or measured is None:
-            return
-        expected = float(self._policy.current.loads.max(initial=0.0))
-        row = (now_s, self._revision, expected, measured)
-        await self._deciding.call(self._store.add_outcome, *row)
-
     def measured_utilisation(self) -> float | None:
         """Return the fullest link's load as nodes measure it; None where none does."""
-        shares = self.knowledge.link_loads() / self.topology.capacities
-        return float(np.nanmax(shares)) if np.isfinite(shares).any() else None
+        return measured(self.knowledge).utilisation
 
     async def _weigh_key(self, now_s: float) -> bool:
         """Decide once a slot what key allows; whether nodes should be told."""
@@ -329,8 +328,15 @@ class Controller(RoutingCommands):
         newest = int(self._now() // self._section.interval_s)
         first, matrices = self._store.traffic(self.topology.names, since=newest - REMEMBERED)
         self.knowledge.restore(first, matrices)
-        for place, matrix in enumerate(matrices):
-            self._expectations.observe(first + place, matrix, self.knowledge)
+        features = self._store.features(self.topology, since=first)
+        unknown = np.full((self.topology.link_count, len(FEATURES)), np.nan)
+        for interval, matrix in enumerate(matrices, start=first):
+            key_bps = features.get(interval, unknown)[:, FEATURES.index("key_in_bps")]
+            made_bps = {
+                (min(ends), max(ends)): float(made)
+                for ends, made in zip(self.topology.ends, key_bps, strict=True)
+            }
+            self._expectations.observe(interval, matrix, made_bps)
 
 
 def topology_of(network: NetworkFile) -> Topology:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,16 +27,7 @@ class Expectations:
     def __init__(self, topology: Topology, *, interval_s: float, season: int) -> None:
         self._topology = topology
         self._interval_s = interval_s
-        self._joined = sorted(
-            {
-                (min(ends), max(ends))
-                for ends in zip(
-                    (topology.names[node] for node in topology.sources),
-                    (topology.names[node] for node in topology.targets),
-                    strict=True,
-                )
-            }
-        )
+        self._joined = sorted({(min(ends), max(ends)) for ends in topology.ends})
         self._demand = Forecaster(topology.pairs[0].size, season=season)
         self._key = Forecaster(len(self._joined), season=season)
         self._rows: dict[str, deque[_Row]] = {
@@ -53,12 +45,13 @@ class Expectations:
         """Intervals seen so far, up to what is kept."""
         return self._demand.steps
 
-    def observe(self, interval: int, matrix: Floats, knowledge: Knowledge) -> None:
-        """Compare what was expected of an interval with what came."""
+    def observe(
+        self, interval: int, matrix: Floats, key_bps: Mapping[tuple[str, str], float]
+    ) -> None:
+        """Compare what was expected of an interval with what came; key by nodes in order."""
         time_s = (interval + 1) * self._interval_s
         demand: Floats = matrix[self._topology.pairs]
-        pools = knowledge.pools()
-        key = np.array([pools[pair].in_bps if pair in pools else np.nan for pair in self._joined])
+        key = np.array([key_bps.get(pair, np.nan) for pair in self._joined])
         for name, forecaster, came in (
             ("demand", self._demand, demand),
             ("key", self._key, key),
@@ -89,10 +82,8 @@ class Expectations:
         low = dict(zip(self._joined, self._key.expect().low, strict=True))
         pools, topology = knowledge.pools(), self._topology
         capacities = topology.capacities.copy()
-        for link in range(topology.link_count):
-            near = topology.names[topology.sources[link]]
-            far = topology.names[topology.targets[link]]
-            pair = (min(near, far), max(near, far))
+        for link, ends in enumerate(topology.ends):
+            pair = (min(ends), max(ends))
             if pair in pools:
                 spare = max(pools[pair].stock_bits - pools[pair].reserve_bits, 0.0)
                 lasting_bps = (low[pair] + spare / STOCK_SPENT_S) / drawn

@@ -13,14 +13,17 @@ import msgspec
 import numpy as np
 
 from qnx_hw.api.traffic import PlanView
-from qnx_hw.network.topology import Floats
+from qnx_hw.network.knowledge import FEATURES
+from qnx_hw.network.topology import Floats, Topology
+from qnx_hw.node.audit import Outcome
 
 KEPT_INTERVALS = 800_000
 """About 90 days at one interval each 10 s."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS traffic (interval INTEGER PRIMARY KEY, nodes TEXT, mbps BLOB);
 CREATE TABLE IF NOT EXISTS plans (revision INTEGER PRIMARY KEY, time_s REAL, plan BLOB);
-CREATE TABLE IF NOT EXISTS outcomes (time_s REAL, revision INTEGER, expected REAL, measured REAL);
+CREATE TABLE IF NOT EXISTS audit (time_s REAL, revision INTEGER, outcome BLOB);
+CREATE TABLE IF NOT EXISTS features (interval INTEGER PRIMARY KEY, links TEXT, numbers BLOB);
 """
 
 
@@ -80,11 +83,31 @@ class TrafficStore:
         with self._keeping():
             self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", row)
 
-    def add_outcome(self, time_s: float, revision: int, expected: float, measured: float) -> None:
+    def add_outcome(self, outcome: Outcome) -> None:
         """Keep what a plan was expected to do and what was measured under it."""
+        row = (outcome.time_s, outcome.revision, msgspec.json.encode(outcome))
         with self._keeping():
-            row = (time_s, revision, expected, measured)
-            self._database.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?)", row)
+            self._database.execute("INSERT INTO audit VALUES (?, ?, ?)", row)
+
+    def add_features(self, interval: int, topology: Topology, features: Floats) -> None:
+        """Keep what was known of each link `(E, FEATURES)` at the end of an interval."""
+        row = (interval, _links(topology), features.astype(np.float32).tobytes())
+        with self._keeping():
+            self._database.execute("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", row)
+            self._database.execute(
+                "DELETE FROM features WHERE interval <= ?", (interval - KEPT_INTERVALS,)
+            )
+
+    def features(self, topology: Topology, *, since: int) -> dict[int, Floats]:
+        """Return by interval what was kept of these links; of others nothing."""
+        query = "SELECT interval, numbers FROM features WHERE interval >= ? AND links = ?"
+        rows = self._database.execute(query, (since, _links(topology)))
+        return {
+            interval: np.frombuffer(blob, dtype=np.float32)
+            .astype(np.float64)
+            .reshape(-1, len(FEATURES))
+            for interval, blob in rows
+        }
 
     @contextmanager
     def _keeping(self) -> Iterator[None]:
@@ -95,10 +118,15 @@ class TrafficStore:
         except sqlite3.Error as error:
             log.warning("what the controller saw could not be kept: %s", error)
 
-    def outcomes(self) -> list[tuple[float, int, float, float]]:
-        """Return all that is kept: time, revision, expected and measured utilisation."""
-        return self._database.execute("SELECT * FROM outcomes ORDER BY time_s").fetchall()
+    def outcomes(self) -> list[Outcome]:
+        """Return all judgements that are kept."""
+        rows = self._database.execute("SELECT outcome FROM audit ORDER BY time_s")
+        return [msgspec.json.decode(row[0], type=Outcome) for row in rows]
 
     def last_revision(self) -> int:
         """Return the newest plan's revision; 0 where there was none."""
         return int(self._database.execute("SELECT max(revision) FROM plans").fetchone()[0] or 0)
+
+
+def _links(topology: Topology) -> str:
+    return " ".join(" ".join(ends) for ends in topology.ends)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_node import sample_snapshot
+from served_api import Site, served
 
+from qnx_hw.api.traffic import PlanView
 from qnx_hw.cli import main
 from qnx_hw.commands.traffic_file import read
 from qnx_hw.errors import ConfigError
@@ -198,6 +201,23 @@ def test_a_plan_from_a_record_is_shown_explained_and_questioned(
     out = capsys.readouterr().out
     assert "100% a-c-b" in out
     assert "a-b " not in out
+
+
+def test_the_audit_puts_what_came_beside_what_was_expected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "audit.json"
+    plan = PlanView(revision=3, time_s=1.78e9, objective="fair", routes=())
+    with served(Site(snapshot=sample_snapshot(plans=(plan,)))) as api:
+        words = ["routes", "audit", "--api", api.url, "--last", "2", "--json", str(out)]
+        assert main(words) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "goodput" in lines[0]
+    assert lines[1].split()[1:] == ["18", "/", "18"]
+    assert lines[2].split()[1:] == ["19", "/", "-"]
+    assert "alice bob" not in out.read_text()
+    assert json.loads(out.read_text())[0]["name"] == "plan: goodput"
 
 
 @pytest.mark.parametrize(

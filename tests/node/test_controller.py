@@ -310,6 +310,27 @@ def test_forecasts_stand_beside_what_came_and_training_is_used(tmp_path: Path) -
     played(scenario())
 
 
+def test_what_came_of_plans_stands_beside_what_they_promised_and_is_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        loop = Loop(tmp_path)
+        loop.nodes.demand = {("a", "c"): 60.0}
+        loop.nodes.key_rates = dict.fromkeys([("a", "b"), ("b", "c"), ("c", "d"), ("a", "d")], 90e6)
+        await loop.run(1)
+
+        shown = {each.name: each for each in await loop.controller.forecasts()}
+        for name, came in (
+            ("plan: utilisation", 0.3),
+            ("plan: goodput", 60e6),
+            ("plan: key draw", 60e6),
+        ):
+            assert shown[name].actual[-1] == pytest.approx(came, rel=0.1)
+            assert shown[name].expected[-1] == pytest.approx(came, rel=0.1)
+        later = {each.name: each for each in await loop.another().forecasts()}
+        assert later["a b secret key"].actual[-1] == pytest.approx(90e6)
+
+    played(scenario())
+
+
 def test_a_file_without_hops_is_refused(tmp_path: Path) -> None:
     text = f'[network]\nname = "x"\ndata_dir = "{tmp_path}"\n[controller]\nnode = "a"\n'
     text += '[nodes.a]\nlisten = "127.0.0.1:9001"\n'

@@ -126,6 +126,10 @@ class Laboratory(
                 name="alice bob", unit="bit/s", model="experts", times_s=step, expected=step,
                 low=step, high=step, actual=step,
             ),
+            Forecast(
+                name="plan: goodput", unit="bit/s", model="plan", times_s=step, expected=step,
+                low=(None,) * 20, high=(None,) * 20, actual=(*step[:-1], None),
+            ),
         )  # fmt: skip
 
     async def start_recording(self, name: str = "") -> RecordingView:
