@@ -41,6 +41,13 @@ class Caller:
         except UNREADABLE as error:
             raise QnxError(f"the node answered what it should not: {error}") from error
 
+    def octets(self, size: int) -> bytes:
+        """Read exactly so many bytes."""
+        found = self.answers.read(size)
+        if len(found) != size:
+            raise QnxError("the node ended the conversation")
+        return found
+
 
 @contextmanager
 def at_the_door(file: Path, node: str | None, /, **wishes: str | int) -> Iterator[Caller]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from qnx_hw.errors import QnxError
 
 LOOK_INTERVAL_S = 0.2
+SLOW_END_S = 15.0
 
 _Result = TypeVar("_Result")
 
@@ -49,14 +51,18 @@ def settle_heap() -> None:
 
 
 @asynccontextmanager
-async def told_to_stop() -> AsyncIterator[asyncio.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+async def told_to_stop(slow_end_s: float = SLOW_END_S) -> AsyncIterator[asyncio.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once.
+
+    A process that was told and still runs `slow_end_s` later prints where its threads stand.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     kinds = (signal.SIGINT, signal.SIGTERM)
 
     def told() -> None:
         stop.set()
+        faulthandler.dump_traceback_later(slow_end_s)
         for kind in kinds:
             loop.remove_signal_handler(kind)
 

@@ -81,15 +81,16 @@ def _line(tunnel: TunnelView) -> str:
 
 def _carry(arguments: argparse.Namespace) -> int:
     from qnx_hw.commands.door import at_the_door
-    from qnx_hw.edge.local import Reply
+    from qnx_hw.edge.local import PIECE, Reply
 
     with at_the_door(arguments.network, arguments.node, what="tunnel", name=arguments.name) as at:
         at.answer(Reply)
         at.circuit.settimeout(None)
         threading.Thread(target=_upload, args=(at,), daemon=True).start()
-        while piece := at.answers.read1(PIECE_BYTES):
-            sys.stdout.buffer.write(piece)
+        while size := PIECE.unpack(at.octets(PIECE.size))[0]:
+            sys.stdout.buffer.write(at.octets(size))
             sys.stdout.buffer.flush()
+        at.answer(Reply)
     return 0
 
 

@@ -22,7 +22,7 @@ from qnx_hw.edge.figures import Memory
 from qnx_hw.edge.flow import Inflow, Outflow
 from qnx_hw.edge.halves import BATCH_BYTES, BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
-from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session
+from qnx_hw.edge.session import RESUME_S, Pump, Session, read_out, why
 from qnx_hw.edge.spool import Spool
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError
 
@@ -75,6 +75,11 @@ class BlockingPump(Pump):
             finally:
                 self._talk.lock.release()
 
+    def stop(self) -> None:
+        """End the reading; ending the writing too would tell the user of a good end."""
+        with suppress(OSError):
+            self._user.shutdown(socket.SHUT_RD)
+
     def resume(self, circuit: socket.socket, expected: int) -> None:
         """Send again what the other end lacks."""
         with self._talk.lock:  # nothing new may get onto the circuit before it
@@ -86,7 +91,7 @@ class BlockingPump(Pump):
         try:
             loop()
         except (QnxError, OSError) as error:
-            self._session.finish(str(error))
+            self._session.finish(why(error))
         finally:
             with self._ending:
                 self._threads_left -= 1
@@ -277,25 +282,27 @@ class BlockingPump(Pump):
 
     def _deliver(self, body: memoryview) -> None:
         figures = self._talk.figures
+        size = len(body)
         figures.is_delivering = 1
         try:
-            self._user.sendall(body)
+            while body:
+                with suppress(BlockingIOError):  # he takes nothing, see `limit_sending`
+                    body = body[self._user.send(body) :]
+                if self._session.stop.is_set():
+                    raise SessionOver(self._session.reason)
         finally:
             figures.is_delivering = 0
-        self._talk.delivered(len(body))
+        self._talk.delivered(size)
 
     def _linger(self) -> None:
-        """Let the other end read all before the circuit is closed: unread bytes would reset it."""
+        """Let the other end know and read all before the circuit is closed."""
         circuit, _ = self._carrier.peek()
         if circuit is None:
             return
         with suppress(OSError, KeyExhausted):
             with self._talk.lock:
                 self._transmit(self._talk.seal(RecordType.PONG, EMPTY))
-            circuit.shutdown(socket.SHUT_WR)
-            circuit.settimeout(ENDING_S)
-            while circuit.recv(MAX_PLAIN_BYTES):
-                pass
+            read_out(circuit)
 
 
 def _is_ready(circuit: socket.socket, event: int, timeout_s: float) -> bool:

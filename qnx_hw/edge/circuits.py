@@ -21,7 +21,7 @@ import msgspec
 from qnx_hw.edge.forwarding import MAX_HOPS
 from qnx_hw.errors import UNREADABLE, ChannelError
 
-VERSION = 1
+VERSION = 2
 MAX_MESSAGE_BYTES = 16 << 10
 OPEN_DEADLINE_S = 6.0
 """For the whole way; a relay gets what is left of it."""
@@ -141,11 +141,13 @@ def check(request: Open) -> None:
 
 
 @asynccontextmanager
-async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
-    """Connect to an edge; the socket is closed where the body fails, and kept otherwise."""
+async def connecting(
+    address: tuple[str, int], deadline_s: float = CONNECT_DEADLINE_S
+) -> AsyncIterator[socket.socket]:
+    """Connect to an address; the socket is closed where the body fails, and kept otherwise."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(CONNECT_DEADLINE_S):
+        async with asyncio.timeout(deadline_s):
             family, kind, protocol, _, place = await _found(address)
     except (OSError, TimeoutError) as error:
         raise ChannelError(f"{address[0]} is no address: {error}") from error
@@ -154,11 +156,11 @@ async def connecting(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
         circuit.setblocking(False)
         circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            async with asyncio.timeout(CONNECT_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 await loop.sock_connect(circuit, place)
         except (OSError, TimeoutError) as error:
             raise ChannelError(
-                f"nobody at {address[0]}:{address[1]}: {error or 'deadline'}"
+                f"nobody at {address[0]}:{address[1]}: {str(error) or 'deadline'}"
             ) from error
         yield circuit
 

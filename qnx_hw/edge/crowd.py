@@ -18,7 +18,7 @@ from qnx_hw.edge.carrier import THREADED, Place
 from qnx_hw.edge.conversation import EMPTY
 from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
-from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session
+from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session, why
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError
 
 LOOK_S = 0.05
@@ -94,6 +94,7 @@ class CrowdPump(Pump):
         self._user = session.user
         self._crowd = crowd
         self._due = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._order = asyncio.Lock()
         """Held from sealing to sending: the order is the records'."""
 
@@ -105,6 +106,10 @@ class CrowdPump(Pump):
     def flush(self) -> None:
         """Let the task for it send what waits."""
         self._crowd.call(self._due.set)
+
+    def stop(self) -> None:
+        """Cancel the tasks; before they begin they find out by themselves."""
+        self._crowd.call(lambda: self._task and self._task.cancel())
 
     def resume(self, circuit: socket.socket, expected: int) -> None:
         """Send again what the other end lacks."""
@@ -119,7 +124,7 @@ class CrowdPump(Pump):
                 await self._transmit(record)
 
     async def _run(self) -> None:
-        session = self._session
+        session, self._task = self._session, asyncio.current_task()
         try:
             async with asyncio.TaskGroup() as tasks:
                 controls = tasks.create_task(self._controls())
@@ -128,7 +133,7 @@ class CrowdPump(Pump):
                 await sending
                 controls.cancel()
         except* (QnxError, OSError) as errors:
-            session.finish(str(errors.exceptions[0]))
+            session.finish(why(errors.exceptions[0]))
         finally:
             session.ended()
 

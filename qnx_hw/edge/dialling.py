@@ -11,11 +11,22 @@ from dataclasses import dataclass
 import msgspec
 
 from qnx_hw.edge.carrier import THREADED
-from qnx_hw.edge.circuits import Open, Opened, Refusal, connecting, receive, send
+from qnx_hw.edge.circuits import (
+    OPEN_DEADLINE_S,
+    VERSION,
+    Open,
+    Opened,
+    Purpose,
+    Refusal,
+    connecting,
+    receive,
+    send,
+)
 from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import Forwarder
 from qnx_hw.edge.hops import Hop
 from qnx_hw.edge.neighbours import Neighbours
+from qnx_hw.edge.traffic import Line
 from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 
 
@@ -45,6 +56,20 @@ class Vicinity:
     """Where those with threads find compiled loops; without it they run in the interpreter."""
 
 
+def asked(node: str, line: Line, purpose: Purpose, greeting: bytes) -> Open:
+    """Return a node's request for a circuit of its own."""
+    return Open(
+        version=VERSION,
+        purpose=purpose,
+        source=node,
+        destination=line.peer,
+        traffic_class=line.traffic.traffic_class,
+        path=(node,),
+        deadline_ms=int(1000 * OPEN_DEADLINE_S),
+        greeting=greeting,
+    )
+
+
 class Dialler:
     """Dials for one node."""
 
@@ -69,7 +94,7 @@ class Dialler:
             try:
                 circuit, answer = await self._try(target, onward, left_s)
             except (ChannelError, OSError, TimeoutError) as error:
-                reasons.append(f"{target}: {error or 'deadline'}")
+                reasons.append(f"{target}: {str(error) or 'deadline'}")
                 continue
             if answer.refusal is Refusal.NONE:
                 return circuit, answer

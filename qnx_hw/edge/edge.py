@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +17,12 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from qnx_hw.api.schema import Level
 from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.bus.routes import RouteAck, RouteTable
 from qnx_hw.edge.blocking import BlockingPump
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
-    OPEN_DEADLINE_S,
-    VERSION,
     Open,
     Opened,
     Purpose,
@@ -34,7 +31,7 @@ from qnx_hw.edge.circuits import (
     listen,
 )
 from qnx_hw.edge.crowd import Crowd, CrowdPump
-from qnx_hw.edge.dialling import Declined, Dialler, Vicinity
+from qnx_hw.edge.dialling import Declined, Dialler, Vicinity, asked
 from qnx_hw.edge.epochs import TunnelKeys
 from qnx_hw.edge.greeting import Desk, Opening, read_hello
 from qnx_hw.edge.hops import Hop, watch
@@ -42,8 +39,8 @@ from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.limits import Bucket, Limit, PlanLimits
 from qnx_hw.edge.reception import Reception
-from qnx_hw.edge.resuming import is_signed, read_resume, signed, verified
-from qnx_hw.edge.session import RESUME_S, Pump, Session
+from qnx_hw.edge.resuming import Resuming
+from qnx_hw.edge.session import USER_LEFT, Pump, Session
 from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.tally import Tally
 from qnx_hw.edge.traffic import Line, Traffic
@@ -55,7 +52,6 @@ log = logging.getLogger(__name__)
 
 MOST_ASIDE = 64
 """Sessions that may wait at once for their first record, or to go on over a new circuit."""
-RETRY_S = 0.25
 TICK_S = 1.0
 KEY_LOOK_S = 0.25
 STOP_DEADLINE_S = 2.0
@@ -100,9 +96,9 @@ class Edge:
         self._desk = Desk(source, self._ask_key)
         self._sessions: dict[bytes, Session] = {}
         self.tally = Tally(node, self.hops, self._sessions, self._transit)
-        self._openings: dict[Session, tuple[bytes, Line]] = {}
-        self._attempts: dict[bytes, int] = {}
+        self._resuming = Resuming(node, self._sessions, self._dialler, self._aside, self.start)
         self._loop = asyncio.get_running_loop()
+        self._stops = f"'{node}' stops"
         self._threads = ThreadPoolExecutor(MOST_ASIDE, thread_name_prefix="edge-aside")
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -119,7 +115,9 @@ class Edge:
                 with accepting(listener, self._receive):
                     self.start(self._tick())
                     if self._engine is not None:
-                        self.start(asyncio.to_thread(self._engine.load))
+                        # Compiling takes long where much else runs; the node's end is not to wait.
+                        load = self._engine.load
+                        threading.Thread(target=load, name="edge loops", daemon=True).start()
                     for hop in self.hops.values():
                         self.start(watch(self.node, hop, self._neighbours))
                     try:
@@ -198,14 +196,14 @@ class Edge:
             raise KeyExhausted(line.keys.describe() or "no key yet")
         opening = Opening(line, epoch)
         circuit, answer = await self._dialler.dial(
-            self._request(line, Purpose.SESSION, opening.octets)
+            asked(self.node, line, Purpose.SESSION, opening.octets)
         )
         with closed_on_failure(circuit):
             keys = await opening.complete(answer.greeting, self._desk)
         session = self._session(circuit, keys, line, opening.hello.session)
         session.path = answer.path
         line.message = ""
-        self._openings[session] = opening.hello.session, line
+        self._resuming.opened(session, opening.hello.session, line)
         return session
 
     def _session(
@@ -237,18 +235,6 @@ class Edge:
         _look_around(self._sessions.values())
         return answer
 
-    def _request(self, line: Line, purpose: Purpose, greeting: bytes) -> Open:
-        return Open(
-            version=VERSION,
-            purpose=purpose,
-            source=self.node,
-            destination=line.peer,
-            traffic_class=line.traffic.traffic_class,
-            path=(self.node,),
-            deadline_ms=int(1000 * OPEN_DEADLINE_S),
-            greeting=greeting,
-        )
-
     def _receive(self, circuit: socket.socket) -> None:
         self.hold(circuit, self._reception.take(circuit, self.held.discard))
 
@@ -263,7 +249,7 @@ class Edge:
             return await self._transit.carry(circuit, request, self._reception.reply)
         if request.purpose is Purpose.SESSION:
             return await self._answer(circuit, request)
-        return await self._resume_here(circuit, request)
+        return await self._resuming.answer(circuit, request, self._reception.reply)
 
     async def _answer(self, circuit: socket.socket, request: Open) -> bool:
         hello = read_hello(request.greeting)
@@ -286,75 +272,18 @@ class Edge:
             await self._aside(session.prove)
             user = await self.services[traffic.service](traffic)
         except (QnxError, OSError) as error:
-            session.abandon()
+            reason = f"'{self.node}' refused: {error}"
+            await self._aside(partial(session.abandon, reason))
             self._over_here(session)
             line.ended.failures += 1
-            log.info("%s: a session of '%s' was refused: %s", self.node, traffic.name, error)
             return True
         session.start(user, is_opener=False)
-        return True
-
-    async def _resume_here(self, circuit: socket.socket, request: Open) -> bool:
-        resume = read_resume(request.greeting)
-        session = self._sessions.get(resume.session)
-        if session is None:
-            raise Declined("there is no such session any more")
-        ours, theirs = session.keys.resume_keys
-        if not is_signed(theirs, resume):
-            raise Declined("somebody else's session")
-        if resume.attempt <= self._attempts.get(resume.session, 0):
-            raise Declined("a circuit that was asked for before")
-        self._attempts[resume.session] = resume.attempt
-        session.lose()
-        # The record that is being opened may wait for its pad, which takes this loop.
-        expected = await self._aside(session.talk.expected)
-        resumed = signed(ours, resume.session, resume.attempt, expected)
-        session.path = (*request.path, self.node)
-        reply = Opened(path=session.path, greeting=msgspec.msgpack.encode(resumed))
-        async with asyncio.timeout(CONNECT_DEADLINE_S):
-            await self._reception.reply(circuit, request, reply)
-        await self._aside(partial(session.attach, circuit, resume.expected))
         return True
 
     def _lost(self, session: Session) -> None:
         """Note that a circuit was lost; any thread."""
         with suppress(RuntimeError):  # the loop is closed: the process ends
-            self._loop.call_soon_threadsafe(self._reopen, session)
-
-    def _reopen(self, session: Session) -> None:
-        if session in self._openings and session.started:
-            self.start(self._resume(session))
-
-    async def _resume(self, session: Session) -> None:
-        """Open new circuits for a session until one stands or it is over."""
-        if session not in self._openings:
-            return  # it ended before this could begin
-        name, line = self._openings[session]
-        ours, theirs = session.keys.resume_keys
-        end_s = time.monotonic() + RESUME_S
-        while session in self._openings and time.monotonic() < end_s:
-            attempt = self._attempts[name] = self._attempts.get(name, 0) + 1
-            session.lose()
-            expected = await self._aside(session.talk.expected)
-            asked = signed(ours, name, attempt, expected)
-            request = self._request(line, Purpose.RESUME, msgspec.msgpack.encode(asked))
-            try:
-                circuit, answer = await self._dialler.dial(request)
-            except Declined as error:
-                session.finish(str(error))
-                return
-            except (QnxError, OSError, TimeoutError):
-                await asyncio.sleep(RETRY_S)
-                continue
-            resume = verified(answer.greeting, theirs, attempt)
-            if resume is None:
-                circuit.close()
-                line.ended.failures += 1
-                await asyncio.sleep(RETRY_S)
-                continue
-            session.path = answer.path
-            await self._aside(partial(session.attach, circuit, resume.expected))
-            return
+            self._loop.call_soon_threadsafe(self._resuming.begin, session)
 
     def _over(self, session: Session) -> None:
         """Note that a session ended; any thread."""
@@ -365,13 +294,22 @@ class Edge:
         for name, each in tuple(self._sessions.items()):
             if each is session:
                 del self._sessions[name]
-                self._attempts.pop(name, None)
-        self._openings.pop(session, None)
+                self._resuming.over(session, name, tells=session.reason != self._stops)
         for line in self.lines.values():
             if session in line.sessions:
                 line.last_path = session.path
                 self.tally.ended(session)
                 line.end(session)
+                if session.reason:
+                    self._ended_early(line, session.reason)
+
+    def _ended_early(self, line: Line, reason: str) -> None:
+        """Say why a user's connection ended before its time; that he wished it is no news."""
+        words = f"a connection of '{line.traffic.name}' ended early: {reason}"
+        if reason in (USER_LEFT, self._stops):
+            log.debug("%s: %s", self.node, words)
+            return
+        self.tell(Level.WARNING, self.node, words)
 
     def _hop_changed(self, hop: Hop) -> None:
         if hop.is_up:
@@ -430,7 +368,7 @@ class Edge:
 
     def _stop(self) -> None:
         for session in tuple(self._sessions.values()):
-            session.finish("the node stops")
+            session.finish(self._stops)
         self._transit.cut()
         for task in tuple(self._running):
             task.cancel()

@@ -107,6 +107,8 @@ class Figures(ctypes.Structure):
     opened_bytes: int
     error: int
     """`errno` of the call that failed."""
+    stops: int
+    """Whether a user that takes nothing is no longer waited for."""
     send_lock: int
     receive_lock: int
 

@@ -83,6 +83,8 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     expected: int
     """The number of the record that is wanted next."""
     tag: bytes
+    reason: str = ""
+    """Why the session ended early, where it does not go on."""
 
 
 class KemKey:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+import struct
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -19,15 +20,17 @@ import msgspec
 
 from qnx_hw.edge.parcels import Parcel, PostOffice
 from qnx_hw.edge.sealed_file import write_private
-from qnx_hw.edge.session import Session
+from qnx_hw.edge.session import USER_LEFT, Session
 from qnx_hw.edge.streams import StreamSink, StreamSource
-from qnx_hw.edge.user import user_pair
+from qnx_hw.edge.user import User, user_pair
 from qnx_hw.errors import ChannelError, QnxError
 
 DOOR = "door.json"
 MAX_LINE_BYTES = 1 << 20
 REQUEST_DEADLINE_S = 10.0
 PIECE_BYTES = 256 << 10
+PIECE = struct.Struct(">I")
+"""The length before each piece that comes out of a tunnel; 0 before the last reply."""
 
 _Kind = TypeVar("_Kind", StreamSource, StreamSink)
 _BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
@@ -184,21 +187,39 @@ class Door:
     async def _tunnel(
         self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        """Carry bytes both ways; what comes out stands in pieces, so that a reply may follow."""
         session = await self._house.through(name)
         async with user_pair() as (user, theirs):
             session.start(theirs, is_opener=True)
             _say(writer, Reply())
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, user.writer))
-                tasks.create_task(_copy(user.reader, writer))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    going = tasks.create_task(_carry_in(reader, user, session))
+                    await _carry_out(user.reader, writer)
+                    if going.done():
+                        await asyncio.to_thread(session.is_over.wait)
+                    _say(writer, Reply(error=session.reason and f"it ended: {session.reason}"))
+                    await writer.drain()
+            except* _BROKEN:
+                session.finish(USER_LEFT)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(PIECE_BYTES):
-        writer.write(piece)
-        await writer.drain()
-    with suppress(OSError):
-        writer.write_eof()
+async def _carry_in(reader: asyncio.StreamReader, user: User, session: Session) -> None:
+    try:
+        while piece := await reader.read(PIECE_BYTES):
+            user.writer.write(piece)
+            await user.writer.drain()
+        user.writer.write_eof()
+    except OSError:
+        session.finish(USER_LEFT)  # unless it ended before: then this is only how it shows
+
+
+async def _carry_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):  # the session has a reason, which is told
+        while piece := await reader.read(PIECE_BYTES):
+            writer.write(PIECE.pack(len(piece)) + piece)
+            await writer.drain()
+    writer.write(PIECE.pack(0))
 
 
 def _say(writer: asyncio.StreamWriter, message: msgspec.Struct) -> None:

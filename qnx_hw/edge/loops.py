@@ -130,6 +130,21 @@ def _send_all(socket, address, size, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _give_all(figures, size, scratch):  # type: ignore[no-untyped-def]
+    """Send what was opened to the user; a call returns now and then where he takes nothing."""
+    address, end = figures.opened, figures.opened + size
+    while address < end:
+        given = _send(figures.user, address, end - address, _MSG_NOSIGNAL)
+        if given >= 0:
+            address += given
+        elif _errno(scratch) != _EAGAIN and scratch[_ERROR] != _EINTR:
+            return False
+        if figures.stops != 0:
+            return False
+    return True
+
+
+@_compiled
 def _seal_one(figures, plain, size, scratch):  # type: ignore[no-untyped-def]
     """Seal one record behind the others; whether the cipher did."""
     header, cipher = scratch.ctypes.data, figures.cipher
@@ -282,7 +297,7 @@ def receive_loop(all_figures, scratch):  # type: ignore[no-untyped-def]
         _unlock(figures.receive_lock)
         if filled > 0:
             figures.is_delivering = 1
-            is_given = _send_all(figures.user, figures.opened, filled, scratch)
+            is_given = _give_all(figures, filled, scratch)
             figures.is_delivering = 0
             if not is_given:
                 figures.error = _errno(scratch)

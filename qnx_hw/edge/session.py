@@ -12,22 +12,27 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from qnx_hw.edge.carrier import Carrier, wake
+from qnx_hw.edge.carrier import Carrier
 from qnx_hw.edge.conversation import Conversation, Counters
 from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.limits import Limit
-from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader
+from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader, RecordType
 from qnx_hw.edge.spool import Spool
-from qnx_hw.edge.tcp import retransmits
+from qnx_hw.edge.tcp import limit_sending, reset, retransmits
+from qnx_hw.errors import QnxError
 
 RESUME_S = 60.0
 """How long an end waits for a new circuit."""
 SILENCE_S = 10.0
 """A circuit on which nothing came for so long is lost; the other end pings each second."""
 ENDING_S = 10.0
+USER_LOOK_S = 0.5
+"""How long a user may take nothing before it is looked whether the session still runs."""
+USER_LEFT = "the user broke the connection off"
 
 
 class Pump(Protocol):
@@ -43,6 +48,10 @@ class Pump(Protocol):
     @abstractmethod
     def flush(self) -> None:
         """Send the controls that wait when the circuit takes them; any thread, does not wait."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Have whoever waits for the user return; any thread, does not wait."""
 
     @abstractmethod
     def resume(self, circuit: socket.socket, expected: int) -> None:
@@ -153,6 +162,7 @@ class Session:
     def start(self, user: socket.socket, *, is_opener: bool) -> None:
         """Begin to carry data between a connected socket and the circuit."""
         self.user = user
+        limit_sending(user, USER_LOOK_S)
         if is_opener:
             self.talk.begin()
         self._pump = self._make_pump(self)
@@ -163,27 +173,40 @@ class Session:
             self._on_lost(self)
 
     def finish(self, reason: str) -> None:
-        """End at once, from any thread."""
-        self.reason = self.reason or reason
+        """End at once, from any thread, and tell the other end where it listens.
+
+        Where something was still to arrive the user's connection is reset, so that what he has
+        cannot be taken for the whole.
+        """
+        if not self.reason and not self.talk.is_finished:
+            self.reason = reason
+            self._say_why()
         self.stop.set()
+        self.talk.figures.stops = 1
         self.carrier.finish(reason)
-        if self.user is not None:
-            wake(self.user)
+        if self._pump is not None:
+            self._pump.stop()
 
     def ended(self) -> None:
         """Close everything: the pump has stopped."""
         self.carrier.finish(self.reason or "done")
         self.carrier.close()
         if self.user is not None:
-            self.user.close()
+            (reset if self.reason else socket.socket.close)(self.user)
         if self.spool is not None:
             self.spool.close()
         self.is_over.set()
         self._on_over(self)
 
-    def abandon(self) -> None:
-        """Close a session that was never started."""
-        self.carrier.finish("refused")
+    def abandon(self, reason: str) -> None:
+        """Close a session that was never started, and tell the other end why. Blocks."""
+        self.reason = reason
+        if (circuit := self.carrier.peek()[0]) is not None:
+            with suppress(OSError, QnxError):
+                with self.talk.lock:
+                    circuit.sendall(self.talk.seal(RecordType.CLOSE, memoryview(reason.encode())))
+                read_out(circuit)
+        self.carrier.finish(reason)
         self.carrier.close()
 
     def attach(self, circuit: socket.socket, expected: int) -> None:
@@ -209,6 +232,19 @@ class Session:
         if not self.talk.figures.is_delivering and self.talk.silent_s > SILENCE_S:
             self.lose()
 
+    def _say_why(self) -> None:
+        """Tell the other end why this one ends, where that takes no waiting."""
+        if self.keys.may_wait or not self.talk.lock.acquire(blocking=False):
+            return
+        try:
+            if (circuit := self.carrier.peek()[0]) is not None:
+                words = memoryview(self.reason.encode())
+                circuit.send(self.talk.seal(RecordType.CLOSE, words), socket.MSG_DONTWAIT)
+        except (QnxError, OSError):
+            return  # it finds out when it asks for another circuit, or waits for one in vain
+        finally:
+            self.talk.lock.release()
+
     def _count_retransmits(self) -> None:
         circuit, generation = self.carrier.peek()
         if circuit is None:
@@ -221,3 +257,17 @@ class Session:
     def _flush(self) -> None:
         if self._pump is not None:
             self._pump.flush()
+
+
+def read_out(circuit: socket.socket) -> None:
+    """End a circuit so that the other end can read all: unread bytes would reset it. Blocks."""
+    circuit.shutdown(socket.SHUT_WR)
+    circuit.settimeout(ENDING_S)
+    while circuit.recv(MAX_PLAIN_BYTES):
+        pass
+
+
+def why(error: BaseException) -> str:
+    """Return the reason of an end; other connection errors than ours are the user's."""
+    is_users = isinstance(error, ConnectionError) and not isinstance(error, QnxError)
+    return USER_LEFT if is_users else str(error)

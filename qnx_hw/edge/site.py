@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import socket
-import struct
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from qnx_hw.edge.session import Session
 from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.streams import SERVICE as STREAM
 from qnx_hw.edge.streams import StreamSink, StreamSource
+from qnx_hw.edge.tcp import reset
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import UNREADABLE, ChannelError, QnxError
 
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 TABLE = "routes.json"
 TUNNEL = "tunnel"
+TARGET_DEADLINE_S = 10.0
+"""How long a tunnel's target may take to answer; its user waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Site:
 
     async def _carry(self, user: socket.socket, traffic: Traffic) -> None:
         with ExitStack() as stack:
-            stack.callback(_reset, user)
+            stack.callback(reset, user)
             stack.callback(self.edge.held.discard, user)
             try:
                 session = await self.edge.open(traffic)
@@ -135,7 +137,7 @@ class Site:
         session.start(user, is_opener=True)
 
     async def _to_target(self, traffic: Traffic) -> socket.socket:
-        async with connecting(split_address(traffic.target)) as user:
+        async with connecting(split_address(traffic.target), TARGET_DEADLINE_S) as user:
             user.setblocking(True)
             return user
 
@@ -239,9 +241,3 @@ def _hop(network: NetworkFile, node: str, peer: str) -> Hop:
     address = section.address if section is not None and section.address else theirs.listen
     capacity_bps = section.capacity_bps if section is not None else 1e9
     return Hop(peer, split_address(address), capacity_bps)
-
-
-def _reset(user: socket.socket) -> None:
-    """Close so that the user sees a failure, not an empty answer."""
-    user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    user.close()

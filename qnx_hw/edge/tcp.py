@@ -1,9 +1,10 @@
-"""What the kernel tells of a TCP connection."""
+"""What the kernel tells of a TCP connection, and is told about it."""
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 from contextlib import suppress
 
 _TOTAL_RETRANS = struct.Struct("=100xI")
@@ -37,3 +38,18 @@ def _ask(circuit: socket.socket, fields: struct.Struct) -> tuple[int, ...] | Non
     with suppress(OSError, struct.error):
         return fields.unpack(circuit.getsockopt(socket.IPPROTO_TCP, option, fields.size))
     return None
+
+
+def reset(user: socket.socket) -> None:
+    """Close so that the user sees a failure, not an end."""
+    user.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    user.close()
+
+
+def limit_sending(user: socket.socket, seconds: float) -> None:
+    """Let a blocking call that sends return after so long where nothing is taken."""
+    whole, rest = divmod(seconds, 1.0)
+    value = struct.pack("@ll", int(whole), int(1e6 * rest))  # struct timeval
+    if sys.platform == "win32":
+        value = struct.pack("=I", int(1000 * seconds))
+    user.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)

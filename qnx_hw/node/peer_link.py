@@ -162,7 +162,7 @@ async def dial(address: str, greeting: Greeting) -> AsyncIterator[Channel]:
         async with asyncio.timeout(GREETING_DEADLINE_S):
             reader, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError) as error:
-        raise ChannelError(f"no peer at {address}: {error or 'deadline'}") from error
+        raise ChannelError(f"no peer at {address}: {str(error) or 'deadline'}") from error
     channel = Channel(reader, writer)
     try:
         await channel.greet(greeting)

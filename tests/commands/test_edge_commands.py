@@ -7,6 +7,7 @@ import io
 import json
 import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,8 @@ import pytest
 from edge_sites import Running, running
 
 from qnx_hw.commands import recv, send, stream, tunnel
-from qnx_hw.errors import ConfigError, QnxError
+from qnx_hw.edge.traffic import Traffic
+from qnx_hw.errors import ChannelError, ConfigError, QnxError
 
 DEADLINE_S = 120.0
 
@@ -107,6 +109,23 @@ def test_standard_input_goes_through_a_tunnel(
 
     play(tmp_path, scene)
     assert b"THROUGH THE TUNNEL" in capfdbinary.readouterr().out
+
+
+def test_a_tunnel_that_ends_early_is_no_success(
+    tmp_path: Path, stdin: Callable[[bytes], None], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    stdin(b"to nobody")
+
+    async def nobody(traffic: Traffic) -> socket.socket:
+        raise ChannelError("nobody is there")
+
+    async def scene(net: Running) -> None:
+        net.sites["bob"].edge.services["tunnel"] = nobody
+        with pytest.raises(QnxError, match="it ended: "):
+            await typed(tunnel, net.file, "web", "--stdio", "--node", "alice")
+
+    play(tmp_path, scene)
+    assert capfdbinary.readouterr().out == b""
 
 
 def test_mistakes_are_said_in_words(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def test_a_circuit_is_lost_and_replaced_while_a_record_waits_for_its_pad() -> No
                 echoed = tasks.create_task(exchange(user, octets))
                 await slow.asked.wait()
                 wire.cut()
-                await until(lambda: bool(net.edges["bob"]._attempts))
+                await until(lambda: bool(net.edges["bob"]._resuming.attempts))
                 slow.come.set()
 
             assert echoed.result() == octets
