@@ -101,6 +101,7 @@ class Edge:
         self._stops = f"'{node}' stops"
         self._threads = ThreadPoolExecutor(MOST_ASIDE, thread_name_prefix="edge-aside")
         self._tasks = asyncio.TaskGroup()
+        self._is_stopping = False
         self._running: set[asyncio.Task[None]] = set()
         for hop in self.hops.values():
             hop.on_change = self._hop_changed
@@ -180,7 +181,10 @@ class Edge:
             line.waiting -= 1
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something as long as the edge runs, at most."""
+        """Run something as long as the edge runs, at most; not at all where it stops."""
+        if self._is_stopping:
+            work.close()
+            return
         task = self._tasks.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -367,6 +371,7 @@ class Edge:
                 session.is_over.wait(max(0.0, end_s - time.monotonic()))
 
     def _stop(self) -> None:
+        self._is_stopping = True
         for session in tuple(self._sessions.values()):
             session.finish(self._stops)
         self._transit.cut()
