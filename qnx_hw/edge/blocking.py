@@ -267,6 +267,8 @@ class BlockingPump(Pump):
             if self._carrier.peek() != place:
                 place = self._carrier.current(RESUME_S)
                 self._session.reader.clear()
+                if self._talk.is_finished:  # as the other end said when the circuit was made
+                    return place
             if self._inflow is None and self._loops and self._talk.figures.peer_cipher:
                 self._inflow = Inflow(self._session, self._loops, self._user, memory)
             if self._inflow is not None:

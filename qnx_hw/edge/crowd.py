@@ -248,6 +248,8 @@ class CrowdPump(Pump):
             if self._carrier.peek() != place:
                 place = await self._current()
                 reader.clear()
+                if self._talk.is_finished:  # as the other end said when the circuit was made
+                    return place
             try:
                 reader.filled(await loop.sock_recv_into(place[0], reader.room()))
             except OSError:

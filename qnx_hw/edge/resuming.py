@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -23,6 +24,8 @@ from qnx_hw.errors import UNREADABLE, ChannelError, QnxError
 from qnx_hw.secret import Secret
 
 RETRY_S = 0.25
+MOST_PAST = 1000
+"""Sessions that are remembered after their good end."""
 MAX_REASON = 200
 """Characters; the other end wrote them."""
 ENDED = Opened(refusal=Refusal.DECLINED, reason="the session has ended")
@@ -53,6 +56,8 @@ class Resuming:
         self._aside = aside
         self._start = start
         self._openings: dict[Session, tuple[bytes, Line]] = {}
+        self._past: OrderedDict[bytes, tuple[tuple[Secret, Secret], int]] = OrderedDict()
+        """Sessions that ended well: their keys, and what was expected next."""
         self.attempts: dict[bytes, int] = {}
         """By the name of the session, which was the newest."""
 
@@ -67,6 +72,10 @@ class Resuming:
 
     def over(self, session: Session, name: bytes, *, tells: bool) -> None:
         """Forget a session that ended; tell the other end of an early end, where it waits."""
+        if not session.reason:
+            self._past[name] = session.keys.resume_keys, session.talk.figures.expected
+            if len(self._past) > MOST_PAST:
+                self._past.popitem(last=False)
         opening = self._openings.pop(session, None)
         attempt = self.attempts.pop(name, 0) + 1
         if opening is not None and session.reason and tells:
@@ -76,11 +85,9 @@ class Resuming:
         """Do what the end that opened a session asks: go on, or end; whether over this circuit."""
         resume = read_resume(request.greeting)
         session = self._sessions.get(resume.session)
-        if session is None and resume.reason:
-            await self._reply(circuit, request, reply, ENDED)
-            return False
         if session is None:
-            raise Declined("there is no such session any more")
+            await self._answer_late(circuit, request, resume, reply)
+            return False
         ours, theirs = session.keys.resume_keys
         if not is_signed(theirs, resume):
             raise Declined("somebody else's session")
@@ -100,6 +107,24 @@ class Resuming:
         await self._reply(circuit, request, reply, opened)
         await self._aside(partial(session.attach, circuit, resume.expected))
         return True
+
+    async def _answer_late(
+        self, circuit: socket.socket, request: Open, resume: Resume, reply: Reply
+    ) -> None:
+        """Say of a session that ended well that it did: the circuit may have been lost just then.
+
+        What this end expects next shows, under the session's key, that it got all.
+        """
+        opened = ENDED
+        if not resume.reason:
+            if resume.session not in self._past:
+                raise Declined("there is no such session any more")
+            (ours, theirs), expected = self._past[resume.session]
+            if not is_signed(theirs, resume):
+                raise Declined("somebody else's session")
+            told = signed(ours, resume.session, resume.attempt, expected)
+            opened = Opened(path=(*request.path, self._node), greeting=msgspec.msgpack.encode(told))
+        await self._reply(circuit, request, reply, opened)
 
     async def _reply(
         self, circuit: socket.socket, request: Open, reply: Reply, opened: Opened

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -104,6 +105,39 @@ def test_a_cut_wire_is_replaced_and_nothing_is_lost(pump: str) -> None:
             assert cuts == 4
             assert session.counters.circuits >= 4
             assert session.counters.failures == 0
+
+    play(scene)
+
+
+@ALL_PUMPS
+def test_an_end_is_good_even_where_the_circuit_breaks_before_the_last_word(pump: str) -> None:
+    async def scene() -> None:
+        async with wired(pump) as (net, wire):
+            far, theirs = socket.socketpair()
+
+            async def serve(traffic: Traffic) -> socket.socket:
+                return theirs
+
+            net.edges["bob"].services["echo"] = serve
+            near, here = await connect(net.edges["alice"], ECHO)
+            with near, far:
+                far.shutdown(socket.SHUT_WR)
+                assert await asyncio.to_thread(near.recv, 1) == b""
+                (there,) = net.edges["bob"]._sessions.values()
+                (circuit,) = (
+                    number
+                    for (number, way), octets in wire.captured.items()
+                    if way == "out" and b"session" in first_message(bytes(octets))
+                )
+                wire.tamper = lambda number, way, piece: (
+                    b"" if (number, way) == (circuit, "back") else piece
+                )
+                near.shutdown(socket.SHUT_WR)
+                await until(lambda: there.talk.is_finished)
+                wire.tamper = lambda number, way, piece: piece
+                wire.cut()
+                await until(lambda: here.is_over.is_set() and there.is_over.is_set())
+                assert (here.reason, there.reason) == ("", "")
 
     play(scene)
 

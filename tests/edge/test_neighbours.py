@@ -11,7 +11,7 @@ from edge_net import EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import hostile_wire
 
 from qnx_hw.bus.certificates import Authority, neighbourly
-from qnx_hw.edge.circuits import Open, Opened, Purpose, encode
+from qnx_hw.edge.circuits import VERSION, Open, Opened, Purpose, encode
 from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
@@ -62,7 +62,7 @@ async def ask(port: int, octets: bytes) -> Opened:
 
 def request(purpose: Purpose, **values: object) -> Open:
     asked = Open(
-        version=1,
+        version=VERSION,
         purpose=purpose,
         source="alice",
         destination="bob",
