@@ -20,7 +20,8 @@ from qnx_hw.edge.conversation import EMPTY, Conversation
 from qnx_hw.edge.engine import Engine, Loops
 from qnx_hw.edge.figures import Memory
 from qnx_hw.edge.flow import Inflow, Outflow
-from qnx_hw.edge.halves import BATCH_BYTES, BATCH_ROOM_BYTES, SessionOver
+from qnx_hw.edge.halves import SessionOver
+from qnx_hw.edge.pages import BATCH_BYTES, BATCH_ROOM_BYTES
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
 from qnx_hw.edge.session import RESUME_S, Pump, Session, read_out, why
 from qnx_hw.edge.spool import Spool

@@ -20,7 +20,7 @@ from qnx_hw.edge.halves import ReceivingHalf, SendingHalf, SessionOver
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.records import BadRecord, RecordReader, RecordType
 
-COUNT_BYTES = 1 << 20
+COUNT_BYTES = 8 << 20
 MAX_FAILURES = 8
 """Refused records after which a session ends; each costs a new circuit."""
 MAX_CONTROLS = 64
@@ -74,30 +74,29 @@ class Conversation:
         """Held while something is sealed, and until it is sent: the order is the records'."""
         self._on_control = on_control
         self._sending = SendingHalf(keys.sending_cipher(), figures)
+        self.pages = self._sending.pages
         self._receiving = ReceivingHalf(keys.receiving_cipher(), keys.peer_epoch, figures)
         self._receive_lock = SharedLock()
         figures.send_lock, figures.receive_lock = self.lock.address, self._receive_lock.address
         self._controls: deque[tuple[RecordType, bytes]] = deque()
         self.count_bytes = min(COUNT_BYTES, keys.sending.rekey_bytes // 8)
         """How much is sealed before the tunnel's key is told."""
-        self._end_number: int | None = None
-        self._has_got_end = False
 
     @property
     def unacknowledged_bytes(self) -> int:
         """Sent, and not yet known to have arrived."""
         if self.lock.acquire(blocking=False):
             try:
-                self._sending.release()
+                self.pages.release()
             finally:
                 self.lock.release()
-        return self._sending.unacknowledged_bytes
+        return self.pages.unacknowledged_bytes()
 
     @property
     def is_finished(self) -> bool:
         """Whether all that both users said has arrived."""
-        ended, acknowledged = self._end_number, self.figures.acknowledged
-        return self._has_got_end and ended is not None and acknowledged > ended
+        arrives = self.figures.end_arrives
+        return bool(self.figures.has_got_end) and 0 < arrives <= self.figures.acknowledged
 
     def expected(self) -> int:
         """Return the number of the record that is wanted next.
@@ -137,10 +136,6 @@ class Conversation:
         """Whether a small record waits."""
         return bool(self._controls)
 
-    def make_room(self, size: int) -> None:
-        """Prepare memory for so many bytes of small or large records. Needs the lock."""
-        self._sending.make_room(size)
-
     def next_control(self) -> memoryview | None:
         """Seal what waits, one record after the other; None where nothing does. Needs the lock."""
         if (named := self.keys.name_next()) is not None:
@@ -160,7 +155,7 @@ class Conversation:
         sending = self._sending
         records = sending.seal(kind, plain, self._receiving.expected)
         if kind is RecordType.END:
-            self._end_number = sending.number - 1
+            self.figures.end_arrives = sending.number
         self.figures.uncounted += len(plain)
         self.count()
         self.figures.unacknowledged_in = 0
@@ -210,7 +205,7 @@ class Conversation:
         self.figures.attention = 1  # it may be ready for the next key
         match kind:
             case RecordType.END:
-                self._has_got_end = True
+                self.figures.has_got_end = 1
                 self.say(RecordType.PONG, b"")
             case RecordType.CLOSE:
                 raise SessionOver(bytes(body).decode(errors="replace")[:200])

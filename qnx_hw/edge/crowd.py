@@ -16,7 +16,8 @@ from typing import Any
 
 from qnx_hw.edge.carrier import THREADED, Place
 from qnx_hw.edge.conversation import EMPTY
-from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
+from qnx_hw.edge.halves import SessionOver
+from qnx_hw.edge.pages import BATCH_ROOM_BYTES
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordType
 from qnx_hw.edge.session import ENDING_S, RESUME_S, Pump, Session, why
 from qnx_hw.errors import Conflict, KeyExhausted, QnxError

@@ -14,12 +14,13 @@ import numpy.typing as npt
 from qnx_hw.edge.ciphers import GcmCipher
 from qnx_hw.edge.figures import Figures, Memory, SharedLock
 from qnx_hw.edge.halves import SendingHalf
+from qnx_hw.edge.pages import Pages
 from qnx_hw.edge.records import RecordType
 from qnx_hw.secret import Secret
 
 log = logging.getLogger(__name__)
 
-Loop = Callable[[npt.NDArray[Any], npt.NDArray[np.int64]], int]
+Loop = Callable[[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.int64]], int]
 
 
 class Loops(NamedTuple):
@@ -59,14 +60,15 @@ class Engine:
 class Runner:
     """One direction of a session in compiled loops."""
 
-    def __init__(self, loop: Loop, figures: Figures, n_words: int) -> None:
+    def __init__(self, loop: Loop, figures: Figures, pages: Pages, n_words: int) -> None:
         self._loop = loop
+        self._table = pages.table
         self._figures = np.frombuffer(figures, np.dtype(Figures))  # type: ignore[call-overload]
         self._scratch = np.zeros(n_words, np.int64)
 
     def run(self) -> int:
         """Run the loop until it returns an outcome."""
-        return self._loop(self._figures, self._scratch)
+        return self._loop(self._figures, self._table, self._scratch)
 
 
 def _is_right(loops: Loops) -> bool:
@@ -84,7 +86,7 @@ def _is_right(loops: Loops) -> bool:
         figures.plain, figures.plain_bytes = plain.address, len(said)
         figures.budget, figures.key_ends_ns = len(said), (1 << 63) - 1
         figures.send_lock = lock.address
-        Runner(loops.send, figures, loops.n_words).run()
+        Runner(loops.send, figures, by_loop.pages, loops.n_words).run()
         circuit.shutdown(socket.SHUT_WR)
         sealed = far.recv(2 * len(said))
     return sealed == by_interpreter.seal(RecordType.DATA, memoryview(said), 0)

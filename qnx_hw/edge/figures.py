@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-ACKNOWLEDGE_BYTES = 4 << 20
-"""An acknowledgement wakes a thread at the other end, which costs both as much as 256 KiB do."""
+ACKNOWLEDGE_BYTES = 1 << 20
+"""An acknowledgement wakes a thread at the other end; a late one keeps more memory in use there."""
 _MUTEX_BYTES = 64
 """At least `sizeof(pthread_mutex_t)`: 40 with glibc on x86-64, 48 on arm64."""
 
@@ -48,10 +48,20 @@ class Figures(ctypes.Structure):
     """Address of the context that seals; 0 where only the interpreter can."""
     page: int
     """Address of the memory for sealed records."""
-    page_bytes: int
+    page_index: int
     page_used: int
     page_first: int
     """Number of the first record in it."""
+    full: int
+    """How many pages are full, and kept."""
+    full_at: int
+    """Where the queue of the full ones begins."""
+    full_bytes: int
+    """What they hold."""
+    free: int
+    """How many pages can be used again."""
+    end_arrives: int
+    """What the peer expects next when it has all that this end will say; 0 until that is known."""
     uncounted: int
     """Sealed bytes that the tunnel's key does not know of yet."""
     records: int
@@ -64,6 +74,8 @@ class Figures(ctypes.Structure):
     peer_epoch: int
     peer_cipher: int
     """Address of the context that opens; 0 where only the interpreter can."""
+    has_got_end: int
+    """Whether the peer has said all that it will."""
     bytes_out: int
     """To the user."""
     heard_ns: int

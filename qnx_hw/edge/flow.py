@@ -9,8 +9,10 @@ import time
 from qnx_hw.edge.carrier import Place
 from qnx_hw.edge.engine import Loops, Runner
 from qnx_hw.edge.figures import Memory, Outcome
-from qnx_hw.edge.halves import PAGE_BYTES, SessionOver
+from qnx_hw.edge.halves import SessionOver
 from qnx_hw.edge.session import RESUME_S, Session
+
+BROKEN = "libcrypto could not seal a record"
 
 
 class Outflow:
@@ -20,7 +22,7 @@ class Outflow:
         """What could not be sealed is left in `plain`."""
         self._session = session
         self._figures = figures = session.talk.figures
-        self._runner = Runner(loops.send, figures, loops.n_words)
+        self._runner = Runner(loops.send, figures, session.talk.pages, loops.n_words)
         figures.user = user.fileno()
         figures.plain, figures.plain_bytes = plain.address, len(plain.view)
 
@@ -37,7 +39,6 @@ class Outflow:
             return None
         with session.talk.lock:
             session.talk.count()
-            session.talk.make_room(PAGE_BYTES // 4)
         figures.circuit, figures.send_turn = circuit.fileno(), turn
         figures.budget = session.room(session.talk.count_bytes)
         remaining_s = session.keys.sending.remaining_s()
@@ -53,7 +54,7 @@ class Outflow:
             case Outcome.USER_FAILED:
                 raise _failure(figures.error)
             case Outcome.BROKEN:
-                raise SessionOver("libcrypto could not seal a record")
+                raise SessionOver(BROKEN)
             case Outcome.LOST:
                 session.carrier.lose(generation)
         return None
@@ -65,7 +66,7 @@ class Inflow:
     def __init__(self, session: Session, loops: Loops, user: socket.socket, plain: Memory) -> None:
         self._session = session
         self._figures = figures = session.talk.figures
-        self._runner = Runner(loops.receive, figures, loops.n_words)
+        self._runner = Runner(loops.receive, figures, session.talk.pages, loops.n_words)
         figures.user = user.fileno()
         figures.opened, figures.opened_bytes = plain.address, len(plain.view)
 
@@ -82,6 +83,8 @@ class Inflow:
                 return False
             case Outcome.USER_FAILED:
                 raise _failure(figures.error)
+            case Outcome.BROKEN:
+                raise SessionOver(BROKEN)
         session.talk.acknowledge()
         return True
 

@@ -16,10 +16,16 @@ import llvmlite.binding as llvm
 import numpy as np
 from numba import njit, typeof, types
 
-from qnx_hw.edge import libcrypto
+from qnx_hw.edge import libcrypto, pages
 from qnx_hw.edge.ciphers import MAX_RECORDS_PER_KEY
 from qnx_hw.edge.figures import ACKNOWLEDGE_BYTES, Figures, Outcome
-from qnx_hw.edge.records import DATA_BEGIN, HEADER_BYTES, MAX_PLAIN_BYTES, TAG_BYTES
+from qnx_hw.edge.records import (
+    ACKNOWLEDGE_BEGIN,
+    DATA_BEGIN,
+    HEADER_BYTES,
+    MAX_PLAIN_BYTES,
+    TAG_BYTES,
+)
 
 DUE, UNSENT, ENDED, LOST, USER_FAILED, BROKEN = (int(each) for each in Outcome)
 SCRATCH_WORDS = 9
@@ -60,6 +66,7 @@ _memmove = _external(_system, "memmove", _long, _long, _long, _long)
 _errno_location = _external(_system, "__errno_location", _long)
 _clock_gettime = _external(_system, "clock_gettime", _int, _int, _long)
 _lock = _external(_system, "pthread_mutex_lock", _int, _long)
+_try_lock = _external(_system, "pthread_mutex_trylock", _int, _long)
 _unlock = _external(_system, "pthread_mutex_unlock", _int, _long)
 _init_words = (_long, _long, _long, _long, _long)
 _encrypt_init = _external(_cipher, "EVP_EncryptInit_ex", _int, *_init_words)
@@ -73,9 +80,11 @@ _control = _external(_cipher, "EVP_CIPHER_CTX_ctrl", _int, _long, _int, _int, _l
 
 FIGURES = np.dtype(Figures)
 _SCRATCH = np.zeros(SCRATCH_WORDS, np.int64)
-_entered = [_long(typeof(np.zeros(1, FIGURES)), typeof(_SCRATCH))]  # type: ignore[no-untyped-call]
+_TABLE = np.zeros((1, 1), np.int64)
+_entered = [_long(typeof(np.zeros(1, FIGURES)), typeof(_TABLE), typeof(_SCRATCH))]  # type: ignore[no-untyped-call]
 _compiled = njit(nogil=True, cache=True)
 _loop = njit(_entered, nogil=True, cache=True)
+_release, _turn = _compiled(pages.release), _compiled(pages.turn)
 
 
 @_compiled
@@ -145,10 +154,10 @@ def _give_all(figures, size, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _seal_one(figures, plain, size, scratch):  # type: ignore[no-untyped-def]
+def _seal_one(figures, begin, plain, size, scratch):  # type: ignore[no-untyped-def]
     """Seal one record behind the others; whether the cipher did."""
     header, cipher = scratch.ctypes.data, figures.cipher
-    scratch[0] = _swapped((DATA_BEGIN << 32) | figures.epoch)
+    scratch[0] = _swapped((begin << 32) | figures.epoch)
     scratch[1] = _swapped(figures.number)
     scratch[2] = _swapped(figures.expected)
     scratch[3] = _swapped(size + TAG_BYTES)
@@ -161,7 +170,7 @@ def _seal_one(figures, plain, size, scratch):  # type: ignore[no-untyped-def]
     if (
         _encrypt_init(cipher, 0, 0, 0, header + _NONCE_AT) != 1
         or _encrypt(cipher, 0, length, header, HEADER_BYTES) != 1
-        or _encrypt(cipher, body, length, plain, size) != 1
+        or (size > 0 and _encrypt(cipher, body, length, plain, size) != 1)
         or _encrypt_final(cipher, body + size, length) != 1
         or _control(cipher, _GET_TAG, TAG_BYTES, body + size) != 1
     ):
@@ -172,26 +181,32 @@ def _seal_one(figures, plain, size, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _pass_out(figures, scratch):  # type: ignore[no-untyped-def]
+def _has_room(figures, table, size, count, scratch):  # type: ignore[no-untyped-def]
+    """Whether so much may be sealed, and there is memory for it; needs the send lock."""
+    _release(figures, table, figures.acknowledged)
+    return (
+        figures.under_key + count <= MAX_RECORDS_PER_KEY
+        and _now_ns(scratch) < figures.key_ends_ns
+        and _turn(figures, table, size + count * (HEADER_BYTES + TAG_BYTES))
+    )
+
+
+@_compiled
+def _pass_out(figures, table, scratch):  # type: ignore[no-untyped-def]
     """Seal what is pending and send it; needs the send lock."""
     size = figures.pending
     count = (size + MAX_PLAIN_BYTES - 1) // MAX_PLAIN_BYTES
-    if figures.acknowledged >= figures.number:
-        figures.page_used = 0
-        figures.page_first = figures.number
     if (
         figures.attention != 0
         or figures.turn != figures.send_turn
-        or figures.under_key + count > MAX_RECORDS_PER_KEY
-        or figures.page_used + size + count * (HEADER_BYTES + TAG_BYTES) > figures.page_bytes
-        or _now_ns(scratch) >= figures.key_ends_ns
+        or not _has_room(figures, table, size, count, scratch)
     ):
         return UNSENT
     first = figures.page_used
     start = 0
     while start < size:
         piece = min(size - start, MAX_PLAIN_BYTES)
-        if not _seal_one(figures, figures.plain + start, piece, scratch):
+        if not _seal_one(figures, DATA_BEGIN, figures.plain + start, piece, scratch):
             return BROKEN
         start += piece
     figures.pending = 0
@@ -203,7 +218,7 @@ def _pass_out(figures, scratch):  # type: ignore[no-untyped-def]
 
 
 @_loop
-def send_loop(all_figures, scratch):  # type: ignore[no-untyped-def]
+def send_loop(all_figures, table, scratch):  # type: ignore[no-untyped-def]
     """Read the user, seal and send until something else is due."""
     figures = all_figures[0]
     while figures.attention == 0 and figures.budget > 0:
@@ -218,7 +233,7 @@ def send_loop(all_figures, scratch):  # type: ignore[no-untyped-def]
         figures.budget -= size
         figures.pending = size
         _lock(figures.send_lock)
-        outcome = _pass_out(figures, scratch)
+        outcome = _pass_out(figures, table, scratch)
         _unlock(figures.send_lock)
         if outcome != DUE:
             return outcome
@@ -233,7 +248,7 @@ def _open_one(figures, record, size, opened, scratch):  # type: ignore[no-untype
     return (
         _decrypt_init(cipher, 0, 0, 0, header + _NONCE_AT) == 1
         and _decrypt(cipher, 0, length, header, HEADER_BYTES) == 1
-        and _decrypt(cipher, opened, length, body, size) == 1
+        and (size == 0 or _decrypt(cipher, opened, length, body, size) == 1)
         and _control(cipher, _SET_TAG, TAG_BYTES, body + size) == 1
         and _decrypt_final(cipher, opened + size, length) == 1
     )
@@ -241,19 +256,21 @@ def _open_one(figures, record, size, opened, scratch):  # type: ignore[no-untype
 
 @_compiled
 def _open_run(figures, scratch):  # type: ignore[no-untyped-def]
-    """Open the data that came in a row; return how much, and whether more must come.
+    """Open what came in a row; return how much data, and whether more must come.
 
-    Stops before anything that is not the next data record under the newest key: the interpreter
-    knows what to do about it.
+    Stops before anything that is not the next record under the newest key, of data or of nothing
+    but what it acknowledges: the interpreter knows what to do about it.
     """
     filled = 0
-    begin = (DATA_BEGIN << 32) | figures.peer_epoch
+    data = (DATA_BEGIN << 32) | figures.peer_epoch
+    acknowledgement = (ACKNOWLEDGE_BEGIN << 32) | figures.peer_epoch
     while figures.arrived_end - figures.arrived_start >= HEADER_BYTES:
         record = figures.arrived + figures.arrived_start
         _memmove(scratch.ctypes.data, record, HEADER_BYTES)
         length = _swapped(scratch[3])
+        begin = _swapped(scratch[0])
         if (
-            _swapped(scratch[0]) != begin
+            not (begin == data or (begin == acknowledgement and length == TAG_BYTES))
             or _swapped(scratch[1]) != figures.expected
             or not TAG_BYTES <= length <= MAX_PLAIN_BYTES + TAG_BYTES
         ):
@@ -270,11 +287,35 @@ def _open_run(figures, scratch):  # type: ignore[no-untyped-def]
         figures.arrived_start += HEADER_BYTES + length
         figures.acknowledged = max(figures.acknowledged, acknowledged)
         filled += size
-    return filled, True
+    is_finished = figures.has_got_end != 0 and 0 < figures.end_arrives <= figures.acknowledged
+    return filled, not is_finished
+
+
+@_compiled
+def _acknowledge(figures, table, scratch):  # type: ignore[no-untyped-def]
+    """Tell the peer what has come where that takes no waiting; `DUE` where the interpreter must."""
+    if _try_lock(figures.send_lock) != 0:
+        return UNSENT  # who holds it sends, and tells with that
+    outcome = UNSENT
+    if figures.unacknowledged_in >= ACKNOWLEDGE_BYTES and figures.turn == figures.receive_turn:
+        scratch[_POLL] = figures.circuit_in | (_POLLOUT << 32)
+        if figures.cipher == 0 or not _has_room(figures, table, 0, 1, scratch):
+            outcome = DUE
+        elif _poll(scratch.ctypes.data + 8 * _POLL, 1, 0) > 0:
+            first = figures.page_used
+            if not _seal_one(figures, ACKNOWLEDGE_BEGIN, 0, 0, scratch):
+                outcome = BROKEN
+            else:
+                figures.unacknowledged_in = 0
+                size = figures.page_used - first
+                if not _send_all(figures.circuit_in, figures.page + first, size, scratch):
+                    outcome = LOST
+    _unlock(figures.send_lock)
+    return outcome
 
 
 @_loop
-def receive_loop(all_figures, scratch):  # type: ignore[no-untyped-def]
+def receive_loop(all_figures, table, scratch):  # type: ignore[no-untyped-def]
     """Receive, open and give to the user until there is something else than data."""
     figures = all_figures[0]
     while True:
@@ -304,5 +345,9 @@ def receive_loop(all_figures, scratch):  # type: ignore[no-untyped-def]
                 return USER_FAILED
             figures.bytes_out += filled
             figures.unacknowledged_in += filled
-        if not is_all or figures.unacknowledged_in >= ACKNOWLEDGE_BYTES:
+        if not is_all:
             return DUE
+        if figures.unacknowledged_in >= ACKNOWLEDGE_BYTES:
+            outcome = _acknowledge(figures, table, scratch)
+            if outcome != UNSENT:
+                return outcome

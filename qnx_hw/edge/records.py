@@ -56,6 +56,7 @@ class RecordType(IntEnum):
 RUN_HEADER = struct.Struct(">IIQQII")
 """The header, with version, type and flags as one number: what a run of records has in common."""
 DATA_BEGIN = int.from_bytes(struct.pack(">BBH", VERSION, RecordType.DATA, 0), "big")
+ACKNOWLEDGE_BEGIN = int.from_bytes(struct.pack(">BBH", VERSION, RecordType.PONG, 0), "big")
 
 _TYPES = {int(kind): kind for kind in RecordType}
 

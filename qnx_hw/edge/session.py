@@ -17,9 +17,10 @@ from typing import Protocol
 
 from qnx_hw.edge.carrier import Carrier
 from qnx_hw.edge.conversation import Conversation, Counters
-from qnx_hw.edge.halves import BATCH_ROOM_BYTES, SessionOver
+from qnx_hw.edge.halves import SessionOver
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.limits import Limit
+from qnx_hw.edge.pages import BATCH_ROOM_BYTES
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader, RecordType
 from qnx_hw.edge.spool import Spool
 from qnx_hw.edge.tcp import limit_sending, reset, retransmits

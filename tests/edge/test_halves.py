@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qnx_hw.edge.ciphers import GcmCipher
-from qnx_hw.edge.halves import (
-    BATCH_BYTES,
-    BATCH_ROOM_BYTES,
-    RETAINED_BYTES,
-    ReceivingHalf,
-    SendingHalf,
-    SessionOver,
-)
+from qnx_hw.edge.halves import ReceivingHalf, SendingHalf, SessionOver
+from qnx_hw.edge.pages import BATCH_BYTES, BATCH_ROOM_BYTES, RETAINED_BYTES
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, RecordDecoder, RecordReader, RecordType
 from qnx_hw.secret import Secret
 
@@ -72,7 +66,7 @@ def test_what_was_crowded_out_is_not_made_up() -> None:
     for _ in range(RETAINED_BYTES // BATCH_BYTES + 1):
         sending.seal(RecordType.DATA, TEXT, 0)
 
-    assert sending.unacknowledged_bytes <= RETAINED_BYTES
+    assert sending.pages.unacknowledged_bytes() <= RETAINED_BYTES
     with pytest.raises(SessionOver, match="more was under way"):
         sending.repeat_from(0)
 
@@ -83,7 +77,7 @@ def test_memory_of_what_has_arrived_is_used_again() -> None:
         sending.seal(RecordType.DATA, TEXT, 0)
         sending.figures.acknowledged = sending.number - 4
 
-    assert len(sending._free) <= 2
+    assert sending.pages.in_use <= 3
 
 
 @pytest.mark.parametrize("at", [0, 5, 20, 28, 40, -1])

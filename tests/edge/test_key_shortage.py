@@ -15,9 +15,9 @@ from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import hostile_wire
 
 from qnx_hw.api.traffic import KeyPolicy, TunnelState
-from qnx_hw.edge.halves import BATCH_BYTES
 from qnx_hw.edge.handshake import Mode
 from qnx_hw.edge.keysource import KeySource, SharedKey, SharedPad, Stock
+from qnx_hw.edge.pages import BATCH_BYTES
 from qnx_hw.edge.reports import state_of
 from qnx_hw.edge.session import Session
 from qnx_hw.edge.spool import SpoolRoom

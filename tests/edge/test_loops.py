@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from qnx_hw.edge import libcrypto
 from qnx_hw.edge.ciphers import MAX_RECORDS_PER_KEY, GcmCipher
 from qnx_hw.edge.engine import Loops, Runner
-from qnx_hw.edge.figures import Memory, Outcome, SharedLock
-from qnx_hw.edge.halves import BATCH_ROOM_BYTES, PAGE_BYTES, ReceivingHalf, SendingHalf
-from qnx_hw.edge.records import MAX_PLAIN_BYTES, RecordReader, RecordType
+from qnx_hw.edge.figures import ACKNOWLEDGE_BYTES, Memory, Outcome, SharedLock
+from qnx_hw.edge.halves import ReceivingHalf, SendingHalf
+from qnx_hw.edge.pages import BATCH_ROOM_BYTES, PAGE_BYTES
+from qnx_hw.edge.records import MAX_PLAIN_BYTES, RecordReader, RecordType, parse_header
 from qnx_hw.secret import Secret
 
 KEY = secrets.token_bytes(32)
@@ -50,7 +51,7 @@ class Sender:
         figures.user, figures.circuit = self._theirs.fileno(), self._circuit.fileno()
         figures.plain, figures.plain_bytes = self._plain.address, len(TEXT)
         figures.send_lock, figures.key_ends_ns = self._lock.address, NEVER_NS
-        self._runner = Runner(loops.send, figures, loops.n_words)
+        self._runner = Runner(loops.send, figures, self.half.pages, loops.n_words)
 
     def __enter__(self) -> "Sender":
         return self
@@ -149,16 +150,19 @@ class Receiver:
     """A receiving half whose circuit and user are in the test's hands."""
 
     def __init__(self, loops: Loops) -> None:
-        self.figures = figures = sending_half().figures
+        self.back = sending_half()
+        self.figures = figures = self.back.figures
         self.half = ReceivingHalf(GcmCipher(Secret(KEY), EPOCH), EPOCH, figures)
         self.reader = RecordReader(BATCH_ROOM_BYTES, figures)
         self.far, self._circuit = socket.socketpair()
         self.user, self._theirs = socket.socketpair()
-        self._lock, self._opened = SharedLock(), Memory.of(BATCH_ROOM_BYTES)
+        self.sending, self._lock = SharedLock(), SharedLock()
+        self._opened = Memory.of(BATCH_ROOM_BYTES)
+        figures.send_lock, figures.key_ends_ns = self.sending.address, NEVER_NS
         figures.circuit_in, figures.user = self._circuit.fileno(), self._theirs.fileno()
         figures.opened, figures.opened_bytes = self._opened.address, BATCH_ROOM_BYTES
         figures.receive_lock = self._lock.address
-        self._runner = Runner(loops.receive, figures, loops.n_words)
+        self._runner = Runner(loops.receive, figures, self.back.pages, loops.n_words)
         self.given = bytearray()
 
     def __enter__(self) -> "Receiver":
@@ -185,7 +189,7 @@ class Receiver:
             thread.start()
         outcome = Outcome(self._runner.run())
         self._theirs.shutdown(socket.SHUT_WR)
-        self._circuit.shutdown(socket.SHUT_RD)
+        self._circuit.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
         return outcome
@@ -245,6 +249,66 @@ def test_what_is_no_data_is_left_to_the_interpreter(loops: Loops) -> None:
         assert found is not None
         plain = memoryview(bytearray(100))
         assert plain[: receiver.half.open(*found, plain)] == b"12345678"
+
+
+def acknowledging(half: SendingHalf, number: int) -> bytes:
+    return bytes(half.seal(RecordType.PONG, memoryview(b""), number))
+
+
+def test_what_only_acknowledges_is_followed_without_the_interpreter(loops: Loops) -> None:
+    half = sending_half()
+    data = bytes(half.seal(RecordType.DATA, memoryview(b"data"), 0))
+    with Receiver(loops) as receiver:
+        assert receiver.run(data + acknowledging(half, 5), 1000) is Outcome.LOST
+
+        assert receiver.figures.acknowledged == 5
+        assert receiver.half.expected == 2
+
+
+@pytest.mark.parametrize("at", [0, 5, 15, 20, 31, -1])
+def test_a_changed_acknowledgement_is_left_to_be_refused(loops: Loops, at: int) -> None:
+    record = acknowledging(sending_half(), 5)
+    with Receiver(loops) as receiver:
+        receiver.run(flipped(record, at % len(record)), 1000)
+
+        assert receiver.figures.acknowledged == 0
+        assert receiver.half.expected == 0
+
+
+def test_the_last_acknowledgement_is_shown_to_the_interpreter(loops: Loops) -> None:
+    with Receiver(loops) as receiver:
+        receiver.figures.has_got_end, receiver.figures.end_arrives = 1, 5
+
+        assert receiver.run(acknowledging(sending_half(), 5), 1000) is Outcome.DUE
+
+
+def test_much_data_is_acknowledged_without_the_interpreter(loops: Loops) -> None:
+    half, peer = sending_half(), ReceivingHalf(GcmCipher(Secret(KEY), EPOCH), EPOCH)
+    batches = 1 + ACKNOWLEDGE_BYTES // len(TEXT)
+    stream = b"".join(
+        bytes(half.seal(RecordType.DATA, memoryview(TEXT), 0)) for _ in range(batches)
+    )
+    with Receiver(loops) as receiver:
+        assert receiver.run(stream, 1 << 20) is Outcome.LOST
+
+        record = memoryview(receiver.far.recv(1000))
+        header = parse_header(record)
+        assert header.kind is RecordType.PONG
+        assert 0 < header.acknowledged <= half.number
+        assert peer.open(header, record, memoryview(bytearray(100))) == 0
+        assert receiver.figures.unacknowledged_in < ACKNOWLEDGE_BYTES
+        assert receiver.back.repeat_from(0) == [record]
+
+
+def test_who_holds_the_circuit_acknowledges(loops: Loops) -> None:
+    half = sending_half()
+    data = bytes(half.seal(RecordType.DATA, memoryview(b"data"), 0))
+    with Receiver(loops) as receiver, receiver.sending:
+        receiver.figures.unacknowledged_in = ACKNOWLEDGE_BYTES
+        assert receiver.run(data, 1000) is Outcome.LOST
+
+        assert receiver.figures.number == 0
+        assert receiver.given == b"data"
 
 
 def test_nothing_is_opened_once_the_circuit_was_replaced(loops: Loops) -> None:
