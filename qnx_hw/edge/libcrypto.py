@@ -1,7 +1,8 @@
 """The C library's AES-256-GCM, for compiled loops: where its functions are, and keyed contexts.
 
-It is the library that Python's own `ssl` uses; nothing else is searched for. Where it is not to be
-had, records are sealed and opened by the interpreter alone.
+It is the library that Python's own `ssl` uses, or the newer one that an installed package brings:
+from 3.1 on AES-256-GCM takes half the time where the processor has wide AES instructions. Where
+none is to be had, records are sealed and opened by the interpreter alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ctypes
 import ssl
 import weakref
 from functools import cache
+from importlib import metadata
 
 from qnx_hw.secret import Secret
 
@@ -32,13 +34,29 @@ class Context:
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return the library; None where this interpreter's cannot be reached."""
+    """Return the newest library; None where none can be reached."""
+    own = getattr(ssl._ssl, "__file__", None)  # type: ignore[attr-defined]
+    found = [each for each in map(_opened, (own, *_brought())) if each is not None]
+    return max(found, key=lambda each: int(each.OpenSSL_version_num()), default=None)
+
+
+def _brought() -> list[str]:
+    """Return where a package that is used anyway keeps a library of its own."""
     try:
-        found = ctypes.CDLL(getattr(ssl._ssl, "__file__", None))  # type: ignore[attr-defined]
+        files = metadata.files("psycopg-binary") or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [str(each.locate()) for each in files if each.name.startswith("libcrypto")]
+
+
+def _opened(path: str | None) -> ctypes.CDLL | None:
+    try:
+        found = ctypes.CDLL(path)
         for name in ("EVP_CIPHER_CTX_new", "EVP_aes_256_gcm"):
             getattr(found, name).restype = ctypes.c_void_p
         found.EVP_CIPHER_CTX_free.restype = None
         found.EVP_EncryptInit_ex.restype = ctypes.c_int
+        found.OpenSSL_version_num.restype = ctypes.c_ulong
     except (OSError, AttributeError):
         return None
     return found
