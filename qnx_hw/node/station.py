@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +53,9 @@ log = logging.getLogger(__name__)
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 COMPLAINTS = 8
-"""So many reasons of sessions that failed are not told again before a block was made."""
+"""So many reasons of sessions that failed are remembered until a block is made."""
+TOLD = 2
+"""A trouble before a session began is told when it comes so often; from then on it is known."""
 ADOPT_DEADLINE_S = 10.0
 STOPPED_HERE = "the link was stopped"
 BLOCKS_UNDER_WAY = 16
@@ -116,8 +118,8 @@ class Station:
         self._phase = LinkPhase.IDLE
         self._message = ""
         self._is_out_of_key = False
-        self._complaints: deque[str] = deque(maxlen=COMPLAINTS)
-        """Why sessions ended since the last block."""
+        self._complaints: Counter[str] = Counter()
+        """Why sessions ended since the last block, and how often."""
         self._metrics = Metrics()
         self._earlier = Metrics()
         self._since_s: float | None = None
@@ -216,17 +218,25 @@ class Station:
             # The link's supervisor: a fault in one link must not end the others.
             log.exception("link %s: the session failed", self._place.link, exc_info=errors)
             reason, level = f"internal error: {type(_first(errors)).__name__}", Level.ALARM
-        if self._metrics.blocks_done:
-            self._complaints.clear()
-        is_fresh = self._since_s is not None and level is not Level.WARNING
-        if is_fresh or reason not in self._complaints:
+        if self._is_news(level, reason):
             self._tell(level, self._place.link, reason)
-            self._complaints.append(reason)
         log.debug("link %s: %s after %s", self._place.link, reason, was)
         self._earlier, self._metrics = _sum(self._earlier, self._metrics), Metrics()
         self._since_s, self._inbox = None, None
         self.at_rest.set()
         return reason
+
+    def _is_news(self, level: Level, reason: str) -> bool:
+        """Whether to tell why a session ended: a trouble that lasts once, none that soon passes."""
+        if self._metrics.blocks_done or len(self._complaints) > COMPLAINTS:
+            self._complaints.clear()
+        before, had_begun = self._complaints[reason], self._since_s is not None
+        if level is not Level.WARNING:
+            self._complaints[reason] = TOLD
+            return had_begun or not before
+        # Before a session began it is often a peer who has just not come yet.
+        self._complaints[reason] = TOLD if had_begun else before + 1
+        return before < TOLD <= self._complaints[reason]
 
     async def _watch_unwanted(self) -> None:
         await self._unwanted.wait()

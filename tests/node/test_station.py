@@ -216,10 +216,14 @@ def test_a_trouble_that_lasts_is_told_once_until_a_block_was_made(pair: Pair) ->
     trouble = (Level.WARNING, "the time tagger was away")
 
     async def fail() -> None:
-        at_rest = pair.stations[Role.BOB].at_rest
+        at_rest, feed = pair.stations[Role.BOB].at_rest, pair.feeds[Role.BOB]
         await pair.shine_until(lambda: not at_rest.is_set())
-        pair.feeds[Role.BOB].interrupt(trouble[1])
-        await pair.shine_until(at_rest.is_set)
+
+        def ends() -> bool:
+            feed.interrupt(trouble[1])  # nobody listens in a session's first moment
+            return at_rest.is_set()
+
+        await pair.shine_until(ends)
 
     async def scenario() -> None:
         async with pair.running():

@@ -98,7 +98,7 @@ export function spark(element, values, name) {
   const step = Math.ceil(values.length / 60);
   const thin = values.filter((value, index) => known(value) && index % step === 0);
   const points = thin.map((value, index) => `${(index / (thin.length - 1)) * 70},${20 - ((value - low) / span) * 18}`).join(" ");
-  element.replaceChildren(svg("svg", { viewBox: "0 0 70 22", width: 70, height: 22, "aria-hidden": "true" },
+  element.replaceChildren(svg("svg", { viewBox: "0 0 70 22", width: 56, height: 22, "aria-hidden": "true" },
     svg("polyline", { points, class: `spark spark-${name}` })));
 }
 
