@@ -102,17 +102,18 @@ async def demonstrate(settings: Settings) -> Result:
             name, (network.folder_of(link.alice.node), network.folder_of(link.bob.node))
         )
     host = Host(network, list(network.nodes), file=file)
-    async with told_to_stop() as told, laboratory(file) as lab:
-        screen.say(f"Disturb it: qnx sim {lab.opening.control} --tell help")
-        watching = _Watch(host, screen, settings.blocks)
-        async with asyncio.TaskGroup() as tasks:
+    async with told_to_stop() as told, asyncio.TaskGroup() as tasks:
+        # The laboratory starts, and compiles what it needs, on another core.
+        warming = tasks.create_task(warm_up(screen.progress, network))
+        async with laboratory(file) as lab:
+            screen.say(f"Disturb it: qnx sim {lab.opening.control} --tell help")
+            watching = _Watch(host, screen, settings.blocks)
             guard = tasks.create_task(lab.watch())
-            warming = tasks.create_task(warm_up(screen.progress, network))
             await until(told, None, warming.done)
             if not told.is_set():
                 await _run(host, watching, settings, network, told)
-            warming.cancel()
             guard.cancel()
+        warming.cancel()
         screen.close()
         return Result({name: watching.result(name, lab) for name in network.links})
 

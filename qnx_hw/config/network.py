@@ -158,8 +158,8 @@ class SecuritySection(Section, frozen=True, kw_only=True):
     """Part of each basis' sifted bits that is disclosed to estimate the error of the other."""
     first_session: Literal["secret", "ml-dsa"] = "secret"
     """What the first session is authenticated with: a carried secret, or signatures."""
-    count_leak: Literal["both", "alice"] = "both"
-    """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""
+    count_leak: Literal["both", "pattern", "alice"] = "both"
+    """What counts as leaked: both parties' messages, hers and the errors' places, or hers."""
 
 
 class LinkSection(Section, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -15,8 +15,9 @@ from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
-PROTOCOL_VERSION = 4
-"""Raised whenever a message or a step changes; parties of different versions refuse each other."""
+PROTOCOL_VERSION = 5
+"""Raised whenever a message, a step, a code or an order of questions changes; parties of different
+versions refuse each other."""
 
 
 BITS_UNDER_WAY = 4_000_000
@@ -46,6 +47,7 @@ class Reconciliation(StrEnum):
     """Cascade that spares bits whatever it costs in time and messages."""
 
 
+CountLeak: TypeAlias = Literal["both", "pattern", "alice"]
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 
 
@@ -100,8 +102,9 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     detectors_swapped: bool = False
     """Whether every station swaps its detectors' roles at random."""
     reconciliation: Reconciliation = Reconciliation.AUTO
-    count_leak: Literal["both", "alice"] = "both"
-    """Which messages of reconciliation count as leaked: those of both, or Alice's alone."""
+    count_leak: CountLeak = "both"
+    """What counts as leaked: both parties' messages, Alice's alone, or hers and the pattern of
+    errors, from which Cascade's other half follows."""
 
     def __post_init__(self) -> None:
         is_pulsed = self.protocol is Protocol.DECOY_BB84

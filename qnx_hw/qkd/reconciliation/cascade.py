@@ -18,12 +18,20 @@ import numpy.typing as npt
 from qnx_hw.qkd.reconciliation import cascade_kernels as kernels
 from qnx_hw.qkd.reconciliation.cascade_board import (
     ERRORS,
+    FIRST,
     FRESH,
+    MAP_ROWS,
     MAX_SUBSETS,
     N_REGISTERS,
+    ORDER,
     OVERLAP,
     OWNER,
     SEARCHED,
+    SEED,
+    SLOTS,
+    STATE_ROWS,
+    TOP,
+    WORD_ROWS,
     Board,
 )
 from qnx_hw.qkd.reconciliation.cascade_plan import (
@@ -42,6 +50,7 @@ from qnx_hw.qkd.reconciliation.interface import (
     ReconciliationFailed,
     Reference,
     Result,
+    pattern_bits,
     result_of,
 )
 
@@ -73,6 +82,12 @@ class _Party:
     def leak_total(self) -> int:
         """Parities of both that were sent."""
         return 2 * self._leak
+
+    @property
+    def leak_pattern(self) -> int:
+        """Alice's parities, and Bob's or the errors' places: his follow from those and hers."""
+        told = self._leak + pattern_bits(self._size, self.n_errors)
+        return min(self.leak_total, told)
 
     @property
     def rounds(self) -> int:
@@ -210,34 +225,30 @@ def _board(
     n_bits = n_words * LANES
     highest = (n_bits - 1).bit_length()
     sizes, overlap = plan(key.size, qber_hint, parameters)
-    top = np.array([min(size.bit_length() - 1, highest) for size in sizes], np.int64)
-    level_sizes = [-(-n_bits >> level) for level in range(int(top.max()) + 1)]
-    first = np.concatenate([[0], np.cumsum(level_sizes)]).astype(np.int64)
-    words = np.zeros((PASSES, n_words), np.uint64)
+    top = [min(size.bit_length() - 1, highest) for size in sizes]
+    level_sizes = [-(-n_bits >> level) for level in range(max(top) + 1)]
+    first = np.concatenate([[0], np.cumsum(level_sizes)])
+    words = np.zeros((WORD_ROWS, n_words), np.uint64)
     packed = np.packbits(key, bitorder="little")
     words[0].view(np.uint8)[: packed.size] = packed
-    order, slots = np.empty((2, PASSES, n_words), np.int64)
+    maps = np.empty((MAP_ROWS, n_words), np.int64)
     lanes = np.empty((PASSES, 3, LANES), np.int64)
     number = np.uint64(public_number(seed))
-    draw_shuffles(number, order, slots, lanes)
+    draw_shuffles(number, maps[ORDER : ORDER + PASSES], maps[SLOTS : SLOTS + PASSES], lanes)
     registers = np.zeros(N_REGISTERS, np.int64)
     registers[OWNER] = owner
     registers[SEARCHED] = -1
     registers[OVERLAP] = overlap * n_bits // 100_000
     registers[FRESH] = parameters.confirmations
+    registers[SEED] = number.astype(np.int64)
+    registers[TOP : TOP + PASSES] = top
+    registers[FIRST : FIRST + first.size] = first
     return Board(
         registers=registers,
         words=words,
-        states=np.zeros((PASSES, int(first[-1])), np.uint8),
-        first=first,
-        top=top,
-        order=order,
-        slots=slots,
+        states=np.zeros((STATE_ROWS, max(int(first[-1]), MAX_SUBSETS)), np.uint8),
+        maps=maps,
         lanes=lanes,
         questions=np.empty(n_bits + MAX_SUBSETS, np.int64),
         waiting=np.empty(n_bits + MAX_SUBSETS, np.int64),
-        fixed=np.zeros(n_words, np.uint64),
-        subsets=np.zeros(MAX_SUBSETS, np.uint8),
-        subset_seed=np.array([number], np.uint64),
-        scratch=np.empty(n_words, np.uint64),
     )

@@ -14,6 +14,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from qnx_hw.qkd.reconciliation.cascade_plan import PASSES
+
 # numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
 # They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
 kernel: Callable[..., Any] = partial(
@@ -34,36 +36,33 @@ WHOLE = 40
 KIND_SHIFT, LEVEL_SHIFT = 56, 48
 INDEX_MASK = (1 << LEVEL_SHIFT) - 1
 
-# Registers.
+# Registers: counters and flags, the seed of the subsets, each pass' block level, and where each
+# level begins in a row of `states`.
 OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING, OVERLAP = range(10)
-N_REGISTERS = 10
+SEED = 10
+TOP = 11
+FIRST = TOP + PASSES
+N_REGISTERS = FIRST + 32
+# Rows of `words` behind those of the passes, of `maps`, and of `states`.
+FIXED, SCRATCH, WORD_ROWS = PASSES, PASSES + 1, PASSES + 2
+ORDER, SLOTS, MAP_ROWS = 0, PASSES, 2 * PASSES
+SUBSET_ROW, STATE_ROWS = PASSES, PASSES + 1
 
 
 class Board(NamedTuple):
-    """One party's working memory."""
+    """One party's working memory, in few arrays: each costs time in every call."""
 
     registers: npt.NDArray[np.int64]
     """Passes opened, questions pending, errors found, contradiction seen, subsets asked, subsets
     still wanted, subset searched (-1: none), whether to correct the words, nodes waiting,
-    questions so few that the next pass is opened beside them."""
+    questions so few that the next pass is opened beside them; then what stands above."""
     words: npt.NDArray[np.uint64]
-    """The party's string in each pass' order."""
+    """The party's string in each pass' order; corrected bits, in pass-0 order; spare room."""
     states: npt.NDArray[np.uint8]
-    """What is known of each pass' nodes, level by level."""
-    first: npt.NDArray[np.int64]
-    """Where each level begins in a row of `states`."""
-    top: npt.NDArray[np.int64]
-    """Each pass' block level."""
-    order: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]
+    """What is known of each pass' nodes, level by level; the difference parity of each subset."""
+    maps: npt.NDArray[np.int64]
+    """Which word stands where in each pass, and where each word stands."""
     lanes: npt.NDArray[np.int64]
-    """The shuffles, see `cascade_plan.Shuffles`."""
+    """Each pass' offset, source and place of every lane; with `maps` the shuffles."""
     questions: npt.NDArray[np.int64]
     waiting: npt.NDArray[np.int64]
-    fixed: npt.NDArray[np.uint64]
-    """Corrected bits, in pass-0 order."""
-    subsets: npt.NDArray[np.uint8]
-    """Difference parity of each subset asked."""
-    subset_seed: npt.NDArray[np.uint64]
-    scratch: npt.NDArray[np.uint64]
-    """Room for one pass' words."""

@@ -23,6 +23,8 @@ from qnx_hw.qkd.reconciliation.cascade_board import (
     ERRORS,
     EVEN,
     FAILED,
+    FIRST,
+    FIXED,
     FRESH,
     INDEX_MASK,
     KIND_SHIFT,
@@ -30,14 +32,20 @@ from qnx_hw.qkd.reconciliation.cascade_board import (
     MAX_SUBSETS,
     ODD,
     OPENED,
+    ORDER,
     OVERLAP,
     OWNER,
     QUESTIONS,
     QUEUED,
+    SCRATCH,
     SEARCHED,
+    SEED,
+    SLOTS,
     SUBSET,
     SUBSET_NODE,
+    SUBSET_ROW,
     SUBSETS,
+    TOP,
     UNKNOWN,
     WAITING,
     WHOLE,
@@ -98,7 +106,7 @@ def _subset_parity(
 @kernel()
 def _push(board: Board, p: int, level: int, index: int) -> None:
     state = board.states[p]
-    at = board.first[level] + index
+    at = board.registers[FIRST + level] + index
     if state[at] != ODD:
         return
     n = board.registers[WAITING]
@@ -113,24 +121,24 @@ def _push(board: Board, p: int, level: int, index: int) -> None:
 @kernel()
 def _correct(board: Board, p: int, position: int) -> None:
     # Turn one bit over, given where it stands in pass p.
-    n_words = board.fixed.size
+    n_words = board.words.shape[1]
     w, b = position >> 6, position & 63
     if p > 0:
-        w = board.order[p, (w + board.lanes[p, 0, b]) % n_words]
+        w = board.maps[ORDER + p, (w + board.lanes[p, 0, b]) % n_words]
         b = board.lanes[p, 1, b]
     bit = np.uint64(1) << np.uint64(b)
-    if board.fixed[w] & bit:
+    if board.words[FIXED, w] & bit:
         board.registers[FAILED] = 1
         return
-    board.fixed[w] |= bit
+    board.words[FIXED, w] |= bit
     board.registers[ERRORS] += 1
     for s in range(board.registers[SUBSETS]):
-        board.subsets[s] ^= np.uint8(
-            (_mask(board.subset_seed[0], s, w) >> np.uint64(b)) & np.uint64(1)
+        board.states[SUBSET_ROW, s] ^= np.uint8(
+            (_mask(np.uint64(board.registers[SEED]), s, w) >> np.uint64(b)) & np.uint64(1)
         )
     for q in range(board.registers[OPENED]):
         lane = board.lanes[q, 2, b]
-        slot = board.slots[q, w] - board.lanes[q, 0, lane]
+        slot = board.maps[SLOTS + q, w] - board.lanes[q, 0, lane]
         if slot < 0:
             slot += n_words
         if board.registers[OWNER]:
@@ -141,10 +149,10 @@ def _correct(board: Board, p: int, position: int) -> None:
 @kernel()
 def _turn_over(board: Board, p: int, position: int) -> None:
     # Walk from the block to the leaf as far as anything is known; search the smallest odd node.
-    state, first = board.states[p], board.first
+    state, registers = board.states[p], board.registers
     smallest = -1
-    for level in range(board.top[p], -1, -1):
-        at = first[level] + (position >> level)
+    for level in range(board.registers[TOP + p], -1, -1):
+        at = registers[FIRST + level] + (position >> level)
         if state[at] == UNKNOWN:
             break
         state[at] ^= 1
@@ -158,8 +166,8 @@ def _turn_over(board: Board, p: int, position: int) -> None:
 def _settle(board: Board, parked: int) -> None:
     # Follow what is known until every waiting node needs an answer; correct what is found. The
     # first `parked` nodes do need one.
-    registers, first = board.registers, board.first
-    n_bits = board.fixed.size << 6
+    registers = board.registers
+    n_bits = board.words.shape[1] << 6
     while registers[WAITING] > parked and not registers[FAILED]:
         registers[WAITING] -= 1
         node = board.waiting[registers[WAITING]]
@@ -167,18 +175,19 @@ def _settle(board: Board, parked: int) -> None:
         level = (node >> LEVEL_SHIFT) & 0xFF
         index = node & INDEX_MASK
         state = board.states[p]
-        state[first[level] + index] &= ~np.uint8(QUEUED)
-        if not state[first[level] + index] & 1:
+        at = registers[FIRST + level] + index
+        state[at] &= ~np.uint8(QUEUED)
+        if not state[at] & 1:
             continue
         while level > 0:
-            left = first[level - 1] + 2 * index
+            left = registers[FIRST + level - 1] + 2 * index
             if ((2 * index + 1) << (level - 1)) >= n_bits:
                 state[left] |= ODD
             if state[left] == UNKNOWN:
                 break
             level -= 1
             index = 2 * index if state[left] & 1 else 2 * index + 1
-        at = first[level] + index
+        at = registers[FIRST + level] + index
         if level == 0:
             _correct(board, p, index)
         elif not state[at] & QUEUED:
@@ -194,12 +203,7 @@ def _settle(board: Board, parked: int) -> None:
 def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> None:
     # Nothing is corrected before all answers are in their nodes. Nodes just halved are parked
     # at once, and the leaves found are kept in the part of `questions` that is already read.
-    registers, first, waiting, questions = (
-        board.registers,
-        board.first,
-        board.waiting,
-        board.questions,
-    )
+    registers, waiting, questions = board.registers, board.waiting, board.questions
     answered, registers[QUESTIONS] = registers[QUESTIONS], 0
     found = parked = 0
     for k in range(answered):
@@ -209,15 +213,15 @@ def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.ui
         level = (question >> LEVEL_SHIFT) & 0xFF
         index = question & INDEX_MASK
         if kind == SUBSET:
-            board.subsets[index] = odd
+            board.states[SUBSET_ROW, index] = odd
             continue
         if kind == SUBSET_NODE:  # always alone in its message
             _narrow(board, level, index + 1 - odd)
             continue
         state = board.states[kind]
-        at = first[level] + index
+        at = registers[FIRST + level] + index
         state[at] = EVEN | odd
-        if level < board.top[kind]:
+        if level < board.registers[TOP + kind]:
             state[at + 1] = ODD - odd
             index += 1 - odd
             at += 1 - odd
@@ -242,9 +246,9 @@ def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.ui
 @kernel()
 def _narrow(board: Board, level: int, index: int) -> None:
     # The searched subset is odd in this node: ask about its left half, skipping empty halves.
-    n_bits = board.fixed.size << 6
+    n_bits = board.words.shape[1] << 6
     subset = board.registers[SEARCHED]
-    seed = board.subset_seed[0]
+    seed = np.uint64(board.registers[SEED])
     while level > 0:
         level -= 1
         index *= 2
@@ -276,21 +280,21 @@ def _ask(board: Board, kind: int, level: int, index: int) -> None:
 
 @kernel()
 def _ask_waiting(board: Board) -> None:
-    n_bits = board.fixed.size << 6
+    n_bits = board.words.shape[1] << 6
     for k in range(board.registers[WAITING]):
         node = board.waiting[k]
         p = node >> KIND_SHIFT
         level = (node >> LEVEL_SHIFT) & 0xFF
         index = node & INDEX_MASK
         state = board.states[p]
-        at = board.first[level] + index
+        at = board.registers[FIRST + level] + index
         state[at] &= ~np.uint8(QUEUED)
         if not state[at] & 1:
             continue
         level, index = level - 1, 2 * index
         while ((index + 1) << level) >= n_bits:
             # All of the node's bits are in its left child, even of the last one with two.
-            state[board.first[level] + index] |= ODD
+            state[board.registers[FIRST + level] + index] |= ODD
             level, index = level - 1, 2 * index
         _ask(board, p, level, index)
     board.registers[WAITING] = 0
@@ -300,9 +304,15 @@ def _ask_waiting(board: Board) -> None:
 def _open_pass(board: Board) -> None:
     p = board.registers[OPENED]
     if p > 0:
-        interleave(board.words[0], board.order[p], board.lanes[p], board.scratch, board.words[p])
-    level = board.top[p]
-    n_bits = board.fixed.size << 6
+        interleave(
+            board.words[0],
+            board.maps[ORDER + p],
+            board.lanes[p],
+            board.words[SCRATCH],
+            board.words[p],
+        )
+    level = board.registers[TOP + p]
+    n_bits = board.words.shape[1] << 6
     for index in range((n_bits + (1 << level) - 1) >> level):
         _ask(board, p, level, index)
     board.registers[OPENED] = p + 1
@@ -314,11 +324,11 @@ def _confirm(board: Board) -> bool:
     # Return whether anything is left to do.
     registers = board.registers
     for s in range(registers[SUBSETS]):
-        if board.subsets[s]:
+        if board.states[SUBSET_ROW, s]:
             registers[SEARCHED] = s
             registers[FRESH] += 1
             level = 6
-            while (1 << (level - 6)) < board.fixed.size:
+            while (1 << (level - 6)) < board.words.shape[1]:
                 level += 1
             _narrow(board, level, 0)
             _settle(board, 0)
@@ -351,7 +361,7 @@ def _say(board: Board, ours: npt.NDArray[np.uint8]) -> None:
             subset = index if whole else board.registers[SEARCHED]
             parity = _subset_parity(
                 board.words[0],
-                board.subset_seed[0],
+                np.uint64(board.registers[SEED]),
                 subset,
                 WHOLE if whole else level,
                 0 if whole else index,

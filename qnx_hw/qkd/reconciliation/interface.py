@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.errors import BlockAborted
+from qnx_hw.qkd.finite_key.entropy import binary_entropy
 
 Bits = npt.NDArray[np.uint8]
 """A string of bits, one 0 or 1 per entry."""
@@ -34,6 +36,15 @@ class Counters(Protocol):
     @abstractmethod
     def leak_total(self) -> int:
         """Bits about either string in both parties' messages so far."""
+
+    @property
+    def leak_pattern(self) -> int:
+        """Bits about Alice's string in all messages, once both ends know how many bits were wrong.
+
+        Where Bob's messages follow from Alice's and from the pattern of errors, they tell no more
+        than that pattern does.
+        """
+        return self.leak_total
 
     @property
     @abstractmethod
@@ -99,6 +110,16 @@ class Result:
             f"Result({self.corrected.size} bits, leak {self.leak_alice}/{self.leak_total}, "
             f"{self.rounds} rounds, {self.n_errors} errors)"
         )
+
+
+def pattern_bits(size: int, errors: int) -> int:
+    """Return what the places of so many errors, and their number, tell at most.
+
+    There are at most 2^(n h(t/n)) places of t errors among n bits (Cover, Thomas, Elements of
+    Information Theory, 2nd edition, eq. 11.40), and n + 1 numbers of them.
+    """
+    places = size * binary_entropy(errors / size) if size else 0.0
+    return math.ceil(places) + size.bit_length()
 
 
 def result_of(corrector: Corrector) -> Result:

@@ -1,9 +1,10 @@
 """Cascade for the longest key: fewer bits leak, for ten times the processor time.
 
-Three passes ask as `max_key_kernels` says, the second and third over orders in which bits that
-are as likely wrong stand together, cut into blocks of equal expected errors. Then plain Cascade,
-with blocks as long as the string, confirms random subsets and finds what is left. Messages and
-counters are as in `cascade`.
+Three passes ask as `max_key_kernels` says. The second is laid over an order in which bits that are
+as likely wrong stand together, cut into blocks of equal expected errors. What it leaves are pairs
+that share a block in both passes, a few whatever the string's length: the third is laid over an
+order at random, in which few pairs stay together. Then plain Cascade, with blocks as long as the
+string, confirms random subsets and finds what is left. Messages and counters are as in `cascade`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,20 @@ from qnx_hw.qkd.reconciliation.interface import (
     ReconciliationFailed,
     Reference,
     Result,
+    pattern_bits,
     result_of,
 )
 from qnx_hw.qkd.reconciliation.max_key_kernels import Trees
 
 PASSES = 3
-FIRST_ERRORS = 0.9
-"""Expected errors in a block of the first pass."""
-LEAST_MAX_KEY_ERRORS = 0.04
-"""With fewer errors plain Cascade leaks no more."""
-LATER_BLOCKS = (0.1, 0.002)
-"""Blocks of the later passes, per expected error of the string; measured at 131072 bits."""
+FIRST_ERRORS = 1.1
+"""Expected errors in a block of the first pass, before it is rounded to a power of two."""
+LEAST_MAX_KEY_ERRORS = 0.004
+"""With fewer errors plain Cascade leaks little more (measured)."""
+SECOND_BLOCKS = 0.1
+"""Blocks of the second pass, per expected error of the string; measured at 131072 bits. More cost
+more questions there, fewer leave more to the passes behind."""
+THIRD_BLOCKS, MOST_THIRD_BLOCKS = 0.01, 16
 LONGEST_MAX_KEY_BITS = 1 << 21
 _NODES_PER_BIT = 3
 
@@ -63,6 +67,12 @@ class _Party:
     def leak_total(self) -> int:
         """Parities of both that were sent."""
         return 2 * self.leak_alice
+
+    @property
+    def leak_pattern(self) -> int:
+        """As in `cascade`: Alice's parities, and Bob's or the errors' places."""
+        told = self.leak_alice + pattern_bits(self._trees.bits.size, self.n_errors)
+        return min(self.leak_total, told)
 
     @property
     def rounds(self) -> int:
@@ -111,12 +121,17 @@ class _Party:
             size = 1 << max(1, round(math.log2(FIRST_ERRORS / self._qber)))
             kernels.open_pass(self._trees, np.arange(n), np.append(np.arange(0, n, size), n))
             return
-        weights = kernels.weights(self._trees)
         mixed = ldpc_kernels.shuffle(n, np.uint64(public_number(self._seed + bytes([number]))))
-        order = mixed[np.argsort(-weights[mixed], kind="stable")]
-        upto = np.cumsum(weights[order])
-        n_blocks = max(1, math.ceil(LATER_BLOCKS[number - 1] * self._qber * n))
-        inner = np.searchsorted(upto, upto[-1] * np.arange(1, n_blocks) // n_blocks)
+        errors = self._qber * n
+        if number == 1:
+            weights = kernels.weights(self._trees)
+            order = mixed[np.argsort(-weights[mixed], kind="stable")]
+            upto = np.cumsum(weights[order])
+            n_blocks = math.ceil(SECOND_BLOCKS * errors)
+            inner = np.searchsorted(upto, upto[-1] * np.arange(1, n_blocks) // n_blocks)
+        else:
+            order, n_blocks = mixed, min(math.ceil(THIRD_BLOCKS * errors), MOST_THIRD_BLOCKS)
+            inner = n * np.arange(1, n_blocks) // n_blocks
         borders = np.unique(np.concatenate(([0], inner, [n])))
         kernels.open_pass(self._trees, order, borders)
 

@@ -160,6 +160,33 @@ def _ask(trees: Trees, node: int) -> None:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
+def _search(trees: Trees) -> None:
+    """Halve the odd nodes of the first pass that has some; the others wait.
+
+    Nodes of different passes can hold the same error, which would be searched twice.
+    """
+    registers, nodes, waiting = trees.registers, trees.nodes, trees.waiting
+    lowest, left = nodes.shape[0], 0
+    for k in range(registers[WAITING]):
+        node = waiting[k]
+        if nodes[node, ODD] and not nodes[node, SPLIT]:
+            lowest = min(lowest, nodes[node, PASS])
+            waiting[left] = node
+            left += 1
+        else:
+            nodes[node, QUEUED] = 0
+    registers[WAITING] = left
+    for k in range(left - 1, -1, -1):
+        node = waiting[k]
+        if nodes[node, PASS] == lowest:
+            registers[WAITING] -= 1
+            waiting[k] = waiting[registers[WAITING]]
+            nodes[node, QUEUED] = 0
+            if nodes[node, ODD]:
+                _ask(trees, node)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def turn(trees: Trees, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> int:
     """Take the answers to all questions and ask the next; return how many, -1: contradiction."""
     registers, nodes = trees.registers, trees.nodes
@@ -174,12 +201,8 @@ def turn(trees: Trees, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8
             start, end, whole = nodes[node, START], nodes[node, END], np.int64(nodes[node, ODD])
             _child(trees, node, start, middle, odd)
             _child(trees, node, middle, end, int(whole ^ odd))
-    while registers[WAITING] > 0 and not registers[FAILED]:
-        registers[WAITING] -= 1
-        node = trees.waiting[registers[WAITING]]
-        nodes[node, QUEUED] = 0
-        if nodes[node, ODD] and not nodes[node, SPLIT]:
-            _ask(trees, node)
+    while registers[QUESTIONS] == 0 and registers[WAITING] > 0 and not registers[FAILED]:
+        _search(trees)
     if registers[NODES] + 2 * registers[QUESTIONS] > nodes.shape[0]:
         registers[FAILED] = 1
     return -1 if registers[FAILED] else int(registers[QUESTIONS])

@@ -16,7 +16,7 @@ def warm_up(methods: Collection[str] = ("cascade", "ldpc", "max-key")) -> None:
     out long, the first block waits for LDPC to compile, once on a machine.
     """
     bits = np.zeros(64, np.uint8)
-    cascade.reconcile(bits, bits, 0.01)
+    cascade.CascadeAlice(bits, qber_hint=0.01, seed=b"")  # takes its first turn
     if "max-key" in methods:
         max_key.reconcile(bits, bits, 0.05)
     if "ldpc" not in methods:

@@ -24,7 +24,7 @@ from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.selection import choose_test, sample_size
 from qnx_hw.qkd.session.choosing import Way, choose
 from qnx_hw.qkd.session.correcting import Course, ReferenceKeys
-from qnx_hw.qkd.session.distilling import Distillate, Distillation, Leak
+from qnx_hw.qkd.session.distilling import Distillate, Distillation
 from qnx_hw.qkd.session.matching import Matched
 from qnx_hw.qkd.session.outputs import BlockStarted, KeyReady, Output
 from qnx_hw.qkd.session.party import BlockParty, Context, Step
@@ -212,8 +212,9 @@ class AliceBlock(BlockParty):
 
     def _hear_corrected(self, message: Corrected) -> list[Output]:
         assert self._keys is not None
-        told = (Leak(message.alice_z, message.total_z), Leak(message.alice_x, message.total_x))
-        if self._keys.leaks != told or not self._keys.is_finished:
+        told = [(message.alice_z, message.total_z), (message.alice_x, message.total_x)]
+        ours = [(leak.alice, leak.total) for leak in self._keys.leaks]
+        if ours != told or not self._keys.is_finished:
             raise BlockAborted("the two ends count different leaks")
         self._errors, self.step = message.errors, Step.CORRECTED
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from qnx_hw.qkd.parameters import Reconciliation, SessionParameters
+from qnx_hw.qkd.parameters import CountLeak, Reconciliation, SessionParameters
 from qnx_hw.qkd.reconciliation import Mode
 
 LONG_WAY_S = 0.05
@@ -18,7 +18,7 @@ LOW_LEAK_ROUNDS = 1_000
 """So many messages Cascade takes at most in the mode that spares bits (measured, 1e6 bits)."""
 UNNOTICED = 0.25
 """Part of a block's span that its messages may take: the next block is collected meanwhile."""
-LEAST_LDPC_ERRORS = {"alice": 0.015, "both": 0.005}
+LEAST_LDPC_ERRORS: dict[CountLeak, float] = {"alice": 0.015, "both": 0.005, "pattern": 0.005}
 """Below, the published codes leak more than Cascade, by which messages count; measured."""
 LDPC_FOLLOWS_BPS = 50_000.0
 """Sifted bits a second that one core decodes with time to spare, short strings too (measured: from
@@ -56,8 +56,8 @@ def choose(
         return Way(setting.value)
     if round_trip_s is None:
         return Way.LOW_ROUND
-    # Where both directions count, Cascade leaks nearly twice what a code does.
-    spares_bits = parameters.count_leak == "both" and sifted_bits <= LDPC_FOLLOWS_BPS * span_s
+    # Where Bob's messages count, Cascade leaks nearly twice what a code does.
+    spares_bits = parameters.count_leak != "alice" and sifted_bits <= LDPC_FOLLOWS_BPS * span_s
     if setting is Reconciliation.AUTO and (round_trip_s > LONG_WAY_S or spares_bits):
         return Way.LDPC
     is_unnoticed = LOW_LEAK_ROUNDS * round_trip_s < UNNOTICED * span_s

@@ -168,5 +168,5 @@ def _corrector(bits: Bits, hint: float, course: Course, seed: bytes) -> Correcto
 
 
 def _leaks(ends: Sequence[Reference | Corrector]) -> tuple[Leak, Leak]:
-    about_z, about_x = (Leak(end.leak_alice, end.leak_total) for end in ends)
+    about_z, about_x = (Leak(end.leak_alice, end.leak_total, end.leak_pattern) for end in ends)
     return about_z, about_x

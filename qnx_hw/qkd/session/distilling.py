@@ -26,7 +26,7 @@ from qnx_hw.qkd.finite_key import (
     decoy_key_length,
 )
 from qnx_hw.qkd.messages import Amplify, Bits, pack_bits, unpack_bits
-from qnx_hw.qkd.parameters import SessionParameters
+from qnx_hw.qkd.parameters import CountLeak, SessionParameters
 from qnx_hw.qkd.privacy_amplification import amplify, seed_length
 from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.refill import Aside
@@ -48,6 +48,12 @@ class Leak(NamedTuple):
     """By Alice's messages alone."""
     total: int
     """By both parties' messages."""
+    pattern: int
+    """By Alice's, and Bob's or the places of his errors, whichever is less."""
+
+    def counted(self, which: CountLeak) -> int:
+        """Return what a link's settings count."""
+        return {"alice": self.alice, "both": self.total, "pattern": self.pattern}[which]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +111,7 @@ class Distillation:
         """
         self._hands = hands
         whole = EpsilonBudget(parameters.epsilon_secrecy, parameters.epsilon_correctness)
-        counted = [leak.total if parameters.count_leak == "both" else leak.alice for leak in leaks]
+        counted = [leak.counted(parameters.count_leak) for leak in leaks]
         deviation, is_swapped = parameters.efficiency_deviation, parameters.detectors_swapped
         mismatch = Mismatch(deviation, is_swapped) if deviation else None
         pulses, seen = parameters.pulses, judgement.pulses

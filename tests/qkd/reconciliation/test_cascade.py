@@ -1,5 +1,7 @@
 """Both parties of Cascade: what they correct, what they count, what they refuse."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -101,6 +103,21 @@ def test_both_ends_count_the_parities_that_were_sent(n: int, rate: float) -> Non
     octets = sum(len(reply) for _, reply in messages)
     assert 8 * octets - 7 * len(messages) <= bob.leak_alice <= 8 * octets
     assert all(len(request) == len(reply) for request, reply in messages)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.005, 0.05, 0.11])
+def test_a_public_pattern_of_errors_tells_less_than_two_parties_parities(rate: float) -> None:
+    ours, theirs = keys(20_000, rate, 4)
+    alice, bob = parties(ours, theirs, rate)
+
+    talk(alice, bob)
+
+    errors = int((ours ^ theirs).sum())
+    places = math.log2(math.comb(20_000, errors)) + math.log2(20_001)
+    assert alice.leak_pattern == bob.leak_pattern <= bob.leak_total
+    # The bound on the places is that of a binomial's largest term.
+    least = min(bob.leak_total, bob.leak_alice + places)
+    assert least <= bob.leak_pattern <= least + math.log2(20_001)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.11])

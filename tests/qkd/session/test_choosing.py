@@ -28,7 +28,7 @@ def held(setting: Reconciliation = Reconciliation.AUTO, count_leak: str = "alice
 
 @given(
     SETTINGS,
-    st.sampled_from(["both", "alice"]),
+    st.sampled_from(["both", "pattern", "alice"]),
     st.none() | st.floats(0.0, 100.0),
     st.floats(0.0, 1e5),
     st.integers(0, 10**7),
@@ -59,6 +59,7 @@ def test_the_round_trip_decides(round_trip_s: float | None, span_s: float, way: 
     [
         ("both", 2.1, Way.LDPC),
         ("both", 1.9, Way.LOW_LEAK),
+        ("pattern", 2.1, Way.LDPC),
         ("alice", 2.1, Way.LOW_LEAK),
     ],
 )

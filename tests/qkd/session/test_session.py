@@ -41,6 +41,21 @@ def test_both_ends_release_the_same_secret_key(
     assert pair.reasons(Role.ALICE) == pair.reasons(Role.BOB) == []
 
 
+def test_keys_are_as_long_as_what_counts_as_leaked_leaves_them(
+    bench: ModuleType, tags: Streams, small: SessionParameters
+) -> None:
+    lengths = []
+    for count_leak in ("both", "pattern", "alice"):
+        parameters = msgspec.structs.replace(small, count_leak=count_leak)
+        pair = bench.Pair(parameters).start().feed(*tags)
+        keys = pair.keys(Role.ALICE)
+        assert keys == pair.keys(Role.BOB)
+        lengths.append(len(keys[1]))
+
+    both, pattern, alice = lengths
+    assert both < pattern < alice
+
+
 def test_a_row_of_blocks_brings_a_row_of_different_keys(
     bench: ModuleType, small: SessionParameters
 ) -> None:
