@@ -38,7 +38,10 @@ class DelaysSection(Section, frozen=True, kw_only=True):
 
 
 class WindowSection(Section, frozen=True, kw_only=True):
-    """`[links.LINK.window]`: the coincidence window, in the process that hosts both ends."""
+    """`[links.LINK.window]`: Alice's node chooses the coincidence window, Bob's follows her.
+
+    Where they are programs of their own, both need the table: each keeps to its own limits.
+    """
 
     low_ps: Annotated[float, msgspec.Meta(ge=10.0, le=1e6)] = 100.0
     high_ps: Annotated[float, msgspec.Meta(ge=10.0, le=1e6)] = 100_000.0

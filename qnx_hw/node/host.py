@@ -163,13 +163,13 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands):
         return self._show_loop(await self._loop(name).choose(algorithm, target))
 
     async def set_window(self, name: str, window_ps: int) -> LinkView:
-        """Change a link's coincidence window at both of its ends, or not at all."""
+        """Change a link's coincidence window at both of its ends, or not at all.
+
+        An end in another process follows when the next session begins, if it takes the window.
+        """
         stations = [node.stations[name] for node in self.nodes.values() if name in node.stations]
         if len(stations) < len(Role):
-            raise QnxError(
-                f"the other end of '{name}' runs in another process, and both must agree: set "
-                f"coincidence_window_ps of [links.{name}] in the network file of both"
-            )
+            stations[0].check_window(window_ps)
         before = stations[0].section
         after = msgspec.structs.replace(before, coincidence_window_ps=window_ps)
         try:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from qnx_hw.config import LinkSection, SecuritySection, StationSection
 from qnx_hw.errors import AuthenticationError, ConfigError, KeyExhausted
-from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance, Purpose
-from qnx_hw.keys.ledger import First, Place
+from qnx_hw.keys import KEYS, TAGS, KeyStore, Pending, Provenance
+from qnx_hw.keys.ledger import First
 from qnx_hw.keys.signing import SigningKeys
 from qnx_hw.keys.split import split
+from qnx_hw.node.meeting import Marks, agreed_window_ps, windows_of
 from qnx_hw.node.pads import FULL_BYTES, LEDGERS, LedgerPads
 from qnx_hw.qkd.authentication import PAD_BYTES, Authenticator
 from qnx_hw.qkd.parameters import (
@@ -52,6 +54,17 @@ Kept = BlockStarted | KeyPending | KeyReady | KeyDropped
 SEAL_BYTES = 32
 NO_MARKS = b"\0"
 """What an end says that has no pads yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What came of meeting the peer before a session."""
+
+    has_forgotten: bool
+    """Whether this store had forgotten pads that the peer knows were used."""
+    window_ps: int | None
+    """The window of both; None where they do not agree."""
+    peer: Marks
 
 
 class Keeper:
@@ -95,30 +108,39 @@ class Keeper:
         self._link = link
 
     def marks(self) -> bytes:
-        """Return how far the link's pads were used, sealed, for the peer to go beyond.
+        """Return how far the link's pads were used and which window is wanted, sealed.
 
-        The seal needs no nonce: what was used once stays used, so an old one says nothing false.
+        The seal needs no nonce: what was used once stays used, and a window is only agreed on.
         """
-        if not self._has_first_key:
-            return NO_MARKS
-        told = {str(each): self._store.high_water(self._name, each) for each in TAGS}
-        text = msgspec.json.encode(told)
-        return self._seal(self._role, text) + text
+        return self._sealed(self._own_marks()) if self._has_first_key else NO_MARKS
 
-    def meet(self, theirs: bytes) -> bool:
-        """Go beyond what the peer's `marks` say was used; whether this store had forgotten some.
+    def meet(self, theirs: bytes) -> Met | None:
+        """Go beyond what the peer's `marks` say was used, and find the window of both.
 
-        `AuthenticationError` where they are not the peer's.
+        `AuthenticationError` where they are not the peer's. None where an end has no pads yet.
         """
         if not self._has_first_key or (self._signing is not None and theirs == NO_MARKS):
-            return False  # one end at least has no pads yet
+            return None
         seal, text = theirs[:SEAL_BYTES], theirs[SEAL_BYTES:]
         if not hmac.compare_digest(seal, self._seal(self._role.peer, text)):
             raise AuthenticationError(
                 f"link '{self._name}': who connected does not hold the link's initial secret"
             )
-        marks = msgspec.json.decode(text, type=dict[Purpose, Place])
-        return self._store.meet(self._name, LEDGERS[self._role], marks)
+        marks, own = msgspec.json.decode(text, type=Marks), self._own_marks()
+        has_forgotten = self._store.meet(self._name, LEDGERS[self._role], marks.used)
+        alice, bob = (own, marks) if self._role is Role.ALICE else (marks, own)
+        return Met(has_forgotten, agreed_window_ps(alice, bob), marks)
+
+    def _own_marks(self) -> Marks:
+        return Marks(
+            used={each: self._store.high_water(self._name, each) for each in TAGS},
+            window_ps=self._link.coincidence_window_ps,
+            windows_ps=windows_of(self._link),
+        )
+
+    def _sealed(self, marks: Marks) -> bytes:
+        text = msgspec.json.encode(marks)
+        return self._seal(self._role, text) + text
 
     def open_session(self, round_trip_s: Callable[[], float | None] = lambda: None) -> Session:
         """Make a session that goes on where the last one stopped.
@@ -223,7 +245,7 @@ class Keeper:
 
     def _seal(self, author: Role, text: bytes) -> bytes:
         """Seal what an end says of its pads; the initial secret's name binds it to these."""
-        about = f"qnx marks 1 {self._name} {author} {self._store.initial_identity(self._name)} "
+        about = f"qnx marks 2 {self._name} {author} {self._store.initial_identity(self._name)} "
         key = self._store.channel_key(self._name).reveal()
         return hmac.digest(key, about.encode() + text, "sha256")
 

@@ -19,7 +19,7 @@ import msgspec
 
 from qnx_hw.errors import UNREADABLE, ChannelError
 
-VERSION = 3
+VERSION = 4
 MAX_MESSAGE_BYTES = 16 << 20
 """What a session says at most; a peer cannot make us allocate beyond it."""
 MAX_GREETING_BYTES = 4096

@@ -15,9 +15,24 @@ from qnx_hw.errors import ConfigError
 from qnx_hw.instruments.values import PulseScore
 from qnx_hw.keys.vault import read_private
 from qnx_hw.qkd.pulses import Score
+from qnx_hw.qkd.session import Transmit
 from qnx_hw.secret import Secret
 
 SUFFIX = ".score.json"
+
+
+def score_of(asked: Transmit) -> PulseScore:
+    """Return what the transmitter plays for a session."""
+    pulses = asked.pulses
+    return PulseScore(
+        seed=asked.seed.reveal(),
+        training_key=asked.training_key,
+        training_pulses=pulses.training_pulses,
+        pulse_rate_hz=pulses.rate_hz,
+        intensities=pulses.intensities,
+        z_threshold=pulses.z_threshold,
+        limits=pulses.limits,
+    )
 
 
 class ScoreFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

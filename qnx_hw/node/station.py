@@ -16,7 +16,6 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import msgspec
 
@@ -26,8 +25,10 @@ from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import PulseScore
 from qnx_hw.node.door import Way
-from qnx_hw.node.keeping import Keeper
+from qnx_hw.node.inbox import Given, Inbox, Stop
+from qnx_hw.node.keeping import Keeper, Met
 from qnx_hw.node.peer_link import Channel
+from qnx_hw.node.scores import score_of
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import EndReport
@@ -59,8 +60,6 @@ TOLD = 2
 ADOPT_DEADLINE_S = 10.0
 STOPPED_HERE = "the link was stopped"
 BLOCKS_UNDER_WAY = 16
-WAITING_INPUTS = 64
-"""Tag blocks and messages that may wait for the session; then their sources are held up."""
 
 
 class SessionEnded(QnxError):
@@ -111,7 +110,7 @@ class Station:
         self._play = play
         self._worker = Worker(f"{place.link} {place.role}")
         self.at_rest = asyncio.Event()
-        """Set while no session runs."""
+        """Set while no session runs or is being agreed on."""
         self.at_rest.set()
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
@@ -124,9 +123,10 @@ class Station:
         self._earlier = Metrics()
         self._since_s: float | None = None
         self._pool_bits = 0
-        self._inbox: asyncio.Queue[_Input] | None = None
+        self._inbox: Inbox | None = None
         self._began_s: dict[int, float] = {}
         self._judged_block = 0
+        self._peer_windows_ps: tuple[int, int] | None = None
         self.on_judged: Callable[[Judged], object] | None = None
         """Called with every block that was judged; must return at once."""
         self.set_wanted(place.section.autostart)
@@ -141,6 +141,23 @@ class Station:
         """The link's table as it is in force."""
         return self._place.section
 
+    def check_window(self, window_ps: int) -> None:
+        """Raise `QnxError` where the other end, in another process, would not follow."""
+        link, takes = self._place.link, self._peer_windows_ps
+        if self._place.role is Role.BOB:
+            raise QnxError(f"Alice's end of '{link}' chooses the window: ask her node")
+        if takes is None:
+            raise QnxError(
+                f"the other end of '{link}' runs in another process and was not met yet, or takes "
+                f"no window of ours: give [links.{link}.window] in its network file too, or set "
+                f"coincidence_window_ps of [links.{link}] in both"
+            )
+        if not takes[0] <= window_ps <= takes[1]:
+            raise QnxError(
+                f"the other end of '{link}' takes windows from {takes[0]} to {takes[1]} ps, "
+                f"not {window_ps} ps"
+            )
+
     async def adopt(self, section: LinkSection) -> None:
         """Let the sessions from now on follow another table; a running one ends in good order."""
         was_wanted = self._wanted.is_set()
@@ -148,8 +165,7 @@ class Station:
         try:
             async with asyncio.timeout(ADOPT_DEADLINE_S):
                 await self.at_rest.wait()
-            self._place = dataclasses.replace(self._place, section=section)
-            self._keeper.adopt(section)
+            self._place_by(section)
         except TimeoutError as error:
             raise QnxError(
                 f"the session of '{self._place.link}' did not end in time; nothing was changed"
@@ -242,64 +258,64 @@ class Station:
         await self._unwanted.wait()
         if self._inbox is None:
             raise SessionEnded(STOPPED_HERE)
-        await self._inbox.put(_Stop())
+        await self._inbox.stop()
 
     async def _converse(self, channel: Channel) -> None:
         """Feed a new session until it ends; leaves by an exception only."""
+        self.at_rest.clear()
         await self._meet(channel)
         session = await self._worker.call(self._keeper.open_session, lambda: channel.round_trip_s)
-        inbox: asyncio.Queue[_Input] = asyncio.Queue(WAITING_INPUTS)
-        self._inbox, self._since_s = inbox, time.monotonic()
-        self.at_rest.clear()
+        inbox = self._inbox = Inbox()
+        self._since_s = time.monotonic()
         self._set_phase(LinkPhase.WARMING_UP, "")
-        held: deque[_Input] = deque()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_listen(channel, inbox))
+            tasks.create_task(inbox.listen(channel))
             tasks.create_task(_keep_alive(channel))
-            tasks.create_task(self._gather(inbox))
+            tasks.create_task(inbox.gather(self._feed))
             await self._act(channel, await self._worker.call(session.start))
             while True:
-                given = await _next(inbox, held)
-                if isinstance(given, ChannelError):
-                    raise given
-                await self._act(channel, await self._feed_session(session, given))
+                await self._act(channel, await self._feed_session(session, await inbox.take()))
 
     async def _meet(self, channel: Channel) -> None:
         """Compare with the peer which pads were used, before any is used."""
         await channel.send(await self._worker.call(self._keeper.marks))
-        if await self._worker.call(self._keeper.meet, await channel.receive()):
+        met = await self._worker.call(self._keeper.meet, await channel.receive())
+        if met is None:
+            return
+        if met.has_forgotten:
             words = "the key store here is an old copy; what it forgot was skipped, also keys"
             self._tell(Level.ALARM, self._place.link, words)
+        self._peer_windows_ps = met.peer.windows_ps
+        self._follow_window(met)
 
-    async def _feed_session(
-        self, session: Session, given: TagBlock | list[bytes] | _Stop
-    ) -> list[Output]:
+    def _follow_window(self, met: Met) -> None:
+        """Take the window that the ends agree on, or end where they do not."""
+        ours_ps = self.section.coincidence_window_ps
+        if met.window_ps is None:
+            raise SessionEnded(
+                f"the window is {ours_ps} ps here and {met.peer.window_ps} ps at the other end, "
+                f"and neither takes the other's: see [links.{self._place.link}.window]"
+            )
+        if met.window_ps != ours_ps:
+            self._place_by(
+                msgspec.structs.replace(self.section, coincidence_window_ps=met.window_ps)
+            )
+            words = f"the window is {met.window_ps} ps now, as the other end wants it"
+            self._tell(Level.INFO, self._place.link, words)
+
+    def _place_by(self, section: LinkSection) -> None:
+        self._place = dataclasses.replace(self._place, section=section)
+        self._keeper.adopt(section)
+
+    async def _feed_session(self, session: Session, given: Given) -> list[Output]:
         match given:
             case TagBlock():
                 return await self._worker.call(session.detections, given)
-            case _Stop():
+            case Stop():
                 outputs = await self._worker.call(session.close, STOPPED_HERE)
                 return [*outputs, Ended(STOPPED_HERE)]
             case _:
                 return await self._worker.call(session.receive_all, given)
-
-    async def _gather(self, inbox: asyncio.Queue[_Input]) -> None:
-        """Pass on the tags, their time counted from the session's start.
-
-        Both ends begin a session within moments, whenever their taggers were started; counted from
-        there, the clocks differ by less than `clock_offset_limit_s`.
-        """
-        origin_ps: int | None = None
-        async for block in self._feed.blocks():
-            origin_ps = block.start_ps if origin_ps is None else origin_ps
-            await inbox.put(
-                dataclasses.replace(
-                    block,
-                    times_ps=block.times_ps - origin_ps,
-                    start_ps=block.start_ps - origin_ps,
-                    end_ps=block.end_ps - origin_ps,
-                )
-            )
 
     async def _act(self, channel: Channel, outputs: list[Output]) -> None:
         """Carry out what the session asks, in order.
@@ -355,56 +371,6 @@ class Station:
 
     def _set_phase(self, phase: LinkPhase, message: str) -> None:
         self._phase, self._message = phase, message
-
-
-def score_of(asked: Transmit) -> PulseScore:
-    """Return what the transmitter plays for a session."""
-    pulses = asked.pulses
-    return PulseScore(
-        seed=asked.seed.reveal(),
-        training_key=asked.training_key,
-        training_pulses=pulses.training_pulses,
-        pulse_rate_hz=pulses.rate_hz,
-        intensities=pulses.intensities,
-        z_threshold=pulses.z_threshold,
-        limits=pulses.limits,
-    )
-
-
-class _Stop:
-    """Asks the session to end in good order."""
-
-
-_Input: TypeAlias = TagBlock | bytes | _Stop | ChannelError
-
-
-async def _listen(channel: Channel, inbox: asyncio.Queue[_Input]) -> None:
-    """Pass on what the peer says, and last why it says no more."""
-    try:
-        while True:
-            await inbox.put(await channel.receive())
-    except ChannelError as error:
-        await inbox.put(error)
-
-
-async def _next(
-    inbox: asyncio.Queue[_Input], held: deque[_Input]
-) -> TagBlock | list[bytes] | _Stop | ChannelError:
-    """Return the next input; messages that came one after the other together.
-
-    What came behind them is `held` for the next call.
-    """
-    first = held.popleft() if held else await inbox.get()
-    if not isinstance(first, bytes):
-        return first
-    came = [first]
-    while not held and not inbox.empty():
-        following = inbox.get_nowait()
-        if isinstance(following, bytes):
-            came.append(following)
-        else:
-            held.append(following)
-    return came
 
 
 async def _keep_alive(channel: Channel) -> None:

@@ -1,4 +1,4 @@
-"""The coincidence window, changed at both ends at once where one process hosts them."""
+"""The coincidence window: Alice's node chooses it, and Bob's follows with the next session."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ALGORITHM = "model"
 
 
 class SetWindow(Protocol):
-    """Changes a link's window at both ends, or at none; blocks, and raises `QnxError`."""
+    """Changes a link's window where both ends take it; blocks, and raises `QnxError`."""
 
     @abstractmethod
     def __call__(self, link: str, window_ps: int) -> None: ...
 
 
 def window_of_both(link: str, window_ps: int) -> None:
-    """Refuse: a node by itself has one end only, and both must agree."""
-    raise QnxError(f"both ends of '{link}' must agree on a window; run them in one process")
+    """Refuse: a node that no host runs has nobody to change sessions for it."""
+    raise QnxError(f"nobody is there who could change the window of '{link}' at both ends")
 
 
 class LinkWindow(Actuation):

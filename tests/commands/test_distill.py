@@ -12,8 +12,7 @@ import tomli_w
 from bench_sessions import example, tag_blocks
 
 from qnx_hw.cli import main
-from qnx_hw.node.scores import write_score
-from qnx_hw.node.station import score_of
+from qnx_hw.node.scores import score_of, write_score
 from qnx_hw.qkd.session import Transmit
 from qnx_hw.secret import Secret
 from qnx_hw.timing.archive import ArchiveWriter, Origin

@@ -17,7 +17,7 @@ from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.node.recorder import Description, Recorder
 from qnx_hw.node.recordings import StoredRecording, finished
 from qnx_hw.node.replay import Pace, ReplayBank
-from qnx_hw.node.station import score_of
+from qnx_hw.node.scores import score_of
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.qkd.session import Transmit
 from qnx_hw.secret import Secret

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.config import ChannelMap, LinkSection, SecuritySection, StationSection
+from qnx_hw.config.loops import WindowSection
+from qnx_hw.errors import QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.keys import KEYS, KeyStore, Purpose, initial
 from qnx_hw.keys.ledger import address_of
@@ -67,8 +70,11 @@ def clicks(seed: int) -> Iterator[tuple[TagBlock, TagBlock]]:
 class Pair:
     """Two stations, their stores and their feeds."""
 
-    def __init__(self, folder: Path, hands: Hands | None = None) -> None:
+    def __init__(
+        self, folder: Path, hands: Hands | None = None, section: LinkSection = SECTION
+    ) -> None:
         self._hands = hands
+        self._section = section
         folders = {role: folder / role.value for role in Role}
         initial.prepare(LINK, (folders[Role.ALICE], folders[Role.BOB]))
         self.stores = {role: KeyStore(folders[role]) for role in Role}
@@ -92,11 +98,12 @@ class Pair:
             }
             running = [tasks.create_task(Doorman("bob", {LINK: opened}).serve(listener))]
             for role in Role:
+                section = self._section
                 keeper = Keeper(
-                    self.stores[role], LINK, SECTION, role, is_simulated=True, hands=self._hands
+                    self.stores[role], LINK, section, role, is_simulated=True, hands=self._hands
                 )
                 station = self.stations[role] = Station(
-                    Place(LINK, role, SECTION), ways[role], self.feeds[role], keeper, self._tell
+                    Place(LINK, role, section), ways[role], self.feeds[role], keeper, self._tell
                 )
                 running.append(tasks.create_task(station.run()))
             try:
@@ -194,6 +201,32 @@ def test_a_stopped_link_rests_and_starts_again(pair: Pair) -> None:
     asyncio.run(scenario())
 
     assert_same_key(pair, at_least=2)
+
+
+@pytest.mark.slow
+def test_bob_follows_the_window_of_alice_where_nobody_hosts_both(tmp_path: Path) -> None:
+    limits = WindowSection(low_ps=500.0, high_ps=5000.0)
+    pair = Pair(tmp_path, section=msgspec.structs.replace(SECTION, window=limits))
+
+    async def scenario() -> None:
+        async with pair.running():
+            await pair.shine_until(pair.both(1))
+            alice, bob = (pair.stations[role] for role in Role)
+            with pytest.raises(QnxError, match="takes windows from 500 to 5000 ps, not 6000 ps"):
+                alice.check_window(6000)
+            with pytest.raises(QnxError, match="ask her node"):
+                bob.check_window(1000)
+            alice.check_window(1000)
+            await alice.adopt(msgspec.structs.replace(alice.section, coincidence_window_ps=1000))
+            done = max(pair.blocks(role) for role in Role)
+            await pair.shine_until(pair.both(done + 2))
+            assert {each.section.coincidence_window_ps for each in (alice, bob)} == {1000}
+
+    asyncio.run(scenario())
+
+    assert (Level.INFO, "the window is 1000 ps now, as the other end wants it") in pair.told
+    assert_same_key(pair, at_least=3)
+    pair.close()
 
 
 @pytest.mark.slow

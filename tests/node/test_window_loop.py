@@ -74,10 +74,10 @@ def test_a_window_that_is_far_too_wide_is_narrowed_within_its_limits(tmp_path: P
     assert view.settings_used >= 1
 
 
-def test_a_node_with_one_end_says_that_both_must_agree(tmp_path: Path) -> None:
+def test_a_window_that_nobody_can_change_is_a_fault(tmp_path: Path) -> None:
     view = _looked(WindowSection(), lambda: WIDE, window_of_both, tmp_path)
 
     assert view.state is LoopState.FAULT
-    assert "must agree on a window" in view.message
+    assert "nobody is there" in view.message
     with pytest.raises(QnxError):
         window_of_both("alice-bob", 100)
