@@ -27,12 +27,12 @@ def _missing(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tu
             yield from _absent("alignment.instruments", name, station.node, nodes)
     for end in ("alice", "bob"):
         station = getattr(link, end)
+        if station.delays is not None and not station.tagger:
+            yield f"{end}.delays", "there is no tagger whose times could be corrected"
+        if station.delays is not None and station.channels.switch is not None:
+            yield f"{end}.delays", "a switch swaps the detectors' roles: they are not told apart"
         if station.bias is not None and not (station.detectors and station.tagger):
             yield f"{end}.bias", "the loop needs `detectors` and a `tagger` at this end"
-    if link.bob.delays is not None:
-        yield "bob.delays", "only Alice sees how late her detectors are"
-    if link.alice.delays is not None and not link.alice.tagger:
-        yield "alice.delays", "there is no tagger whose times could be corrected"
     if link.window is not None and link.window.low_ps >= link.window.high_ps:
         yield "window", "low_ps must be below high_ps"
     yield from _lights(link, nodes)

@@ -29,7 +29,7 @@ class BiasSection(Section, frozen=True, kw_only=True):
 
 
 class DelaysSection(Section, frozen=True, kw_only=True):
-    """`[links.LINK.alice.delays]`: the delays of Alice's detectors against each other."""
+    """`[links.LINK.END.delays]`: the delays of an end's detectors against each other."""
 
     most_ps: Annotated[float, msgspec.Meta(gt=0.0, le=1e6)] = 20_000.0
     """No detector is corrected by more."""

@@ -1,7 +1,7 @@
 """Delays of a station's detectors against each other, followed from its own coincidences.
 
-The station compares its own fine times with the windows the peer publishes; nothing more about
-its detectors than before leaves it.
+Alice compares her own fine times with the windows that Bob publishes; she tells him what that says
+of his detectors, from rounds that both published, and nothing of hers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Delays of Alice's detectors against each other, corrected as their tags come in."""
+"""Delays of an end's detectors against each other, corrected as their tags come in."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ class FeedDelays(Actuation):
 
 
 class DelaysLoop(NodeLoop):
-    """The loop of Alice's detectors; Bob's are not told apart by what he publishes."""
+    """The loop of one end's detectors.
+
+    Alice's partners show how late hers are; she tells Bob about his, once a block is sealed.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class DelaysLoop(NodeLoop):
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], DelaysSeen] | None:
         """Look at how late each detector's coincidences were."""
-        if judged is None or len(judged.metrics.late_ps) != len(self._inputs):
+        late = judged.metrics.lateness if judged is not None else None
+        if late is None or len(late.late_ps) != len(self._inputs):
             return None
-        metrics = judged.metrics
-        return lambda delays: DelaysSeen(delays, metrics.late_ps, metrics.late_sigma_ps)
+        return lambda delays: DelaysSeen(delays, late.late_ps, late.sigma_ps)

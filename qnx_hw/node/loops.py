@@ -31,10 +31,11 @@ def make_loops(
     made = []
     for link, station in stations.items():
         site = _Site(network, node, link, station)
-        kinds = [*site.ours(feeds), *site.of_alice(feeds, set_window)]
+        kinds = [*site.ours(feeds), *site.of_alice(set_window)]
         runners = [LoopRunner(kind, tell) for kind in kinds]
-        station.on_judged = _all(runners)
-        made += runners
+        late = [LoopRunner(kind, tell) for kind in site.delays(feeds)]
+        station.on_judged, station.on_late = _all(runners), _all(late)
+        made += [*runners, *late]
     return made
 
 
@@ -65,15 +66,19 @@ class _Site:
             inputs, feed = end.channels.inputs, feeds[end.tagger]
             yield BiasLoop(title, end.bias, inputs, feed.rates_cps, folder)
 
-    def of_alice(self, feeds: Mapping[str, TagFeed], set_window: SetWindow) -> Iterator[NodeLoop]:
+    def delays(self, feeds: Mapping[str, TagFeed]) -> Iterator[NodeLoop]:
+        """Yield the loop of this end's detectors' delays."""
+        if self._end.delays is not None:
+            inputs, feed = self._end.channels.inputs, feeds[self._end.tagger]
+            title = self._title("delay", unit="ps", name=f"{self._role} delays")
+            folder = self._folder / f"{self._link}-{self._role}-delays"
+            yield DelaysLoop(title, self._end.delays, feed, inputs, folder)
+
+    def of_alice(self, set_window: SetWindow) -> Iterator[NodeLoop]:
         """Yield the loops of what only she sees."""
         if self._role is not Role.ALICE:
             return
         section, station = self._section, self._station
-        if self._end.delays is not None:
-            inputs, feed = self._end.channels.inputs, feeds[self._end.tagger]
-            title, folder = self._title("delay", unit="ps"), self._folder / f"{self._link}-delay"
-            yield DelaysLoop(title, self._end.delays, feed, inputs, folder)
         if section.window is not None:
             title, folder = self._title("window"), self._folder / f"{self._link}-window"
             yield WindowLoop(title, section.window, lambda: station.section, set_window, folder)

@@ -125,10 +125,12 @@ class Station:
         self._pool_bits = 0
         self._inbox: Inbox | None = None
         self._began_s: dict[int, float] = {}
-        self._judged_block = 0
+        self._judged_block = self._late_block = 0
         self._peer_windows_ps: tuple[int, int] | None = None
         self.on_judged: Callable[[Judged], object] | None = None
         """Called with every block that was judged; must return at once."""
+        self.on_late: Callable[[Judged], object] | None = None
+        """The same with every block that told how late this end's detectors are."""
         self.set_wanted(place.section.autostart)
 
     def set_wanted(self, wanted: bool) -> None:
@@ -355,11 +357,14 @@ class Station:
         self._began_s = {**recent, block: time.monotonic()}
 
     def _pass_on(self, metrics: Metrics) -> None:
-        """Tell once of each block that was judged."""
-        block = metrics.judged_block
-        if block != self._judged_block and block in self._began_s and self.on_judged is not None:
-            self._judged_block = block
-            self.on_judged(Judged(block, self._began_s[block], metrics))
+        """Tell once of each block that was judged, and of its detectors once that is known."""
+        judged, late = metrics.judged_block, metrics.late_block
+        if judged > self._judged_block and self.on_judged is not None:
+            self._judged_block = judged
+            self.on_judged(Judged(judged, self._began_s[judged], metrics))
+        if late > self._late_block and self.on_late is not None:
+            self._late_block = late
+            self.on_late(Judged(late, self._began_s[late], metrics))
 
     def _tell_key(self, output: BlockStarted | KeyPending | KeyReady | KeyDropped) -> None:
         if isinstance(output, KeyReady):

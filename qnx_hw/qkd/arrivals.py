@@ -9,10 +9,13 @@ of her own detectors in all pairs, of Bob's in the rounds whose outcomes were pu
 published times are rounded, which widens all spreads alike. Where Alice sends pulses, Bob sees the
 phases of his own clicks.
 
-Only means over many clicks leave this module, and they stay at the station.
+Only means over many clicks leave this module. Those of Alice's detectors stay with her; those of
+Bob's, which rest on published rounds, she tells him in the block's transcript.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,14 @@ LEAST_CLICKS = 500
 """Fewer raise no alarm."""
 SIGMAS = 6.0
 """So many standard errors may a detector be off by chance, beside the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """By how much each detector of a station is later than their mean, and standard errors."""
+
+    late_ps: tuple[float, ...]
+    sigma_ps: tuple[float, ...]
 
 
 class ArrivalTimes:
@@ -51,20 +62,13 @@ class ArrivalTimes:
         return made
 
     @property
-    def late_ps(self) -> tuple[float, ...]:
-        """Mean lateness of each against the mean of all; empty while one has too few clicks."""
+    def lateness(self) -> Lateness | None:
+        """How late each is against the mean of all; None while one has too few clicks."""
         if self._sums[0].min() < FEWEST:
-            return ()
-        means = self._sums[1] / self._sums[0]
-        return tuple((means - means.mean()).tolist())
-
-    @property
-    def sigma_ps(self) -> tuple[float, ...]:
-        """Standard errors of `late_ps`."""
-        if self._sums[0].min() < FEWEST:
-            return ()
-        counts, _, spreads = self._moments()
-        return tuple((np.maximum(spreads, 1.0) / np.sqrt(counts)).tolist())
+            return None
+        counts, means, spreads = self._moments()
+        errors = np.maximum(spreads, 1.0) / np.sqrt(counts)
+        return Lateness(tuple((means - means.mean()).tolist()), tuple(errors.tolist()))
 
     def check(self, limit_ps: float, station: str) -> None:
         """Raise `Tampering` where a detector's centroid or spread is off by more than the limit."""

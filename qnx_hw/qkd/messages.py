@@ -27,6 +27,8 @@ HashKey: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)
 HashTag: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=16)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 40)]
 MAX_REASON = 200
+WithinPs: TypeAlias = Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
+ErrorPs: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_REASON)]
 
 
@@ -161,6 +163,14 @@ class Corrected(BlockMessage, frozen=True, tag="corrected"):
     errors: Annotated[tuple[Count, ...], msgspec.Meta(max_length=4)]
 
 
+class Arrivals(BlockMessage, frozen=True, tag="arrivals"):
+    """Alice: by how much each of Bob's detectors was later than their mean in the rounds that both
+    published, and standard errors; empty where she has no times or he too few clicks."""
+
+    late_ps: Annotated[tuple[WithinPs, ...], msgspec.Meta(max_length=8)]
+    sigma_ps: Annotated[tuple[ErrorPs, ...], msgspec.Meta(max_length=8)]
+
+
 class Amplify(BlockMessage, frozen=True, tag="amplify"):
     """Alice: verification key and tag, length and seed of privacy amplification, Z and X; and how
     many bytes of the key are set aside for her tags and for Bob's."""
@@ -215,6 +225,7 @@ AnyMessage: TypeAlias = (
     | Question
     | Answer
     | Corrected
+    | Arrivals
     | Amplify
     | Seal
     | Release

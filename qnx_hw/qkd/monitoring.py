@@ -47,7 +47,7 @@ class Watch:
     _outcomes: np.ndarray[tuple[int], np.dtype[np.int64]] = field(
         default_factory=lambda: np.zeros(8, dtype=np.int64)
     )
-    _phases: ArrivalTimes = field(default_factory=ArrivalTimes)
+    phases: ArrivalTimes = field(default_factory=ArrivalTimes)
 
     def add(self, events: Events) -> None:
         """Count what the station saw next."""
@@ -60,7 +60,7 @@ class Watch:
         kinds = events.bases.astype(np.int64) * 2 + events.outcomes
         self._outcomes += np.bincount(kinds, minlength=8)[:8]
         if events.phases_ps is not None:
-            self._phases.add(events.bases, events.outcomes, events.phases_ps)
+            self.phases.add(events.bases, events.outcomes, events.phases_ps)
 
     def check(self) -> None:
         """Raise `Tampering`, or `BlockAborted` for too many clicks in several bases."""
@@ -73,7 +73,7 @@ class Watch:
         self._check_balance()
         self._check_bases()
         self._check_bell_settings()
-        self._phases.check(self.parameters.arrival_limit_ps, "Bob")
+        self.phases.check(self.parameters.arrival_limit_ps, "Bob")
 
     @property
     def expected_multi_clicks(self) -> float:

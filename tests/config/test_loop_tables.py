@@ -25,10 +25,11 @@ def _parsed(example: str, change: dict[str, Any], end: str = "") -> config.Netwo
 def test_every_loop_may_stand_in_one_file() -> None:
     pump = {"attenuator": "detectors", "most_db": 20.0}
     whole = _parsed("demo", {"window": {}, "pump": pump, "alignment": {"end": "alice"}})
-    ends = _parsed("demo", {"bias": {"algorithm": "climb", "step": 5e-7}, "delays": {}}, "alice")
+    ends = _parsed("demo", {"bias": {"algorithm": "climb", "step": 5e-7}, "delays": {}}, "bob")
 
     assert whole.links["alice-bob"].pump is not None
-    assert ends.links["alice-bob"].alice.bias is not None
+    assert ends.links["alice-bob"].bob.bias is not None
+    assert ends.links["alice-bob"].bob.delays is not None
     assert config.parse(whole.text) == whole
 
 
@@ -46,7 +47,7 @@ def test_every_loop_may_stand_in_one_file() -> None:
             {"launch": {"attenuator": "tagger", "power_meter": "tagger", "tap_db": 1.0}},
             "no [links.….pulses]",
         ),
-        ("demo", "bob", {"delays": {}}, "only Alice"),
+        ("decoy-bb84", "alice", {"delays": {}}, "no tagger whose times"),
         ("decoy-bb84", "alice", {"bias": {}}, "needs `detectors` and a `tagger`"),
     ],
 )

@@ -33,6 +33,7 @@ KINDS: list[Target] = [
     (Role.BOB, messages.Question),
     (Role.ALICE, messages.Answer),
     (Role.BOB, messages.Corrected),
+    (Role.ALICE, messages.Arrivals),
     (Role.ALICE, messages.Amplify),
     (Role.ALICE, messages.Seal),
     (Role.BOB, messages.Seal),

@@ -6,6 +6,7 @@ import numpy as np
 
 from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import messages
+from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.messages import (
     Bases,
     Bits,
@@ -53,6 +54,7 @@ class AliceBlock(BlockParty):
         self._outcomes: list[Bits] = []
         self._kinds: list[Bits] = []
         self._delays: list[TimesPs] = []
+        self._arrivals = ArrivalTimes()
         self._shuffle = b""
         self._way = Way.LOW_ROUND
         self._errors: tuple[int, ...] = ()
@@ -91,7 +93,7 @@ class AliceBlock(BlockParty):
         if matched.kinds is not None:
             self._kinds.append(matched.kinds)
         if matched.late_ps is not None:
-            self.report.lateness.add(matched.bases, matched.outcomes, matched.late_ps)
+            self._arrivals.add(matched.bases, matched.outcomes, matched.late_ps)
             self._delays.append(-matched.late_ps)
         self._matched_ps += matched.chunk.end_ps - matched.chunk.start_ps
         self.report.pairs += matched.bases.size
@@ -201,7 +203,8 @@ class AliceBlock(BlockParty):
     def _check_arrivals(self) -> None:
         """Hold each station's detectors against each other: hers in all pairs, his as published."""
         limit_ps = self._context.parameters.arrival_limit_ps
-        self.report.lateness.check(limit_ps, "Alice")
+        self.report.lateness = self._arrivals.lateness
+        self._arrivals.check(limit_ps, "Alice")
         if self.report.delays is not None:
             self.report.delays.of_bob().check(limit_ps, "Bob")
 
@@ -236,7 +239,17 @@ class AliceBlock(BlockParty):
         self._aside = aside
         self._distillate = self._distil(distillation, drawn)
         self._keys, self.step = None, Step.SEALING
-        return [self._say(drawn), self._seal()]
+        return [self._say(self._arrivals_at_bob()), self._say(drawn), self._seal()]
+
+    def _arrivals_at_bob(self) -> messages.Arrivals:
+        """Tell Bob how late his detectors are, which his own times do not show."""
+        delays = self.report.delays
+        late = delays.of_bob().lateness if delays is not None else None
+        if late is None:
+            return messages.Arrivals(self.number, (), ())
+        late_ps = tuple(round(each) for each in late.late_ps)
+        sigma_ps = tuple(max(1, round(each)) for each in late.sigma_ps)
+        return messages.Arrivals(self.number, late_ps, sigma_ps)
 
     def _release(self) -> list[Output]:
         assert self._distillate is not None

@@ -112,9 +112,14 @@ class Board:
         self.note(coincidence_rate_cps=None, accidental_rate_cps=None, car=None)
 
     def judged(self, party: BlockParty) -> None:
-        """Show a block's estimates once there are some."""
+        """Show a block's estimates once there are some, each block's once.
+
+        Messages of an older block may come behind, while several are distilled.
+        """
         report = party.report
-        if report.judgement is not None:
+        if report.lateness is not None and party.number > self.metrics.late_block:
+            self.note(late_block=party.number, lateness=report.lateness)
+        if report.judgement is not None and party.number > self.metrics.judged_block:
             self.note(
                 qber_z=report.judgement.qber_z,
                 qber_x=report.judgement.qber_x,
@@ -124,8 +129,6 @@ class Board:
                 judged_block=party.number,
                 tested=(report.judgement.tested_z, report.judgement.tested_x),
                 judged_span_s=report.span_ps * report.tick_ps / 1e12,
-                late_ps=report.lateness.late_ps,
-                late_sigma_ps=report.lateness.sigma_ps,
                 delays=report.delays,
             )
 

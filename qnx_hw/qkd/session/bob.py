@@ -8,9 +8,11 @@ import numpy as np
 
 from qnx_hw.errors import BlockAborted, ChannelError
 from qnx_hw.qkd import messages
+from qnx_hw.qkd.arrivals import Lateness
 from qnx_hw.qkd.messages import (
     Amplify,
     Answer,
+    Arrivals,
     Bits,
     BlockMessage,
     Pairs,
@@ -58,6 +60,7 @@ class BobBlock(BlockParty):
         self._uncorrected = self._key_kinds = np.empty(0, dtype=np.uint8)
         self._errors: tuple[int, ...] = ()
         self._aside: Aside = (0, 0)
+        self._lateness: Lateness | None = None
         self._distillate: Distillate | None = None
 
     def begin(self, octets: bytes) -> list[Output]:
@@ -105,6 +108,8 @@ class BobBlock(BlockParty):
             case Answer():
                 assert self._keys is not None
                 return self._ask(self._keys.receive(message.z, message.x))
+            case Arrivals():
+                self._note(message)
             case Amplify():
                 return self._amplify(message)
             case Seal():
@@ -154,6 +159,7 @@ class BobBlock(BlockParty):
             self.number, pack_bits(ours.z), pack_bits(ours.x), pack_bits(ours.mismatched)
         )
         said = self._say(disclosure)
+        self._lateness = self._watch.phases.lateness
         judgement = self._accept(rounds.judge(theirs))
         if self.objection:
             return [said]
@@ -186,6 +192,13 @@ class BobBlock(BlockParty):
         counts = np.bincount(self._key_kinds[wrong], minlength=len(pulses.intensities))
         return tuple(counts.tolist())
 
+    def _note(self, message: Arrivals) -> None:
+        """Keep what Alice says of the detectors until her seal proves that she said it."""
+        if len(message.late_ps) != len(message.sigma_ps):
+            raise BlockAborted("the peer tells of arrivals without their errors")
+        if message.late_ps:
+            self._lateness = Lateness(message.late_ps, message.sigma_ps)
+
     def _amplify(self, message: Amplify) -> list[Output]:
         assert self._keys is not None
         assert self._judgement is not None
@@ -209,6 +222,7 @@ class BobBlock(BlockParty):
         assert self._distillate is not None
         assert self.report.provenance is not None
         self.step = Step.RELEASING
+        self.report.lateness = self._lateness
         token, key = (Secret(s.reveal()) for s in (self._distillate.token, self._distillate.key))
         pending = PendingBlock(self.number, token, key, self._aside)
         return [KeyPending(self.number, pending, self.report.provenance), self._seal()]

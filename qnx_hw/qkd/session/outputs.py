@@ -9,6 +9,7 @@ import msgspec
 
 from qnx_hw.api.schema import BlockStage, ClockView, Histogram, LinkPhase
 from qnx_hw.api.value import Estimate
+from qnx_hw.qkd.arrivals import Lateness
 from qnx_hw.qkd.parameters import PendingBlock, ReleasedBlock
 from qnx_hw.qkd.pulses import PulseParameters
 from qnx_hw.qkd.refill import Aside
@@ -61,10 +62,10 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Rounds in Z and in X whose outcomes were published of that block."""
     judged_span_s: float = 0.0
     """How long that block was collected."""
-    late_ps: tuple[float, ...] = ()
-    """Alice only: how late each of her detectors' coincidences came in that block against the
-    mean of all, in the order of `StationInputs`."""
-    late_sigma_ps: tuple[float, ...] = ()
+    late_block: int = 0
+    """The block that the lateness is of; 0 before the first. Bob learns it with a block's seal."""
+    lateness: Lateness | None = None
+    """Of this end's own detectors, in the order of `StationInputs`."""
     delays: PairDelays | None = None
     """Alice: delays of the published rounds of that block, for each pair of detectors."""
     clock: ClockView = ClockView(is_locked=False)

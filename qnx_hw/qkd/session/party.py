@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from qnx_hw.api.schema import BlockStage
 from qnx_hw.errors import BlockAborted
 from qnx_hw.qkd import messages
-from qnx_hw.qkd.arrivals import ArrivalTimes
+from qnx_hw.qkd.arrivals import Lateness
 from qnx_hw.qkd.messages import Amplify, AnyMessage, BlockMessage, Seal
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.pulses import Score
@@ -57,7 +57,7 @@ EXPECTED: dict[tuple[Role, Step], tuple[type[BlockMessage], ...]] = {
     (Role.ALICE, Step.TESTING): (messages.Disclosure,),
     (Role.ALICE, Step.RECONCILING): (messages.Question, messages.Corrected),
     (Role.BOB, Step.RECONCILING): (messages.Answer,),
-    (Role.BOB, Step.AMPLIFYING): (messages.Amplify,),
+    (Role.BOB, Step.AMPLIFYING): (messages.Arrivals, messages.Amplify),
     (Role.BOB, Step.SEALING): (messages.Seal,),
     (Role.ALICE, Step.SEALING): (messages.Seal,),
     (Role.BOB, Step.RELEASING): (messages.Release,),
@@ -107,8 +107,8 @@ class Report:
     sifted_bits: int = 0
     leaked_bits: int = 0
     provenance: Provenance | None = None
-    lateness: ArrivalTimes = field(default_factory=ArrivalTimes)
-    """Of the station's own detectors; only Alice can tell."""
+    lateness: Lateness | None = None
+    """Of the station's own detectors."""
 
 
 class BlockParty(ABC):

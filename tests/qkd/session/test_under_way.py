@@ -13,7 +13,7 @@ from qnx_hw.qkd import messages
 from qnx_hw.qkd.messages import decode
 from qnx_hw.qkd.parameters import SessionParameters
 from qnx_hw.qkd.roles import Role
-from qnx_hw.qkd.session import Aborted, Ended, KeyPending, KeyReady, Send
+from qnx_hw.qkd.session import Aborted, Ended, KeyPending, KeyReady, Progress, Send
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,9 @@ def test_blocks_overlap_and_keys_keep_their_order(
     blocks = [message.block for _, message in spoken if isinstance(message, DISTILLED)]
     returns = [after < before for before, after in pairwise(blocks)]
     assert sum(returns) >= 2  # a later block spoke before an earlier one had finished
+    for role in Role:
+        judged = [told.metrics.judged_block for told in pair.of(role, Progress)]
+        assert judged == sorted(judged)  # and yet nobody was shown the earlier one twice
 
     alice, bob = pair.keys(Role.ALICE), pair.keys(Role.BOB)
     assert len(bob) >= 2
