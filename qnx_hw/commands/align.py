@@ -19,7 +19,8 @@ EXAMPLE = """examples:
   qnx align rehearse --algorithm spsa --settings 200 --json steps.json
   qnx align show --url http://127.0.0.1:8470
   qnx align relock "alice-bob polarization"
-  qnx align replay .qnx/demo/bob/loops/alice-bob-polarization --actuator paddles"""
+  qnx align replay .qnx/demo/bob/loops/alice-bob-polarization
+  qnx align replay .qnx/demo/bob/loops/alice-bob-polarization --algorithm spsa --target 0.02"""
 ACTUATORS = ("plates", "paddles", "squeezers", "crystals")
 DEFAULT_URL = "http://127.0.0.1:8470"
 
@@ -48,10 +49,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     rehearse.add_argument("--seed", type=int, default=1)
     replay = actions.add_parser("replay", help="show a policy what a loop saw")
     replay.add_argument("folder", type=Path, metavar="FOLDER", help="a loop's decisions")
-    for each in (rehearse, replay):
-        each.add_argument("--actuator", choices=ACTUATORS, default="paddles")
-        each.add_argument("--algorithm", default="model")
-        each.add_argument("--target", type=float, default=0.0, help="error rate at which it rests")
+    for each, usual in ((rehearse, ("paddles", "model", 0.0)), (replay, (None, None, None))):
+        actuator, algorithm, target = usual
+        words = "(default: %(default)s)" if each is rehearse else "(default: as it was)"
+        each.add_argument("--actuator", choices=ACTUATORS, default=actuator, help=words)
+        each.add_argument("--algorithm", default=algorithm, help=words)
+        each.add_argument(
+            "--target", type=float, default=target, help=f"error rate at which it rests {words}"
+        )
         each.add_argument("--json", metavar="FILE", help="write the steps as JSON")
     for name, words in (
         ("show", "show the loops of a running node"),
@@ -81,7 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     loops = _steered(arguments)
     for loop in loops:
-        axes = ", ".join(f"{axis.actual:g} {axis.unit}" for axis in loop.axes if axis.actual)
+        axes = ", ".join(
+            f"{axis.actual:g} {axis.unit}" for axis in loop.axes if axis.actual is not None
+        )
         excess = _share(loop.residual.value)
         print(f"{loop.name}: {loop.state}, {loop.algorithm}, excess {excess}, at {axes or '?'}")
         print(f"    {loop.message or 'nothing to say'}")
@@ -127,30 +134,38 @@ def _rehearsed(arguments: argparse.Namespace) -> list[Step]:
 
 
 def _replayed(arguments: argparse.Namespace) -> list[Step]:
-    from qnx_hw.control import decision_log
-    from qnx_hw.control.polarization import Measurement, make
-    from qnx_hw.control.polarization.usual import usual
+    from qnx_hw.control.polarization import Measurement
+    from qnx_hw.control.polarization.usual import CAPABILITIES
+    from qnx_hw.node.recipes import PolarizationRecipe, replayed
 
-    logged = list(decision_log.read(arguments.folder))
-    if not logged:
-        raise ConfigError(f"there are no decisions in {arguments.folder}")
-    policy = make(arguments.algorithm, usual(arguments.actuator), target=arguments.target)
+    actuator = arguments.actuator
     steps = []
-    for number, (row, decision) in enumerate(
-        decision_log.replay(logged, policy, Measurement.of_numbers), start=1
+    for number, each in enumerate(
+        replayed(
+            arguments.folder,
+            algorithm=arguments.algorithm,
+            target=arguments.target,
+            instead=actuator and PolarizationRecipe(capabilities=CAPABILITIES[actuator]),
+        ),
+        start=1,
     ):
-        same = decision.move_to == row.decision.move_to
+        if not isinstance(each.seen, Measurement):
+            raise ConfigError(
+                f"{arguments.folder} is the log of another loop: `qnx tune replay` shows it"
+            )
         steps.append(
             Step(
                 setting=number,
-                qber=Measurement.of_numbers(row.values, row.seen).qber,
-                state=decision.state.value,
-                reason=decision.reason + ("" if same else "; another move than then"),
-                believed_excess=decision.excess,
+                qber=each.seen.qber,
+                state=each.now.state.value,
+                reason=each.now.reason + ("" if each.is_same else "; another move than then"),
+                believed_excess=each.now.excess,
                 true_excess=None,
-                values=row.values,
+                values=each.seen.values,
             )
         )
+    if not steps:
+        raise ConfigError(f"there are no decisions in {arguments.folder}")
     return steps
 
 

@@ -1,4 +1,7 @@
-"""`qnx tune`: which window and which pump a running link should have, from what it shows now."""
+"""`qnx tune`: which window and pump a running link should have, and what its loops decided.
+
+Advice comes from what a node shows now; a replay shows a loop's policy what it saw before.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 EXAMPLE = """examples:
   qnx tune window alice-bob
   qnx tune window alice-bob --apply
-  qnx tune pump alice-bob --block-s 60 --json advice.json"""
+  qnx tune pump alice-bob --block-s 60 --json advice.json
+  qnx tune replay .qnx/demo/bob/loops/alice-bob-bob-bias"""
 LEAST_WINDOW_PS, MOST_WINDOW_PS = 50.0, 100_000.0
 LEAST_PUMP, MOST_PUMP = 0.05, 20.0
 
@@ -35,28 +39,46 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     applied: bool = False
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision of a replay."""
+
+    time_s: float
+    algorithm: str
+    values: tuple[float, ...]
+    """Where the axes stood."""
+    seen: tuple[float, ...]
+    state: str
+    move_to: tuple[float, ...] | None
+    reason: str
+    as_then: bool
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = EXAMPLE
-    parser.add_argument("what", choices=("window", "pump"), help="what to tune")
-    parser.add_argument("link", metavar="LINK", help="a link that makes keys")
-    parser.add_argument("--apply", action="store_true", help="set the window at both ends")
-    parser.add_argument("--block-s", type=float, default=30.0, help="length of a block in s")
-    parser.add_argument(
-        "--url", default="http://127.0.0.1:8470", help="a node's API (default: %(default)s)"
-    )
-    parser.add_argument("--token", default="", help="an API token, where the node has users")
-    parser.add_argument("--json", metavar="FILE", help="write the advice as JSON")
+    actions = parser.add_subparsers(dest="what", metavar="ACTION", required=True)
+    window = actions.add_parser("window", help="the coincidence window with the most key")
+    window.add_argument("--apply", action="store_true", help="set the window at both ends")
+    pump = actions.add_parser("pump", help="the pump power with the most key")
+    for each in (window, pump):
+        each.add_argument("link", metavar="LINK", help="a link that makes keys")
+        each.add_argument("--block-s", type=float, default=30.0, help="length of a block in s")
+        each.add_argument(
+            "--url", default="http://127.0.0.1:8470", help="a node's API (default: %(default)s)"
+        )
+        each.add_argument("--token", default="", help="an API token, where the node has users")
+        each.add_argument("--json", metavar="FILE", help="write the advice as JSON")
+    replay = actions.add_parser("replay", help="show a loop's policy once more what it saw")
+    replay.add_argument("folder", type=Path, metavar="FOLDER", help="a loop's decisions")
+    replay.add_argument("--json", metavar="FILE", help="write the decisions as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask the node, compute, tell, and set the window where told to."""
+    """Replay a log; or ask the node, compute, tell, and set the window where told to."""
+    if arguments.what == "replay":
+        return _replay(arguments.folder, arguments.json)
     from qnx_hw.api.client import NodeClient
 
-    if arguments.apply and arguments.what != "window":
-        raise ConfigError(
-            "only a window can be applied; a loop sets the pump, see [links.LINK.pump]"
-        )
     client = NodeClient(arguments.url, token=arguments.token)
     links = {link.name: link for link in client.state().links}
     if arguments.link not in links:
@@ -64,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"the node has no link '{arguments.link}'; it has {known}")
     advise = _window if arguments.what == "window" else _pump
     advice = advise(links[arguments.link], arguments.block_s)
-    if arguments.apply and advice.best != advice.now:
+    if arguments.what == "window" and arguments.apply and advice.best != advice.now:
         before = links[arguments.link].window_ps
         client.set_window(arguments.link, round(advice.best), expected_ps=before)
         advice = msgspec.structs.replace(advice, applied=True)
@@ -73,12 +95,51 @@ def run(arguments: argparse.Namespace) -> int:
         f"{advice.unit}, {advice.gain:.1%} of the key is lost: {advice.reason}"
         + ("; set at both ends" if advice.applied else "")
     )
-    if arguments.json is not None:
-        try:
-            Path(arguments.json).write_bytes(msgspec.json.encode(advice) + b"\n")
-        except OSError as error:
-            raise ConfigError(f"cannot write {arguments.json}: {error.strerror}") from error
+    _write(arguments.json, advice)
     return 0
+
+
+def _replay(folder: Path, file: str | None) -> int:
+    from qnx_hw.node.recipes import replayed
+
+    steps = [
+        Step(
+            time_s=each.then.time_s,
+            algorithm=each.then.chosen.algorithm,
+            values=each.then.values,
+            seen=each.then.seen,
+            state=each.now.state.value,
+            move_to=each.now.move_to,
+            reason=each.now.reason,
+            as_then=each.is_same,
+        )
+        for each in replayed(folder)
+    ]
+    if not steps:
+        raise ConfigError(f"there are no decisions in {folder}")
+    began_s = steps[0].time_s
+    for step in steps:
+        goal = "stays" if step.move_to is None else f"to {_row(step.move_to)}"
+        print(
+            f"{step.time_s - began_s:9.1f} s  {step.state:10} at {_row(step.values)} {goal}: "
+            f"{step.reason}{'' if step.as_then else '; another move than then'}"
+        )
+    print(f"{len(steps)} decisions, {sum(each.as_then for each in steps)} of them as then")
+    _write(file, steps)
+    return 0
+
+
+def _row(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def _write(file: str | None, things: object) -> None:
+    if file is None:
+        return
+    try:
+        Path(file).write_bytes(msgspec.json.encode(things) + b"\n")
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror}") from error
 
 
 def _window(link: LinkView, block_s: float) -> Advice:

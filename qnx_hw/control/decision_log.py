@@ -4,30 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from qnx_hw.api.loops import LoopState
 from qnx_hw.control.policy import Decision, Policy, Seen
 from qnx_hw.errors import RecordingError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ROWS_PER_FILE = 256
 """A file is written when so many decisions wait, and when the loop ends."""
 
+RECIPE = b"recipe"
 What = TypeVar("What", bound=Seen)
+
+
+class Knows(StrEnum):
+    """What a policy knew of the rows before."""
+
+    ALL = "all"
+    NOTHING = "nothing"
+    """It was just made: the loop was opened, or another algorithm or target chosen."""
+    LITTLE = "little"
+    """It was told to search anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which policy decided."""
+
+    algorithm: str
+    target: float = 0.0
+    knows: Knows = Knows.ALL
 
 
 class DecisionLog:
     """Writes numbered Parquet files into a folder; `now` gives the time of a decision in s."""
 
-    def __init__(self, folder: Path, now: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, now: Callable[[], float], recipe: bytes = b"") -> None:
+        """`recipe` says what the loop's policies are made from; every file keeps it."""
         self._folder = folder
         self._now = now
+        self._recipe = recipe
         self._rows: list[dict[str, object]] = []
 
     def add(
         self,
-        algorithm: str,
+        chosen: Chosen,
         seen: Seen,
         decision: Decision,
         actual: tuple[float, ...] | None,
@@ -36,7 +62,9 @@ class DecisionLog:
         """Note a decision, where the axes stood after it, and what went wrong."""
         row: dict[str, object] = {
             "time_s": self._now(),
-            "algorithm": algorithm,
+            "algorithm": chosen.algorithm,
+            "target": chosen.target,
+            "knows": chosen.knows.value,
             "values": list(seen.values),
             "seen": list(seen.numbers()),
             "state": decision.state.value,
@@ -46,6 +74,7 @@ class DecisionLog:
             "excess": decision.excess,
             "excess_sigma": decision.excess_sigma,
             "undoes": decision.undoes,
+            "finds": decision.finds,
             "trouble": trouble,
         }
         self._rows.append(row)
@@ -61,7 +90,8 @@ class DecisionLog:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((int(each.stem) for each in self._folder.glob("*.parquet")), default=0)
-        table = pa.Table.from_pylist(self._rows, schema=_schema())
+        schema = _schema().with_metadata({RECIPE: self._recipe})
+        table = pa.Table.from_pylist(self._rows, schema=schema)
         pq.write_table(table, self._folder / f"{number:06}.parquet")
         self._rows = []
 
@@ -71,7 +101,8 @@ class Logged:
     """One row of a log."""
 
     time_s: float
-    algorithm: str
+    recipe: bytes
+    chosen: Chosen
     values: tuple[float, ...]
     seen: tuple[float, ...]
     decision: Decision
@@ -86,13 +117,16 @@ def read(folder: Path) -> Iterator[Logged]:
 
     for path in sorted(folder.glob("*.parquet")):
         try:
-            rows = pq.read_table(path, schema=_schema()).to_pylist()
-        except (pa.ArrowException, OSError) as error:
+            table = pq.read_table(path)
+            recipe = (table.schema.metadata or {}).get(RECIPE, b"")
+            rows = table.cast(_schema()).to_pylist()
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise RecordingError(f"{path} holds no decisions: {error}") from error
         for row in rows:
             yield Logged(
                 row["time_s"],
-                row["algorithm"],
+                recipe,
+                Chosen(row["algorithm"], row["target"], Knows(row["knows"])),
                 tuple(row["values"]),
                 tuple(row["seen"]),
                 Decision(
@@ -102,6 +136,7 @@ def read(folder: Path) -> Iterator[Logged]:
                     row["excess"],
                     row["excess_sigma"],
                     row["undoes"],
+                    row["finds"],
                 ),
                 None if row["actual"] is None else tuple(row["actual"]),
                 row["trouble"],
@@ -110,18 +145,24 @@ def read(folder: Path) -> Iterator[Logged]:
 
 def replay(
     logged: Iterable[Logged],
-    policy: Policy[What],
-    make: Callable[[tuple[float, ...], tuple[float, ...]], What],
-) -> Iterator[tuple[Logged, Decision]]:
-    """Show a policy what was seen then, and yield what it decides beside what was decided.
+    make: Callable[[Logged], Policy[What]],
+    see: Callable[[Logged], What],
+) -> Iterator[tuple[Logged, What, Decision]]:
+    """Show policies what was seen then, and yield what they decide beside what was decided.
 
-    `make` rebuilds what was seen from where the axes stood and the logged numbers.
+    `make` makes a policy where the loop had a new one; `see` rebuilds what a row was about.
     """
+    policy: Policy[What] | None = None
     for row in logged:
-        yield row, policy.observe(make(row.values, row.seen))
+        if policy is None or row.chosen.knows is Knows.NOTHING:
+            policy = make(row)
+        elif row.chosen.knows is Knows.LITTLE:
+            policy.restart()
+        seen = see(row)
+        yield row, seen, policy.observe(seen)
 
 
-def _schema() -> object:
+def _schema() -> pa.Schema:
     import pyarrow as pa
 
     numbers = pa.list_(pa.float64())
@@ -129,6 +170,8 @@ def _schema() -> object:
         {
             "time_s": pa.float64(),
             "algorithm": pa.string(),
+            "target": pa.float64(),
+            "knows": pa.string(),
             "values": numbers,
             "seen": numbers,
             "state": pa.string(),
@@ -138,6 +181,7 @@ def _schema() -> object:
             "excess": pa.float64(),
             "excess_sigma": pa.float64(),
             "undoes": pa.bool_(),
+            "finds": pa.bool_(),
             "trouble": pa.string(),
         }
     )

@@ -18,7 +18,7 @@ import msgspec
 
 from qnx_hw.api.loops import ActuatorAxis, LoopState, LoopView
 from qnx_hw.api.value import Estimate
-from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.decision_log import Chosen, DecisionLog, Knows
 from qnx_hw.control.policy import Decision, Policy, Seen
 from qnx_hw.errors import ConfigError, InstrumentError
 
@@ -87,6 +87,7 @@ class Loop(Generic[What]):
         self._policy = make_policy(algorithms[0], target or 0.0)
         self._log = log
         self._failures = 0
+        self._knows = Knows.NOTHING
         self._values: tuple[float, ...] | None = None
         self._stokes: deque[tuple[float, float, float]] = deque(maxlen=SHOWN_STOKES)
         self._view = LoopView(
@@ -118,7 +119,7 @@ class Loop(Generic[What]):
 
     def relock(self) -> None:
         """Forget what was found and search anew, held or not."""
-        self._policy.restart()
+        self._restart()
         self._failures = 0
         self._show(
             state=LoopState.SEARCHING, message="searching anew", relocks=self._view.relocks + 1
@@ -133,7 +134,7 @@ class Loop(Generic[What]):
         if target is not None and self._view.target is None:
             raise ConfigError(f"loop '{self._view.name}' has no target to set")
         target = self._view.target if target is None else target
-        self._policy = self._make_policy(algorithm, target or 0.0)
+        self._policy, self._knows = self._make_policy(algorithm, target or 0.0), Knows.NOTHING
         self._show(algorithm=algorithm, target=target)
 
     def observe(self, see: Callable[[tuple[float, ...]], What | None]) -> bool:
@@ -153,15 +154,16 @@ class Loop(Generic[What]):
             self._failed(error)
             if self._view.state is LoopState.FAULT:
                 self._make_safe()
-                self._policy.restart()
+                self._restart()
             return False
         if seen is None:
             return False
-        decision = self._policy.observe(seen)
+        chosen = Chosen(self._view.algorithm, self._view.target or 0.0, self._knows)
+        decision, self._knows = self._policy.observe(seen), Knows.ALL
         self._show_decision(decision)
         moved, actual, trouble = self._obey(decision)
         if self._log is not None:
-            self._log.add(self._view.algorithm, seen, decision, actual, trouble)
+            self._log.add(chosen, seen, decision, actual, trouble)
         return moved
 
     def close(self) -> None:
@@ -169,6 +171,11 @@ class Loop(Generic[What]):
         self._make_safe()
         if self._log is not None:
             self._log.close()
+
+    def _restart(self) -> None:
+        self._policy.restart()
+        if self._knows is Knows.ALL:
+            self._knows = Knows.LITTLE
 
     def _make_safe(self) -> None:
         self._values = None
@@ -207,7 +214,7 @@ class Loop(Generic[What]):
             self._values = self._actuation.find()
         except InstrumentError as error:
             self._failed(error)
-            self._policy.restart()
+            self._restart()
             self._ask_where()
             return True, self._values, str(error)
         self._failures = 0

@@ -18,6 +18,7 @@ from qnx_hw.instruments.joined import JoinedController
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
+from qnx_hw.node.recipes import PolarizationRecipe
 from qnx_hw.node.station import Judged
 from qnx_hw.qkd.roles import Role
 
@@ -46,26 +47,24 @@ class Alignment(NodeLoop):
 
     def open(self, mounted: Sequence[Mounted]) -> Loop[Measurement]:
         """Make the loop once the controller has told what it is."""
-        from qnx_hw.control.polarization import ALGORITHMS, actuator_of, make
+        from qnx_hw.control.polarization import ALGORITHMS
         from qnx_hw.control.polarization.controller import ControllerActuation
 
-        actuator = asked(
-            mounted,
-            lambda controller: actuator_of(
-                controller.capabilities,
-                retardances_rad=tuple(np.deg2rad(self._section.retardances_deg)),
-                backlash=self._section.backlash,
+        recipe = PolarizationRecipe(
+            capabilities=asked(
+                mounted, lambda controller: controller.capabilities, timeout_s=READY_TIMEOUT_S
             ),
-            timeout_s=READY_TIMEOUT_S,
+            retardances_deg=self._section.retardances_deg,
+            backlash=self._section.backlash,
         )
         first = self._section.algorithm
         return Loop(
             self.plan.title,
-            ControllerActuation(lambda function: asked(mounted, function), actuator),
-            lambda algorithm, target: make(algorithm, actuator, target=target),
+            ControllerActuation(lambda function: asked(mounted, function), recipe.actuator()),
+            recipe.policy,
             algorithms=(first, *(each for each in ALGORITHMS if each != first)),
             target=self._section.target,
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], Measurement] | None:

@@ -11,16 +11,16 @@ from typing import cast
 
 from qnx_hw.api.loops import ActuatorAxis
 from qnx_hw.config.loops import BiasSection
-from qnx_hw.control.bias import AutoBias, BiasClimb, BiasSeen, Relatching
+from qnx_hw.control.bias import BiasSeen
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Actuation, Loop, Title
-from qnx_hw.control.policy import Policy
 from qnx_hw.errors import InstrumentError
 from qnx_hw.instruments.families import Instrument, PhotonDetector
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.key_merit import merit_of
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
+from qnx_hw.node.recipes import BiasRecipe
 from qnx_hw.node.station import Judged
 
 LOOK_INTERVAL_S = 2.0
@@ -28,8 +28,6 @@ LOOK_INTERVAL_S = 2.0
 ALGORITHMS = ("relatch", "climb", "auto")
 AUTO_TIMEOUT_S = 120.0
 STEPS_IN_RANGE = 20
-LEAST_STEP = 0.1
-"""The climb ends with steps of this part of the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +132,16 @@ class BiasLoop(NodeLoop):
         (detectors,) = mounted
         span = detectors.ask(self._range, timeout_s=READY_TIMEOUT_S)
 
-        def make(algorithm: str, target: float) -> Policy[BiasSeen]:
-            if algorithm == "auto":
-                return AutoBias(self._section.dark_cps)
-            if algorithm == "relatch":
-                return Relatching()
-            least = LEAST_STEP * span.step
-            return Relatching(BiasClimb(span.low, span.high, step=span.step, least_step=least))
-
+        recipe = BiasRecipe(
+            low=span.low, high=span.high, step=span.step, dark_cps=self._section.dark_cps
+        )
         first = self._section.algorithm
         return Loop(
             self.plan.title,
             BiasActuation(detectors, self._channels, span, self._section.dark_cps),
-            make,
+            recipe.policy,
             algorithms=(first, *(each for each in span.algorithms if each != first)),
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], BiasSeen] | None:

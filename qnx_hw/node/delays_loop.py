@@ -9,10 +9,11 @@ from pathlib import Path
 from qnx_hw.api.loops import ActuatorAxis
 from qnx_hw.config.loops import DelaysSection
 from qnx_hw.control.decision_log import DecisionLog
-from qnx_hw.control.delays import DelaysSeen, DelayTracking
+from qnx_hw.control.delays import DelaysSeen
 from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import NodeLoop, Plan
+from qnx_hw.node.recipes import DelaysRecipe
 from qnx_hw.node.station import Judged
 from qnx_hw.node.tags import TagFeed
 
@@ -72,14 +73,13 @@ class DelaysLoop(NodeLoop):
     def open(self, mounted: Sequence[Mounted]) -> Loop[DelaysSeen]:
         """Make the loop."""
         actuation = FeedDelays(self._feed, self._inputs, self._section.most_ps)
+        recipe = DelaysRecipe(n_detectors=len(self._inputs), deadband_ps=self._section.deadband_ps)
         return Loop(
             self.plan.title,
             actuation,
-            lambda algorithm, target: DelayTracking(
-                len(self._inputs), deadband_ps=self._section.deadband_ps
-            ),
+            recipe.policy,
             algorithms=(ALGORITHM,),
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], DelaysSeen] | None:

@@ -14,17 +14,20 @@ from qnx_hw.config.loops import LaunchSection, PumpSection
 from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Actuation, Loop, Title
-from qnx_hw.control.source import DecoyAttenuation, MeansSeen, PowerSeen, SourcePower
+from qnx_hw.control.source import MeansSeen, PowerSeen
 from qnx_hw.errors import InstrumentError
 from qnx_hw.instruments.families import Attenuator, Instrument, PowerMeter
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
+from qnx_hw.node.recipes import MeansRecipe, PowerRecipe
 from qnx_hw.node.station import Judged
 from qnx_hw.node.window_loop import block_s
 
 Result = TypeVar("Result")
 ALGORITHM = "model"
+WEAKEST = 0.5
+"""A source with less than this part of its light fails; its mean is not held up."""
 # Planck's constant times the velocity of light, J m.
 HC_J_M = 6.62607015e-34 * 299_792_458.0
 
@@ -103,18 +106,17 @@ class PumpLoop(NodeLoop):
 
     def open(self, mounted: Sequence[Mounted]) -> Loop[PowerSeen]:
         """Make the loop once the attenuator is there."""
-        from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
-
         (attenuator,) = mounted
         limits = _limits(attenuator, self._section.least_db, self._section.most_db)
         actuation = PumpPower(Attenuation(attenuator, *limits, darkens=False))
         (axis,) = actuation.axes()
+        recipe = PowerRecipe(low=axis.low, high=axis.high)
         return Loop(
             self.plan.title,
             actuation,
-            lambda algorithm, target: SourcePower(axis.low, axis.high, secret_rate_bps),
+            recipe.policy,
             algorithms=(ALGORITHM,),
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], PowerSeen] | None:
@@ -168,14 +170,15 @@ class LaunchLoop(NodeLoop):
         limits = _limits(attenuator, self._section.least_db, self._section.most_db)
         pulses = zip(self._pulses.intensities, self._pulses.shares, strict=True)
         mean = sum(intensity * share for intensity, share in pulses)
+        recipe = MeansRecipe(
+            targets=(mean,), least_db=limits[0], most_db=limits[1], weakest=WEAKEST
+        )
         return Loop(
             self.plan.title,
             Attenuation(attenuator, *limits, darkens=True),
-            lambda algorithm, target: DecoyAttenuation(
-                (mean,), least_db=limits[0], most_db=limits[1], weakest=0.5
-            ),
+            recipe.policy,
             algorithms=(ALGORITHM,),
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], MeansSeen] | None:

@@ -13,10 +13,11 @@ from qnx_hw.config import LinkSection
 from qnx_hw.config.loops import WindowSection
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Actuation, Loop, Title
-from qnx_hw.control.window import WindowPolicy, WindowSeen
+from qnx_hw.control.window import WindowSeen
 from qnx_hw.errors import InstrumentError, QnxError
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import NodeLoop, Plan
+from qnx_hw.node.recipes import WindowRecipe
 from qnx_hw.node.station import Judged
 
 ALGORITHM = "model"
@@ -92,17 +93,14 @@ class WindowLoop(NodeLoop):
 
     def open(self, mounted: Sequence[Mounted]) -> Loop[WindowSeen]:
         """Make the loop."""
-        from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
-
         section = self._section
+        recipe = WindowRecipe(low_ps=section.low_ps, high_ps=section.high_ps)
         return Loop(
             self.plan.title,
             LinkWindow(self.plan.title.link, section, self._in_force, self._set_window),
-            lambda algorithm, target: WindowPolicy(
-                section.low_ps, section.high_ps, secret_rate_bps
-            ),
+            recipe.policy,
             algorithms=(ALGORITHM,),
-            log=DecisionLog(self._folder, time.time),
+            log=DecisionLog(self._folder, time.time, recipe.encoded()),
         )
 
     def look(self, judged: Judged | None) -> Callable[[tuple[float, ...]], WindowSeen] | None:

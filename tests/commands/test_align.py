@@ -13,10 +13,13 @@ from qnx_hw.api.schema import BlockStage, Histogram, LinkPhase, LinkView
 from qnx_hw.api.value import Estimate
 from qnx_hw.cli import main
 from qnx_hw.commands.tune import _window
-from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.decision_log import Chosen, DecisionLog, Knows
 from qnx_hw.control.polarization import ALGORITHMS, make
 from qnx_hw.control.polarization.rehearsal import Rehearsal
+from qnx_hw.control.polarization.usual import CAPABILITIES
+from qnx_hw.control.window import WindowSeen
 from qnx_hw.errors import QnxError
+from qnx_hw.node.recipes import PolarizationRecipe, WindowRecipe
 
 
 def test_a_rehearsal_aligns_a_fibre(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,19 +51,38 @@ def test_a_log_is_replayed_to_the_same_moves(
 ) -> None:
     made = actuator("paddles")
     fibre, policy = Rehearsal(made, np.random.default_rng(1)), make("model", made, target=0.0)
-    log = DecisionLog(tmp_path, lambda: 0.0)
-    for _ in range(3):
+    recipe = PolarizationRecipe(capabilities=CAPABILITIES["paddles"])
+    log = DecisionLog(tmp_path, lambda: 0.0, recipe.encoded())
+    for chosen in (Chosen("model", knows=Knows.NOTHING), Chosen("model"), Chosen("model")):
         seen = fibre.measure(5000)
         decision = policy.observe(seen)
-        log.add("model", seen, decision, None, "")
+        log.add(chosen, seen, decision, None, "")
         if decision.move_to is not None:
             fibre.move(decision.move_to)
     log.close()
 
     assert main(["align", "replay", str(tmp_path)]) == 0
     assert "another move" not in capsys.readouterr().out
+    assert main(["tune", "replay", str(tmp_path)]) == 0
+    assert "3 decisions, 3 of them as then" in capsys.readouterr().out
     assert main(["align", "replay", str(tmp_path), "--algorithm", "line"]) == 0
     assert "another move" in capsys.readouterr().out
+
+
+def test_a_log_of_another_loop_is_no_alignment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = WindowRecipe(low_ps=100.0, high_ps=10_000.0)
+    log = DecisionLog(tmp_path, lambda: 0.0, recipe.encoded())
+    seen = WindowSeen((5000.0,), 500.0, 30_000.0, 3_000.0, 0.065, 10.0)
+    decision = recipe.policy("model", 0.0).observe(seen)
+    log.add(Chosen("model", knows=Knows.NOTHING), seen, decision, None, "")
+    log.close()
+
+    assert main(["align", "replay", str(tmp_path)]) == 1
+    assert "`qnx tune replay` shows it" in capsys.readouterr().err
+    assert main(["tune", "replay", str(tmp_path)]) == 0
+    assert "at 5000 to" in capsys.readouterr().out
 
 
 def test_wrong_wishes_are_refused_in_one_sentence(
@@ -70,8 +92,11 @@ def test_wrong_wishes_are_refused_in_one_sentence(
     assert "no alignment algorithm 'magic'" in capsys.readouterr().err
     assert main(["align", "replay", str(tmp_path)]) == 1
     assert "there are no decisions" in capsys.readouterr().err
-    assert main(["tune", "pump", "alice-bob", "--apply"]) == 1
-    assert "only a window can be applied" in capsys.readouterr().err
+    assert main(["tune", "replay", str(tmp_path)]) == 1
+    assert "there are no decisions" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["tune", "pump", "alice-bob", "--apply"])
+    assert "--apply" in capsys.readouterr().err
 
 
 def _link(**changes: object) -> LinkView:

@@ -10,7 +10,7 @@ from actuators import actuator
 
 from qnx_hw.api.loops import ActuatorAxis, LoopState
 from qnx_hw.control import decision_log
-from qnx_hw.control.decision_log import DecisionLog
+from qnx_hw.control.decision_log import DecisionLog, Knows, Logged
 from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.control.polarization import Measurement, make
 from qnx_hw.control.polarization.rehearsal import Rehearsal
@@ -163,12 +163,38 @@ def test_decisions_can_be_replayed(tmp_path: Path) -> None:
     loop.close()
 
     rows = list(decision_log.read(tmp_path))
-    again = make("model", actuator("paddles"), target=0.0)
-    both = list(decision_log.replay(rows, again, Measurement.of_numbers))
-
     assert [row.time_s for row in rows] == list(range(8))
     assert "did not arrive" in "".join(row.trouble for row in rows)
-    for row, decision in both:
+    _assert_as_then(rows)
+
+
+def test_what_was_asked_of_a_loop_is_replayed_too(tmp_path: Path) -> None:
+    loop, stage = _loop(DecisionLog(tmp_path, lambda: 0.0, b"a recipe"))
+    _look(loop, stage, 4)
+    loop.relock()
+    _look(loop, stage, 3)
+    loop.choose(algorithm="spsa", target=0.01)
+    _look(loop, stage, 3)
+    loop.close()
+
+    rows = list(decision_log.read(tmp_path))
+    assert [row.chosen.knows for row in rows] == [
+        *(Knows.NOTHING, Knows.ALL, Knows.ALL, Knows.ALL),
+        *(Knows.LITTLE, Knows.ALL, Knows.ALL),
+        *(Knows.NOTHING, Knows.ALL, Knows.ALL),
+    ]
+    assert (rows[-1].chosen.algorithm, rows[-1].chosen.target) == ("spsa", 0.01)
+    assert {row.recipe for row in rows} == {b"a recipe"}
+    _assert_as_then(rows)
+
+
+def _assert_as_then(rows: list[Logged]) -> None:
+    made = actuator("paddles")
+    for row, _, decision in decision_log.replay(
+        rows,
+        lambda row: make(row.chosen.algorithm, made, target=row.chosen.target),
+        lambda row: Measurement.of_numbers(row.values, row.seen),
+    ):
         assert decision.move_to == row.decision.move_to
         assert decision.state is row.decision.state
 

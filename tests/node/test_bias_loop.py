@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from emulated import emulated
+from replaying import assert_replayed
 
 from qnx_hw.api.loops import LoopState
 from qnx_hw.api.schema import Level
 from qnx_hw.config import InstrumentSection
 from qnx_hw.config.loops import BiasSection
-from qnx_hw.control import decision_log
 from qnx_hw.control.loop import Title
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.bias_loop import BiasLoop
@@ -58,7 +58,7 @@ def test_a_silent_detector_gets_its_bias_back(tmp_path: Path) -> None:
         asyncio.run(scene(place.url))
 
     assert f"{Level.WARNING} searching: detector 2 has latched" in told
-    assert len(list(decision_log.read(tmp_path))) == 7
+    assert_replayed(tmp_path, least=7)
 
 
 @pytest.mark.slow
@@ -95,3 +95,4 @@ def test_biases_are_found_in_the_dark_and_kept_within_the_limits(tmp_path: Path)
 
     with emulated("websq", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0") as place:
         asyncio.run(scene(place.url))
+    assert_replayed(tmp_path, least=3)

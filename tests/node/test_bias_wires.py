@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from replaying import assert_replayed
 
 from qnx_hw.api.value import Estimate
 from qnx_hw.config import InstrumentSection
@@ -78,3 +79,4 @@ def test_the_climb_brings_more_key_over_the_wire(tmp_path: Path) -> None:
 
     assert after > 1.2 * before
     assert 14e-6 < max(biases) <= 24e-6
+    assert_replayed(tmp_path, least=16)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mounting import mounted
+from replaying import assert_replayed
 
 from qnx_hw.api.loops import LoopState
 from qnx_hw.api.value import Estimate
@@ -44,6 +45,7 @@ def _driven(kind: NodeLoop, parts: list[Mounted], scene: Any) -> LoopRunner:
         async with asyncio.timeout(120):
             loop = await runner.open(parts)
             await scene(runner, loop)
+            await runner.seat.worker.call(loop.close)
         runner.seat.leave()
         return runner
 
@@ -93,6 +95,7 @@ def test_the_pump_goes_to_the_power_with_the_most_key(tmp_path: Path) -> None:
     assert _key(pump.attenuation_db) > 0.95 * best > _key(1.5)
     assert view.state is LoopState.TRACKING
     assert [axis.unit for axis in view.axes] == ["%"]
+    assert_replayed(tmp_path, least=6)
 
 
 @pytest.mark.slow
@@ -135,3 +138,4 @@ def test_launched_light_is_held_and_never_made_up_for_a_failing_source(tmp_path:
     assert seen["failed"] == (seen["held"][0], LoopState.FAULT)
     assert seen["back"] == seen["held"]
     assert seen["blind"] == (60.0, LoopState.FAULT)
+    assert_replayed(tmp_path, least=7)

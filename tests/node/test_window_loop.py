@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from replaying import assert_replayed
 
 from qnx_hw.api.loops import LoopState, LoopView
 from qnx_hw.api.schema import Histogram
@@ -54,6 +55,7 @@ def _looked(
             for _ in range(3):
                 runner.judged(BLOCK)
                 await runner.look(loop)
+            await runner.seat.worker.call(loop.close)
         runner.seat.leave()
         return runner.seat.view()
 
@@ -72,6 +74,7 @@ def test_a_window_that_is_far_too_wide_is_narrowed_within_its_limits(tmp_path: P
     assert 1500 <= held[1].coincidence_window_ps < 3000
     assert view.axes[0].actual == held[-1].coincidence_window_ps
     assert view.settings_used >= 1
+    assert_replayed(tmp_path, least=3)
 
 
 def test_a_window_that_nobody_can_change_is_a_fault(tmp_path: Path) -> None:
