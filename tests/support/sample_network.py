@@ -114,8 +114,13 @@ def sample_network() -> Snapshot:
     loop = LoopView(
         name="alice-bob polarization", node="alice", link="alice-bob", kind="polarization",
         instrument="polarization", state=LoopState.TRACKING, algorithm="spsa",
-        algorithms=("spsa", "simplex"), target=0.02, residual=Estimate(value=0.011),
-        axes=(ActuatorAxis(name="paddle 1", unit="deg", low=0.0, high=170.0, actual=49.6),),
+        algorithms=("spsa", "simplex"), target=0.02, unit="QBER",
+        residual=Estimate(value=0.011, sigma=0.002), stokes=((0.96, 0.28, 0.0),),
+        axes=(
+            ActuatorAxis(
+                name="paddle 1", unit="deg", low=0.0, high=170.0, requested=50.0, actual=49.6
+            ),
+        ),
     )  # fmt: skip
     told = (
         (Level.OK, "alice-bob", "Block 412: 284 kbit added"),

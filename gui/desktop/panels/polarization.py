@@ -44,6 +44,8 @@ class PolarizationPanel(Panel):
         self.residual = QLabel("–")
         self.residual.setObjectName("mono")
         self.residual.setWordWrap(True)
+        self.estimate = QLabel("–")
+        self.estimate.setObjectName("mono")
         self.axes = AxesView(desk.look)
         self.hold_button = QPushButton("Hold")
         self.relock_button = QPushButton("Re-lock")
@@ -59,6 +61,7 @@ class PolarizationPanel(Panel):
             ("Algorithm", self.algorithm),
             ("Target", self.target),
             ("Residual", self.residual),
+            ("Estimate", self.estimate),
         ):
             form.addRow(text, field)
         inside = QWidget()
@@ -106,8 +109,11 @@ class PolarizationPanel(Panel):
         self.target.show_held(None if loop.target is None else loop.target * 100)
         residual = loop.residual.value
         counts = f"{loop.relocks} re-locks, {loop.moves_undone} moves undone"
-        value = "–" if residual is None else f"{residual:.4g} {loop.unit}".strip()
+        sigma = "" if loop.residual.sigma is None else f" ± {loop.residual.sigma:.2g}"
+        value = "–" if residual is None else f"{residual:.4g}{sigma} {loop.unit}".strip()
         self.residual.setText(f"{value}   {counts}")
+        state = ", ".join(f"{each:.3f}" for each in loop.stokes[-1]) if loop.stokes else ""
+        self.estimate.setText(f"state at S = ({state})" if state else "–")
         self.axes.show_axes(loop.axes)
         self._enable(loop)
 

@@ -3,6 +3,7 @@ export const DASH = "–";
 export const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 export const number = (value, digits = 0) => (known(value)
   ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : DASH);
+export const short = (value) => (known(value) ? String(Number(value.toPrecision(4))) : DASH);
 export const percent = (value, digits = 0) => (known(value) ? `${number(value * 100, digits)} %` : DASH);
 
 export function scaled(value, unit, digits = 2) {

@@ -10,6 +10,7 @@ from fake_node import sample_loop
 from PySide6.QtCore import Qt
 
 from qnx_hw.api.loops import ActuatorAxis, LoopState
+from qnx_hw.api.value import Estimate
 
 if TYPE_CHECKING:
     from conftest import Desktop
@@ -77,6 +78,20 @@ def test_asked_and_actual_positions_stand_apart(desktop: Desktop, qtbot: QtBot) 
     card = desktop.window.panel("polarization")
 
     qtbot.waitUntil(lambda: "asked 34.0 deg, at 30.0 deg" in card.axes.toolTip(), timeout=WAIT_MS)
+
+
+def test_the_residual_stands_with_its_error_and_the_estimated_state(
+    desktop: Desktop, qtbot: QtBot
+) -> None:
+    card = desktop.window.panel("polarization")
+    residual = Estimate(value=0.0123, sigma=0.004)
+
+    desktop.node.push(
+        "loop", sample_loop(residual=residual, unit="QBER", stokes=((0.6, 0.8, 0.0),))
+    )
+
+    qtbot.waitUntil(lambda: "0.0123 ± 0.004 QBER" in card.residual.text(), timeout=WAIT_MS)
+    assert card.estimate.text() == "state at S = (0.600, 0.800, 0.000)"
 
 
 def test_a_fault_of_the_loop_is_told_in_its_words(desktop: Desktop, qtbot: QtBot) -> None:

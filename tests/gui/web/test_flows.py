@@ -156,6 +156,10 @@ def test_the_controller_is_told_and_asked(visit: Open, api: ServedApi) -> None:
 
 def test_a_loop_is_held_and_its_target_set(visit: Open, api: ServedApi) -> None:
     page = visit("/links/alice-bob")
+    expect(page.locator("#loops")).to_contain_text(
+        "residual 0.011 ± 0.002 QBER · state estimated at S = (0.960, 0.280, 0.000) · "
+        "paddle 1 set to 50, at 49.6 deg"
+    )
     page.get_by_role("button", name="Hold alice-bob polarization").click()
     expect(page.get_by_role("button", name="Resume alice-bob polarization")).to_be_visible()
     page.get_by_label("Target of alice-bob polarization").fill("0.01")
