@@ -113,9 +113,12 @@ class WindowLoop(NodeLoop):
         qber = metrics.qber.value
         if coincidences is None or accidentals is None or fwhm_ps is None or qber is None:
             return None
-        seen = (fwhm_ps, coincidences, accidentals, qber)
-        span_s = block_s(self._in_force(), coincidences)
-        return lambda windows: WindowSeen(windows, *seen, span_s)
+        # Others change the window too: an operator, and the other end.
+        section = self._in_force()
+        window = (float(section.coincidence_window_ps),)
+        span_s = block_s(section, coincidences)
+        seen = WindowSeen(window, fwhm_ps, coincidences, accidentals, qber, span_s)
+        return lambda windows: seen
 
 
 def block_s(section: LinkSection, coincidences_cps: float) -> float:
