@@ -24,7 +24,12 @@ from qnx_hw.errors import (
     Unsupported,
 )
 from qnx_hw.instruments.families import PhotonDetector
-from qnx_hw.instruments.values import DetectorCapabilities, Identity, InstrumentStatus
+from qnx_hw.instruments.values import (
+    DetectorCapabilities,
+    DetectorLevels,
+    Identity,
+    InstrumentStatus,
+)
 from qnx_hw.transports import Fence, Recorder, option
 
 THRESHOLD_RANGE_V = (0.0, 2.0)
@@ -151,6 +156,12 @@ class Id120(PhotonDetector):
             raise RangeError(f"'{self.name}': the threshold is 0 to 2 V, not {threshold_v:g} V")
         wanted = round(threshold_v * MICROVOLT_PER_V)
         return self._write(_THRESHOLD, wanted, timeout_s) / MICROVOLT_PER_V
+
+    def levels(self, *, timeout_s: float | None = None) -> tuple[DetectorLevels, ...]:
+        """Read bias and comparator level."""
+        with self._line.operation.within(timeout_s):
+            held = (self._read(header, timeout_s) for header in (_BIAS, _THRESHOLD))
+            return (DetectorLevels(*(each / MICROVOLT_PER_V for each in held)),)
 
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the rate that the unit has counted last."""

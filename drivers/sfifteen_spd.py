@@ -28,6 +28,7 @@ from qnx_hw.errors import (
 from qnx_hw.instruments.families import PhotonDetector
 from qnx_hw.instruments.values import (
     DetectorCapabilities,
+    DetectorLevels,
     Identity,
     InstrumentStatus,
 )
@@ -175,6 +176,12 @@ class SFifteenSpd(PhotonDetector):
             raise RangeError(f"'{self.name}': the threshold is -5 to 5 V, not {threshold_v:g} V")
         with self._operation.within(timeout_s):
             return self._set("threshvolt", threshold_v, timeout_s)
+
+    def levels(self, *, timeout_s: float | None = None) -> tuple[DetectorLevels, ...]:
+        """Read bias and comparator level."""
+        with self._operation.within(timeout_s):
+            bias_v, threshold_v = (self._read(each, timeout_s) for each in ("hvolt", "threshvolt"))
+            return (DetectorLevels(bias_v, threshold_v),)
 
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Count for the integration time and return counts per second."""

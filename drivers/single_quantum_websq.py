@@ -26,6 +26,7 @@ from qnx_hw.errors import (
 from qnx_hw.instruments.families import PhotonDetector
 from qnx_hw.instruments.values import (
     DetectorCapabilities,
+    DetectorLevels,
     Identity,
     InstrumentStatus,
 )
@@ -154,6 +155,16 @@ class WebSq(PhotonDetector):
             levels_mv[channel - 1] = threshold_v / MILLI
             self._set_triggers(levels_mv)
             return self._numbers("TriggerLevel")[channel - 1] * MILLI
+
+    def levels(self, *, timeout_s: float | None = None) -> tuple[DetectorLevels, ...]:
+        """Read bias currents and trigger levels."""
+        with self._operation.within(timeout_s):
+            self._link.read_back(("BiasCurrent", "TriggerLevel"))
+            rows = self._numbers("BiasCurrent"), self._numbers("TriggerLevel")
+            return tuple(
+                DetectorLevels(bias_ua * MICRO, level_mv * MILLI)
+                for bias_ua, level_mv in zip(*rows, strict=True)
+            )
 
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:
         """Return the counts per second of the measurement period that ends next."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qnx_hw.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qnx_hw.config.network import LinkSection, NodeSection
+    from qnx_hw.config.network import LinkSection, NodeSection, StationSection
 
 
 def check_loops(link: LinkSection, nodes: Mapping[str, NodeSection], place: str) -> None:
@@ -31,11 +31,28 @@ def _missing(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tu
             yield f"{end}.delays", "there is no tagger whose times could be corrected"
         if station.delays is not None and station.channels.switch is not None:
             yield f"{end}.delays", "a switch swaps the detectors' roles: they are not told apart"
-        if station.bias is not None and not (station.detectors and station.tagger):
-            yield f"{end}.bias", "the loop needs `detectors` and a `tagger` at this end"
+        for table in ("bias", "thresholds"):
+            if (section := getattr(station, table)) is not None:
+                yield from _detectors(f"{end}.{table}", section.instruments, station, nodes)
     if link.window is not None and link.window.low_ps >= link.window.high_ps:
         yield "window", "low_ps must be below high_ps"
     yield from _lights(link, nodes)
+
+
+def _detectors(
+    where: str,
+    instruments: tuple[str, ...],
+    station: StationSection,
+    nodes: Mapping[str, NodeSection],
+) -> Iterator[tuple[str, str]]:
+    """A bank at this end, or one instrument for each input of its tagger."""
+    inputs = len(station.channels.inputs)
+    if not station.tagger or not (station.detectors or instruments):
+        yield where, "the loop needs `detectors` and a `tagger` at this end"
+    if instruments and len(instruments) != inputs:
+        yield f"{where}.instruments", f"there are {len(instruments)} for {inputs} tagger inputs"
+    for name in instruments:
+        yield from _absent(f"{where}.instruments", name, station.node, nodes)
 
 
 def _lights(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,8 @@ Decibels = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
 class BiasSection(Section, frozen=True, kw_only=True):
     """`[links.LINK.END.bias]`: detector N of `detectors` is on tagger input N."""
 
+    instruments: tuple[Name, ...] = ()
+    """In place of `detectors`: one for each tagger input, where each has a single detector."""
     algorithm: Literal["relatch", "climb", "auto"] = "relatch"
     """Bring silent detectors back; and also climb to the bias with the most key; or first have
     the detectors find their bias in the dark, where they can."""
@@ -25,6 +27,19 @@ class BiasSection(Section, frozen=True, kw_only=True):
     """Limits of `climb` and `auto` in the detectors' unit (A or V); theirs where not given."""
     step: Positive | None = None
     """First step of the climb; a twentieth of the range where not given."""
+    starts_held: bool = False
+
+
+class ThresholdsSection(Section, frozen=True, kw_only=True):
+    """`[links.LINK.END.thresholds]`: the comparators' levels climb to the most key."""
+
+    instruments: tuple[Name, ...] = ()
+    """In place of `detectors`, as for a bias."""
+    low_v: float | None = None
+    high_v: float | None = None
+    """Limits; the instrument's where not given."""
+    step_v: Positive | None = None
+    """First step; a twentieth of the range where not given."""
     starts_held: bool = False
 
 

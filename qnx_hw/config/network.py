@@ -24,6 +24,7 @@ from qnx_hw.config.loops import (
     DelaysSection,
     LaunchSection,
     PumpSection,
+    ThresholdsSection,
     WindowSection,
 )
 from qnx_hw.config.pulses import PulsesSection
@@ -129,8 +130,10 @@ class StationSection(Section, frozen=True, kw_only=True):
     polarization: Name | None = None
     bias: BiasSection | None = None
     """None where nothing moves the detectors' bias."""
+    thresholds: ThresholdsSection | None = None
+    """None where nothing moves their comparators' levels."""
     delays: DelaysSection | None = None
-    """None where nothing corrects the detectors' delays; Alice's alone."""
+    """None where nothing corrects the detectors' delays."""
 
 
 class SecuritySection(Section, frozen=True, kw_only=True):

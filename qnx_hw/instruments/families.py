@@ -19,6 +19,7 @@ from typing import ClassVar, Protocol, Self
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import (
     DetectorCapabilities,
+    DetectorLevels,
     Edge,
     Family,
     Identity,
@@ -156,6 +157,10 @@ class PhotonDetector(Instrument, Protocol):
         self, channel: int, threshold_v: float, *, timeout_s: float | None = None
     ) -> float:
         """Set the comparator level of one detector."""
+
+    @abstractmethod
+    def levels(self, *, timeout_s: float | None = None) -> tuple[DetectorLevels, ...]:
+        """Ask which bias and comparator level every detector holds."""
 
     @abstractmethod
     def count_rates(self, *, timeout_s: float | None = None) -> tuple[float, ...]:

@@ -127,6 +127,14 @@ class DetectorCapabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectorLevels:
+    """What one detector holds: its bias, in the bank's unit, and its comparator level."""
+
+    bias: float
+    threshold_v: float
+
+
+@dataclass(frozen=True, slots=True)
 class TransmitterCapabilities:
     """What a transmitter of weak pulses can do."""
 

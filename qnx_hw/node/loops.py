@@ -8,7 +8,7 @@ from qnx_hw.api.schema import LinkPhase
 from qnx_hw.config import LinkSection, NetworkFile
 from qnx_hw.control.loop import Title
 from qnx_hw.node.alignment import Alignment
-from qnx_hw.node.bias_loop import BiasLoop
+from qnx_hw.node.bias_loop import BiasLoop, ThresholdsLoop
 from qnx_hw.node.delays_loop import DelaysLoop
 from qnx_hw.node.light_loops import LaunchLoop, PumpLoop
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
@@ -60,11 +60,22 @@ class _Site:
             title = self._title("polarization", ", ".join(parts), "QBER")
             folder = self._folder / f"{self._link}-polarization"
             yield Alignment(title, self._role, alignment, parts, folder)
-        if end.bias is not None and end.detectors is not None:
-            title = self._title("bias", end.detectors, name=f"{self._role} bias")
+        inputs = end.channels.inputs
+        if end.bias is not None:
+            parts = end.bias.instruments or self._bank
+            title = self._title("bias", ", ".join(parts), name=f"{self._role} bias")
             folder = self._folder / f"{self._link}-{self._role}-bias"
-            inputs, feed = end.channels.inputs, feeds[end.tagger]
-            yield BiasLoop(title, end.bias, inputs, feed.rates_cps, folder)
+            rates_cps = feeds[end.tagger].rates_cps
+            yield BiasLoop(title, end.bias, inputs, rates_cps, folder, parts)
+        if end.thresholds is not None:
+            parts = end.thresholds.instruments or self._bank
+            title = self._title("threshold", ", ".join(parts), name=f"{self._role} thresholds")
+            folder = self._folder / f"{self._link}-{self._role}-thresholds"
+            yield ThresholdsLoop(title, end.thresholds, inputs, folder, parts)
+
+    @property
+    def _bank(self) -> tuple[str, ...]:
+        return (self._end.detectors,) if self._end.detectors else ()
 
     def delays(self, feeds: Mapping[str, TagFeed]) -> Iterator[NodeLoop]:
         """Yield the loop of this end's detectors' delays."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Numbers: TypeAlias = tuple[float, ...]
 LEAST_STEP = 0.1
-"""A climb of biases ends with steps of this part of the first one."""
+"""A climb ends with steps of this part of the first one."""
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag_field="loop"):
@@ -128,6 +128,23 @@ class BiasRecipe(Recipe, frozen=True, tag="bias"):
         return BiasSeen(values, tuple(rates_cps), merit, sigma)
 
 
+class ThresholdsRecipe(Recipe, frozen=True, tag="threshold"):
+    """Where comparators' levels may be put, in V."""
+
+    low: float
+    high: float
+    step: float
+
+    def policy(self, algorithm: str, target: float) -> Policy[Any]:
+        """Make the climb."""
+        least = LEAST_STEP * self.step
+        return BiasClimb(self.low, self.high, step=self.step, least_step=least)
+
+    def seen(self, values: Numbers, numbers: Numbers) -> Seen:
+        """Make the merit again."""
+        return BiasSeen(values, (), *numbers)
+
+
 class PowerRecipe(Recipe, frozen=True, tag="source_power"):
     """The pump's limits, in percent."""
 
@@ -166,7 +183,13 @@ class MeansRecipe(Recipe, frozen=True, tag="attenuation"):
 
 
 AnyRecipe: TypeAlias = (
-    PolarizationRecipe | WindowRecipe | DelaysRecipe | BiasRecipe | PowerRecipe | MeansRecipe
+    PolarizationRecipe
+    | WindowRecipe
+    | DelaysRecipe
+    | BiasRecipe
+    | ThresholdsRecipe
+    | PowerRecipe
+    | MeansRecipe
 )
 
 

@@ -28,7 +28,10 @@ _NUMBERS = {
 
 
 class Id120Emulator(ScpiEmulator):
-    """Options: `rate_cps` (at the usual bias), `seed`, `faults`."""
+    """Options: `rate_cps` (at the usual bias), `seed`, `faults`; `detector` of the station it is.
+
+    Its own counter knows nothing of the station's light.
+    """
 
     identity = "ID Quantique,ID120,0000001,1.0"
 
@@ -39,12 +42,15 @@ class Id120Emulator(ScpiEmulator):
         super().__init__(options)
         self._rate_cps = number_option(options, "rate_cps", 2000.0)
         self._rng = np.random.default_rng(int(number_option(options, "seed", 6)))
+        self._detector = int(number_option(options, "detector", 0))
+        self._station = station if self._detector else None
         self.reset()
 
     def reset(self) -> None:
         """Take the usual settings."""
         self._numbers = {name: entry[2] for name, entry in _NUMBERS.items()}
         self._is_cooled = True
+        self._show()
 
     def _one(self, single: str, now_s: float) -> str:
         # Its words are not shortened, so they are taken before SCPI's rules.
@@ -78,9 +84,19 @@ class Id120Emulator(ScpiEmulator):
         if not low <= value <= high:
             return self.complain(OUT_OF_RANGE)
         self._numbers[key] = int(value)
+        self._show()
         return ""
 
+    def _show(self) -> None:
+        """Let the station's detector have this bias and this level."""
+        if self._station is not None:
+            self._station.set_excess(self._detector, self._excess)
+            self._station.set_threshold(self._detector, self._numbers["THRESHOLD:VOLTAGE"] / 1000)
+
+    @property
+    def _excess(self) -> float:
+        return max(self._numbers["BIAS:VOLTAGE"] - BREAKDOWN_UV, 0) / 20_000_000
+
     def _count(self, span_ms: int) -> int:
-        excess = max(self._numbers["BIAS:VOLTAGE"] - BREAKDOWN_UV, 0) / 20_000_000
         warm = 1.0 if self._is_cooled else 50.0
-        return int(self._rng.poisson(self._rate_cps * excess * warm * span_ms / 1000.0))
+        return int(self._rng.poisson(self._rate_cps * self._excess * warm * span_ms / 1000.0))

@@ -34,7 +34,10 @@ _WHOLE = frozenset({"loop", "delay", "time"})
 
 
 class S15SpdEmulator(LineEmulator):
-    """Options: `rate_cps` (at 5 V above breakdown), `seed`, `faults`."""
+    """Options: `rate_cps` (at 5 V above breakdown), `seed`, `faults`; `detector` of the station.
+
+    Its own counter knows nothing of the station's light.
+    """
 
     ends = b";\n"
 
@@ -56,6 +59,9 @@ class S15SpdEmulator(LineEmulator):
             "delay": 200.0,
             "time": 1000.0,
         }
+        self._detector = int(number_option(options, "detector", 0))
+        self._station = station if self._detector else None
+        self._show()
         self._temperature_C = -20.0
         self._last_s = 0.0
 
@@ -92,13 +98,23 @@ class S15SpdEmulator(LineEmulator):
         low, high = _RANGES[name]
         if value is not None and low <= value <= high:
             self._settings[name] = float(int(value)) if name in _WHOLE else value
+            self._show()
+
+    def _show(self) -> None:
+        """Let the station's detector have this bias and this level."""
+        if self._station is not None:
+            self._station.set_excess(self._detector, self._excess_v / 5.0)
+            self._station.set_threshold(self._detector, 1000 * self._settings["threshvolt"])
+
+    @property
+    def _excess_v(self) -> float:
+        return max(self._settings["hvolt"] - BREAKDOWN_V, 0.0)
 
     def _shown(self, name: str) -> bytes:
         value = self._settings[name]
         return f"{int(value) if name in _WHOLE else value}\r\n".encode()
 
     def _counts_per_s(self) -> float:
-        excess_V = max(self._settings["hvolt"] - BREAKDOWN_V, 0.0)
         # Dark counts double about every 10 K.
         thermal = math.pow(2.0, (self._temperature_C + 20.0) / 10.0)
-        return self._rate_cps * excess_V / 5.0 * thermal
+        return self._rate_cps * self._excess_v / 5.0 * thermal

@@ -47,6 +47,10 @@ class Station(Protocol):
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give detector 1..4 this bias current."""
 
+    @abstractmethod
+    def set_excess(self, detector: int, part: float) -> None:
+        """Let detector 1..4 be an avalanche diode at this part of its usual excess bias."""
+
     @property
     @abstractmethod
     def latched(self) -> tuple[bool, ...]:
@@ -127,6 +131,9 @@ class RandomStation(Station):
             self._is_latched[detector - 1] = True
         elif microampere < self._RESET_UA:
             self._is_latched[detector - 1] = False
+
+    def set_excess(self, detector: int, part: float) -> None:
+        """Change nothing: these are no diodes."""
 
     @property
     def latched(self) -> tuple[bool, ...]:

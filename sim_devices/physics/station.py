@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim_devices.physics import comparator
 from sim_devices.physics.bias import Bias
 from sim_devices.physics.channel import Channel
 from sim_devices.physics.clicks import Arrivals, Inputs, Place, Times
@@ -67,6 +68,10 @@ class StationView(Protocol):
     def set_bias(self, detector: int, microampere: float) -> None:
         """Give a detector (from 1) this bias current."""
 
+    @abstractmethod
+    def set_excess(self, detector: int, part: float) -> None:
+        """Let a detector (from 1) be an avalanche diode at this part of its usual excess bias."""
+
     @property
     @abstractmethod
     def latched(self) -> tuple[bool, ...]:
@@ -110,10 +115,6 @@ class _Batch:
 class BenchStation(StationView):
     """A station whose clicks the bench draws; settings act from the next chunk (10 ms) on."""
 
-    # A comparator sees nothing below the noise and nothing above the pulse (typical, mV).
-    NOISE_MV = 5.0
-    PULSE_MV = 300.0
-
     def __init__(
         self,
         setup: StationSetup,
@@ -137,6 +138,7 @@ class BenchStation(StationView):
         self._along = directions(setup.analysers_deg)
         self._retarders = Retarders()
         self._hears = np.ones(setup.n_detectors)
+        self._crackles_cps = np.zeros(setup.n_detectors)
         self._batches: deque[_Batch] = deque()
         self._held: tuple[Times, Inputs] = NO_TAGS
         self._counted = np.zeros(setup.n_detectors, dtype=np.int64)
@@ -199,14 +201,19 @@ class BenchStation(StationView):
         """Change a detector's efficiency and dark counts, see `bias`."""
         self.bias.set(detector, microampere)
 
+    def set_excess(self, detector: int, part: float) -> None:
+        """Change a diode's efficiency and dark counts, see `bias`."""
+        self.bias.set_excess(detector, part)
+
     @property
     def latched(self) -> tuple[bool, ...]:
         """Which detectors are resistive and click no more."""
         return self.bias.is_latched
 
     def set_threshold(self, detector: int, millivolt: float) -> None:
-        """Let a detector be heard only with a level between noise and pulse height."""
-        self._hears[detector - 1] = self.NOISE_MV <= abs(millivolt) <= self.PULSE_MV
+        """Change which pulses are heard, and how often noise is taken for one."""
+        self._hears[detector - 1] = comparator.heard(millivolt)
+        self._crackles_cps[detector - 1] = comparator.noise_cps(millivolt)
 
     def set_enabled(self, enabled: bool) -> None:
         """Switch all bias on or off."""
@@ -252,7 +259,7 @@ class BenchStation(StationView):
             return np.zeros(self.n_detectors)
         dark = np.array(self.setup.dark_rate_cps) * self.bias.dark_scale
         background = np.array(self.setup.background_cps) * self.bias.efficiency_scale
-        return np.asarray((dark + background) * self._hears)
+        return np.asarray((dark + background) * self._hears + self._crackles_cps)
 
     def _attacker(self, now_s: float) -> Eavesdropper | None:
         eve = self.eavesdropper

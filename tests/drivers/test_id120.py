@@ -19,7 +19,7 @@ from qnx_hw.errors import (
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
+from qnx_hw.instruments.values import DetectorLevels, InstrumentState
 from sim_devices.emulators.id120 import Id120Emulator
 
 Serve = Callable[..., list[str]]
@@ -43,6 +43,7 @@ def test_bias_threshold_and_counts(serve: Serve, listen: str) -> None:
     with Id120(f"{url}?max_bias_v=170") as detector:
         assert detector.set_bias(1, 159.5) == 159.5
         assert detector.set_threshold_v(1, 0.25) == 0.25
+        assert detector.levels() == (DetectorLevels(159.5, 0.25),)
         (rate,) = detector.count_rates()
         assert rate == pytest.approx(19_500, rel=0.1)
         assert detector.enable(False) is False

@@ -16,7 +16,7 @@ from qnx_hw.errors import (
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
+from qnx_hw.instruments.values import DetectorLevels, InstrumentState
 from sim_devices.emulators.s15spd import S15SpdEmulator
 
 Serve = Callable[..., list[str]]
@@ -29,6 +29,7 @@ def test_bias_threshold_and_counts(serve: Serve, listen: str) -> None:
     with SFifteenSpd(f"{url}?max_bias_v=195") as detector:
         assert detector.set_bias(1, 192.5) == 192.5
         assert detector.set_threshold_v(1, 0.25) == 0.25
+        assert detector.levels() == (DetectorLevels(192.5, 0.25),)
         assert detector.configure({"integration_ms": 50})["integration_ms"] == 50
         (rate,) = detector.count_rates()
         assert rate == pytest.approx(1800, rel=0.6)

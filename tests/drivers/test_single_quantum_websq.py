@@ -74,7 +74,10 @@ def test_biases_and_thresholds_are_set_one_by_one(serve: Serve) -> None:
         assert detectors.set_bias(2, 12e-6) == pytest.approx(12e-6, abs=1e-7)
         assert detectors.set_threshold_v(3, 0.123) == pytest.approx(0.123, abs=1e-3)
         after = detectors.settings()
+        held = detectors.levels()
 
+    assert held[1].bias == pytest.approx(12e-6, abs=1e-7)
+    assert held[2].threshold_v == pytest.approx(0.123, abs=1e-3)
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"bias_2_A", "threshold_3_v"}
 

@@ -232,7 +232,7 @@ def test_too_much_bias_latches_until_it_is_taken_away() -> None:
 def test_threshold_outside_the_pulse_hides_a_detector() -> None:
     station = bench().station("alice")
 
-    station.set_threshold(1, 350.0)
+    station.set_threshold(1, 600.0)
     station.set_threshold(2, 100.0)
     _, inputs = station.take_tags(0.02)
 
