@@ -34,6 +34,7 @@ CONTROLLERS = {
     "paddles": ("mpc320", "mpc320", "", ({},)),
     "three mounts on a bus": ("ell14", "ellbus", "?addresses=012", ({"addresses": "012"},)),
     "three mounts on three wires": ("ell14", "ell14", "", ONE_BY_ONE),
+    "three rotators on three wires": ("kdc101", "k10cr1", "", ONE_BY_ONE),
     "squeezers": ("epc400", "epc400", "", ({},)),
     "three crystals": ("lcc25", "lcc25", "", ONE_BY_ONE),
 }
@@ -48,7 +49,8 @@ def _mounted(bench: Bench, name: str) -> AbstractContextManager[list[Mounted]]:
     """Serve the emulators of a controller in front of Bob, and mount their drivers."""
     driver, kind, query, each = CONTROLLERS[name]
     emulators = [(driver, _make(kind, bench.station("bob"), options, None)) for options in each]  # type: ignore[arg-type]
-    return mounted("bob", emulators, query=query)
+    # Rotators turn by 10 degrees a second, and a fibre may want half a turn.
+    return mounted("bob", emulators, query=query, pace=10.0 if driver == "kdc101" else 1.0)
 
 
 def _judged(bench: Bench, rng: np.random.Generator) -> Judged:

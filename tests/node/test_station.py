@@ -33,7 +33,7 @@ INPUTS = ChannelMap(H=1, V=2, D=3, A=4)
 SECTION = LinkSection(
     alice=StationSection(node="alice", tagger="tagger", channels=INPUTS),
     bob=StationSection(node="bob", tagger="tagger", channels=INPUTS),
-    clock_offset_limit_s=0.1,
+    clock_offset_limit_s=2.0,
     clock_drift_limit_ppm=10.0,
     block_sifted_bits=20_000,
     security=SecuritySection(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from qnx_hw.config import InstrumentSection
 from qnx_hw.node.bank import Mounted
 from sim_devices.emulators.emulator import Emulator
-from sim_devices.emulators.server import Server
+from sim_devices.emulators.server import Server, SteadyClock
 
 
 @contextmanager
@@ -19,9 +20,13 @@ def mounted(
     *,
     listen: Sequence[str] = (),
     query: str = "",
+    pace: float = 1.0,
 ) -> Iterator[list[Mounted]]:
-    """Serve emulators and mount their drivers; `query` says what an address does not."""
-    server = Server()
+    """Serve emulators and mount their drivers; `query` says what an address does not.
+
+    The instruments' time passes `pace` times as fast as ours.
+    """
+    server = Server(SteadyClock(lambda: pace * time.monotonic()))
     try:
         parts = []
         for number, (driver, emulator) in enumerate(emulators):
