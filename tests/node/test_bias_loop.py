@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from emulated import emulated
+from mounting import mounted
 from replaying import assert_replayed
 
 from qnx_hw.api.loops import LoopState
@@ -17,45 +18,45 @@ from qnx_hw.control.loop import Title
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.bias_loop import BiasLoop
 from qnx_hw.node.loop_runner import LoopRunner
+from sim_devices.emulators.websq import WebSqEmulator
+from sim_devices.physics.bench import Bench
 
+INPUTS = (1, 2, 3, 4)
 TITLE = Title("alice-bob bob bias", "bob", "alice-bob", "bias", "detectors")
 
 
 @pytest.mark.slow
-def test_a_silent_detector_gets_its_bias_back(tmp_path: Path) -> None:
-    rates = [40_000.0] * 4
+def test_a_latched_wire_gets_its_bias_back(tmp_path: Path) -> None:
+    station = Bench.from_network({"bench": {"stations": {"bob": {}}}}).station("bob")
     told: list[str] = []
 
-    async def scene(url: str) -> None:
-        section = InstrumentSection(driver="websq", url=url, settings={"enabled": True})
-        mounted = Mounted("bob", "detectors", section, True, None)
-        mounted.start()
-        kind = BiasLoop(TITLE, BiasSection(), (1, 2, 3, 4), lambda: tuple(rates), tmp_path)
+    def rates_cps() -> tuple[float, ...]:
+        return tuple((4e4 * station.bias.efficiency_scale).tolist())
+
+    async def scene(detectors: Mounted) -> None:
+        kind = BiasLoop(TITLE, BiasSection(), INPUTS, rates_cps, tmp_path)
         runner = LoopRunner(kind, lambda level, source, words: told.append(f"{level} {words}"))
         async with asyncio.timeout(120):
-            loop = await runner.open([mounted])
+            loop = await runner.open([detectors])
             for _ in range(4):
                 await runner.look(loop)
-            before = mounted.ask(lambda detectors: detectors.settings())
-            rates[1] = 0.0
-            await runner.look(loop)
-            without = mounted.ask(lambda detectors: detectors.settings())
-            rates[1] = 40_000.0
-            await runner.look(loop)
-            after = mounted.ask(lambda detectors: detectors.settings())
-            await runner.look(loop)
+            before = station.bias.efficiency_scale.copy()
+            for microampere in (40.0, 20.0):
+                station.set_bias(2, microampere)
+            assert station.latched == (False, True, False, False)
+            for _ in range(3):
+                await runner.look(loop)
             await runner.seat.worker.call(loop.close)
         runner.seat.leave()
-        await asyncio.to_thread(mounted.close)
 
-        assert without["bias_2_A"] == 0.0
-        assert without["bias_1_A"] == before["bias_1_A"] == after["bias_1_A"]
-        assert 0.97 * float(before["bias_2_A"]) < float(after["bias_2_A"])
-        assert float(after["bias_2_A"]) < float(before["bias_2_A"])
+        assert station.latched == (False,) * 4
+        assert 0.9 * before[1] < station.bias.efficiency_scale[1] < before[1]
         assert runner.seat.view().state is LoopState.TRACKING
+        actual = [axis.actual for axis in loop.view.axes]
+        assert actual == pytest.approx([20e-6, 19.6e-6, 20e-6, 20e-6])
 
-    with emulated("websq", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0") as place:
-        asyncio.run(scene(place.url))
+    with mounted("bob", [("websq", WebSqEmulator(station))]) as (detectors,):
+        asyncio.run(scene(detectors))
 
     assert f"{Level.WARNING} searching: detector 2 has latched" in told
     assert_replayed(tmp_path, least=7)
