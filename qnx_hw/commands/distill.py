@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from qnx_hw.qkd.roles import Role
 
 SPAN_PS = 100_000_000_000
+MOST_DARK_BLOCKS = 36_000
+"""An hour without a click; a recording with more of them than clicks makes no key."""
 
 
 class BlockResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,17 +190,22 @@ def _from_file(
 
 def _blocks(path: Path) -> Iterator[TagBlock]:
     """Yield a recording in blocks of 0.1 s, its time counted from its beginning."""
-    import dataclasses
-
-    from qnx_hw.timing.archive import MAGIC, read_archive
+    from qnx_hw.timing.archive import MAGIC
 
     try:
         content = path.read_bytes()
+        yield from _archived(content) if content.startswith(MAGIC) else _cut(content)
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-    if not content.startswith(MAGIC):
-        yield from _cut(content)
-        return
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+
+
+def _archived(content: bytes) -> Iterator[TagBlock]:
+    import dataclasses
+
+    from qnx_hw.timing.archive import read_archive
+
     blocks = read_archive(content).blocks
     origin_ps = blocks[0].start_ps if blocks else 0
     for block in blocks:
@@ -220,7 +227,13 @@ def _cut(content: bytes) -> Iterator[TagBlock]:
     if not recording.times_ps.size:
         return
     times_ps = recording.times_ps - recording.times_ps[0]
-    for start_ps in range(0, int(times_ps[-1]) + 1, SPAN_PS):
+    starts_ps = range(0, int(times_ps[-1]) + 1, SPAN_PS)
+    if len(starts_ps) > MOST_DARK_BLOCKS + times_ps.size:
+        raise RecordingError(
+            f"{times_ps.size} tags in {recording.duration_s:,.0f} s are too few for any key;"
+            " is a time in the file wrong?"
+        )
+    for start_ps in starts_ps:
         part = slice(*np.searchsorted(times_ps, (start_ps, start_ps + SPAN_PS)).tolist())
         yield TagBlock(times_ps[part], recording.channels[part], start_ps, start_ps + SPAN_PS)
 

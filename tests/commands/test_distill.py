@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,16 @@ def test_wrong_words_are_told_in_one_sentence(
     told = capsys.readouterr().err
     assert sentence in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_a_damaged_or_endless_recording_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endless, text = tmp_path / "endless.bin", tmp_path / "notes.ts"
+    endless.write_bytes(bytes(40) + struct.pack("<QHQH", 5, 1, 1 << 62, 2))
+    text.write_text("once upon a time")
+
+    for path, words in ((endless, "too few for any key"), (text, "this is text")):
+        assert main(["distill", str(path), str(path)]) == 1
+        assert f"{path}: " in (said := capsys.readouterr().err)
+        assert words in said
