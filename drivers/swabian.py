@@ -15,7 +15,7 @@ from drivers.knobs import Setting, number_within
 from drivers.operation import Operation, all_or_none, sit_out
 from drivers.package_calls import PackageCalls
 from drivers.swabian_inputs import THRESHOLD_RANGE_V, Inputs
-from drivers.swabian_package import Package, Tagger, TagSource, makers_package
+from drivers.swabian_package import Package, Tagger, TagSource, end, makers_package
 from drivers.swabian_stream import SwabianStream
 from qnx_hw.errors import (
     Busy,
@@ -215,7 +215,7 @@ class Swabian(TimeTagger):
                 sit_out(f"a count of '{self.name}'", integration_s, self._stopped, cancel)
                 return self._ask(lambda _: tuple(float(rate) for rate in counter.getData()))
             finally:
-                self._ask(lambda _: counter.stop())
+                self._ask(lambda _: end(counter))
 
     def start_stream(self, *, block_s: float = 0.1, timeout_s: float | None = None) -> TagStream:
         """Start streaming all inputs, each at its edge."""

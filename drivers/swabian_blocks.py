@@ -42,9 +42,10 @@ class Blocks:
         """Take a buffer in; `overflows` are those that the tagger counted since the last."""
         times = np.asarray(tags.getTimestamps(), np.int64)
         kinds = np.asarray(tags.getEventTypes())
-        if self._start_ps is None:
-            self._start_ps = self._horizon_ps = int(tags.tStart)
-        self._horizon_ps = max(int(tags.tGetData), self._horizon_ps)
+        start_ps, horizon_ps = _span_ps(tags, times)
+        if self._start_ps is None and start_ps is not None:
+            self._start_ps = self._horizon_ps = start_ps
+        self._horizon_ps = max(horizon_ps or 0, self._horizon_ps)
         is_tag = kinds == Event.TAG
         if not is_tag.all():
             self._mark(times[~is_tag], kinds[~is_tag], np.asarray(tags.getMissedEvents())[~is_tag])
@@ -113,3 +114,12 @@ class Blocks:
             order = np.argsort(times, kind="stable")
             return times[order], channels[order]
         return times, channels
+
+
+def _span_ps(tags: Tags, times: NDArray[np.int64]) -> tuple[int | None, int | None]:
+    """Return when the stream began and up to when all is known.
+
+    Where the package does not say, that is from the first event to the last, if there is one.
+    """
+    first, last = (int(times.min()), int(times.max())) if times.size else (None, None)
+    return getattr(tags, "tStart", first), getattr(tags, "tGetData", last)

@@ -21,6 +21,7 @@ class Inputs:
     def __init__(self, name: str, n_channels: int) -> None:
         self._name = name
         self._edges = dict.fromkeys(range(1, n_channels + 1), Edge.RISING)
+        self._kept: dict[str, Setting] = {}
 
     def wires(self) -> list[int]:
         """Return the package's numbers of all inputs, each at its edge."""
@@ -32,9 +33,14 @@ class Inputs:
         for n, edge in self._edges.items():
             held[f"threshold_{n}_v"] = tagger.getTriggerLevel(n)
             held[f"edge_{n}"] = edge.value
-            held[f"delay_{n}_ps"] = tagger.getInputDelay(self._wire(n))
-            held[f"dead_time_{n}_ps"] = tagger.getDeadtime(self._wire(n))
-            held[f"test_signal_{n}"] = tagger.getTestSignal(n)
+            for key, getter, wire, usual in (
+                (f"delay_{n}_ps", "getInputDelay", self._wire(n), 0),
+                (f"dead_time_{n}_ps", "getDeadtime", self._wire(n), 0),
+                (f"test_signal_{n}", "getTestSignal", n, False),
+            ):
+                # Older packages set these and do not show them.
+                ask = getattr(tagger, getter, None)
+                held[key] = self._kept.get(key, usual) if ask is None else ask(wire)
         return held
 
     def steps(self, settings: Mapping[str, Setting]) -> list[Callable[[Tagger], None]]:
@@ -67,10 +73,12 @@ class Inputs:
             if abs(held_v - float(value)) > THRESHOLD_TOLERANCE_V:
                 raise InstrumentRefused(f"'{self._name}' holds {key} = {held_v:g}, not {value}")
         elif key.startswith("delay"):
+            self._kept[key] = round(float(value))
             tagger.setInputDelay(self._wire(n), round(float(value)))
         elif key.startswith("dead_time"):
-            tagger.setDeadtime(self._wire(n), round(float(value)))
+            self._kept[key] = tagger.setDeadtime(self._wire(n), round(float(value)))
         else:
+            self._kept[key] = bool(value)
             tagger.setTestSignal(n, bool(value))
 
     def _wire(self, channel: int) -> int:

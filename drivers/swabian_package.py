@@ -76,6 +76,13 @@ class Package(Protocol):
     ) -> TagSource: ...
 
 
+def end(measurement: TagSource | Rates) -> None:
+    """Stop a measurement; one that cannot be stopped ends once nobody keeps it."""
+    stop = getattr(measurement, "stop", None)
+    if stop is not None:
+        stop()
+
+
 def makers_package() -> Package:
     """Import the maker's package, or raise `NotConnected` with how to get it."""
     errors = []

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from drivers.swabian_blocks import Blocks
-from drivers.swabian_package import Tagger, TagSource
+from drivers.swabian_package import Tagger, TagSource, end
 from qnx_hw.errors import InstrumentError, InstrumentTimeout, NotConnected
 from qnx_hw.instruments.families import TagStream
 from qnx_hw.instruments.tags import TagBlock
@@ -89,6 +89,6 @@ class SwabianStream(TagStream):
                         self._waiting -= self._blocks.drop()
                     self._waiting += self._blocks.add(tags, overflows=overflows)
                     self._changed.notify_all()
-            self._source.stop()
+            end(self._source)
         except RuntimeError as error:
             self.fail(NotConnected(f"'{self._name}' was lost: {error}"))

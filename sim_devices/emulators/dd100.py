@@ -16,7 +16,7 @@ INSERTION_LOSS_DB, LARGEST_DB = 1.5, 60.0
 HOME_S = 3.0
 START_S, S_PER_DB = 0.1, 0.03
 DONE = b"Done\r\n\r\n"
-ERROR = b"Error\r\n\r\n"
+ERROR = b"Error!\r\n\r\n"
 # The filter wheel's steps per dB, so that 10 dB are 1502 steps.
 STEPS_PER_DB = 1502 / 8.5
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from fake_timetagger import POWER_UP_PS, STEP_PS, Buffer, FakePackage
+from fake_timetagger import (
+    POWER_UP_PS,
+    STEP_PS,
+    Buffer,
+    FakePackage,
+    FakeStream,
+    FakeTagger,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +66,72 @@ def test_settings_are_what_the_tagger_holds() -> None:
 
     assert held["threshold_2_v"] == pytest.approx(0.12)
     assert (held["edge_2"], held["delay_2_ps"], held["dead_time_2_ps"]) == ("falling", -500, 6000)
+
+
+class Narrow:
+    """What stands in the maker's shorter lists of calls, of an object that has more."""
+
+    CALLS = frozenset(
+        [
+            "getSerial",
+            "getModel",
+            "setTriggerLevel",
+            "getTriggerLevel",
+            "setInputDelay",
+            "setDeadtime",
+            "setTestSignal",
+            "getOverflowsAndClear",
+            "getData",
+            "getTimestamps",
+            "getChannels",
+            "getEventTypes",
+            "getMissedEvents",
+            "hasOverflows",
+        ]
+    )
+
+    def __init__(self, whole: object) -> None:
+        self.whole = whole
+
+    def __getattr__(self, name: str) -> object:
+        if name not in self.CALLS:
+            raise AttributeError(name)
+        found = getattr(self.whole, name)
+        return (lambda: Narrow(found())) if name == "getData" else found
+
+
+class NarrowPackage(FakePackage):
+    """A package whose objects have no more calls than those."""
+
+    def createTimeTagger(self, serial: str = "") -> FakeTagger:
+        return Narrow(super().createTimeTagger(serial))  # type: ignore[return-value]
+
+    def freeTimeTagger(self, tagger: FakeTagger) -> None:
+        super().freeTimeTagger(tagger.whole)  # type: ignore[attr-defined]
+
+    def TimeTagStream(
+        self, tagger: FakeTagger, n_max_events: int, channels: Sequence[int]
+    ) -> FakeStream:
+        stream = super().TimeTagStream(tagger.whole, n_max_events, channels)  # type: ignore[attr-defined]
+        return Narrow(stream)  # type: ignore[return-value]
+
+
+def test_a_package_with_fewer_calls_will_do() -> None:
+    package = NarrowPackage(script=[(POWER_UP_PS + 3 * STEP_PS, Event.MISSED, 5)])
+    with tagger_on(package, "swabian://?channels=2") as tagger:
+        wanted = {"delay_1_ps": 700, "dead_time_2_ps": 10, "test_signal_1": True}
+
+        held = tagger.configure(wanted)
+
+        assert held["edge_2"] == "rising"
+        assert {key: held[key] for key in wanted} == {**wanted, "dead_time_2_ps": 6000}
+        assert tagger.settings() == held
+        with tagger.start_stream(block_s=BLOCK_S) as stream:
+            blocks = [stream.read(timeout_s=PATIENCE_S) for _ in range(4)]
+    assert all(a.end_ps == b.start_ps for a, b in pairwise(blocks))
+    assert blocks[0].start_ps == blocks[0].times_ps[0]
+    assert sum(block.lost for block in blocks) == 5
+    assert all(400 < len(block) < 1600 for block in blocks)  # 1000 each
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"A10.00\r", b""),
             (1.0, b"", rb"Pos:1502\r\nDone\r\n\r\n"),
             (1.0, b"D\r\n", rb"DPos:1502\r\nATTEN:10\.00\r\nDone\r\n\r\n"),
-            (1.0, b"A99\r", rb"Error.*\r\n\r\n"),
+            (1.0, b"A99\r", rb"Error!\r\n\r\n"),
             (2.0, b"H\r", b""),
             (6.0, b"", rb"Done\r\n\r\n"),
         ],
