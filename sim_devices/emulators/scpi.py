@@ -16,6 +16,7 @@ UNDEFINED_HEADER = (-113, "Undefined header")
 WRONG_TYPE = (-104, "Data type error")
 MISSING_PARAMETER = (-109, "Missing parameter")
 OUT_OF_RANGE = (-222, "Data out of range")
+QUEUE_OVERFLOW = (-350, "Queue overflow")
 LONGEST_QUEUE = 32
 OPERATION_COMPLETE, EXECUTION_EVENT, COMMAND_EVENT, POWER_ON = 1, 16, 32, 128
 ERROR_WAITS = 4
@@ -70,6 +71,8 @@ class ScpiEmulator(LineEmulator):
         """Put an error into the queue."""
         if len(self._errors) < LONGEST_QUEUE:
             self._errors.append(error)
+        else:
+            self._errors[-1] = QUEUE_OVERFLOW
         self._events |= COMMAND_EVENT if error[0] > -200 else EXECUTION_EVENT
         return ""
 

@@ -9,8 +9,6 @@ HEADER_BYTES = 40
 RECORD = np.dtype([("time_ps", "<u8"), ("channel", "<u2")])
 # Inputs are numbered up to 32 on the largest model, virtual ones stay below 256.
 _CHANNEL_LIMIT = 255
-# Tags of several inputs may come unsorted, but no buffer of a device holds one back for longer.
-_LONGEST_STEP_BACK_PS = 10**11
 
 
 def whole_records(size: int) -> int:
@@ -49,7 +47,7 @@ def read(content: bytes) -> Recording:
             f"and time {records['time_ps'][number]} ps"
         )
     found_ps = records["time_ps"].astype(np.int64)
-    refuse_long_steps_back("quTAG", found_ps, _LONGEST_STEP_BACK_PS)
+    refuse_long_steps_back("quTAG", found_ps)
     times_ps, channels, backward = in_order(found_ps, records["channel"].astype(np.uint8))
     return Recording(
         format="quTAG binary",

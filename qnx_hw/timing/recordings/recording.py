@@ -10,6 +10,8 @@ from qnx_hw.errors import RecordingError
 
 SYNC_CHANNEL = 255
 """Channel number that stands for the sync input of a T2 recording."""
+LONGEST_STEP_BACK_PS = 10**11
+"""Inputs have buffers, so tags come a little unsorted; what is far beyond that is damage."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +81,13 @@ def in_order(
     return times_ps[order], channels[order], backward
 
 
-def refuse_long_steps_back(what: str, times_ps: npt.NDArray[np.int64], longest_ps: int) -> None:
+def refuse_long_steps_back(what: str, times_ps: npt.NDArray[np.int64]) -> None:
     """Raise `RecordingError` where a record is dated so long before the one ahead of it."""
-    wrong = np.flatnonzero(np.diff(times_ps) < -longest_ps)
+    wrong = np.flatnonzero(np.diff(times_ps) < -LONGEST_STEP_BACK_PS)
     if wrong.size:
         number = int(wrong[0]) + 1
         back_s = int(times_ps[number - 1] - times_ps[number]) * 1e-12
         raise RecordingError(
             f"the {what} file is damaged: record {number} is {back_s:.3g} s earlier than the one "
-            f"before it, more than {longest_ps * 1e-12:g} s"
+            f"before it, more than {LONGEST_STEP_BACK_PS * 1e-12:g} s"
         )

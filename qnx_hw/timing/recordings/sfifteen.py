@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.errors import RecordingError
-from qnx_hw.timing.recordings.recording import Recording, in_order, refuse_long_steps_back
+from qnx_hw.timing.recordings.recording import (
+    LONGEST_STEP_BACK_PS,
+    Recording,
+    in_order,
+    refuse_long_steps_back,
+)
 
 Words = npt.NDArray[np.uint64]
 Ticks = npt.NDArray[np.int64]
@@ -18,8 +23,6 @@ WORD_BYTES = 8
 _HEX_LINE = re.compile(rb"[0-9a-fA-F]+")
 # Tags of one device come nearly sorted; a wrong word order makes about every second step go back.
 _MOST_DISORDER = 0.2
-# A hundred times the largest step back that recordings of the maker show.
-_LONGEST_STEP_BACK_PS = 10**10
 # A damaged recording has few such steps; bytes of something else have many.
 _MOST_FAR_BACK = 0.02
 _CLOCK_BITS = 54
@@ -27,6 +30,7 @@ _HALF_TURN = 1 << (_CLOCK_BITS - 1)
 _LOW_HALF_TICKS = 1 << 22
 # Words that show whether others would fit the bytes better.
 _FEWEST_JUDGED, _MOST_JUDGED = 64, 4096
+_MANY_BACKWARD = 0.03
 
 
 def looks_like_text(content: bytes) -> bool:
@@ -61,10 +65,10 @@ def read_binary(content: bytes) -> Recording:
         raise RecordingError(
             f"the S-Fifteen file is cut short: {len(content)} bytes are no whole 8-byte words"
         )
-    lost = _bytes_out_of_step(content)
-    if lost:
+    if _is_out_of_step(content):
         raise RecordingError(
-            f"the S-Fifteen file is damaged: its first whole word begins at byte {lost}"
+            "the S-Fifteen file is damaged: its words do not begin where the file does,"
+            " some bytes are missing or too many"
         )
     words, order = _join_halves(_halves(content), "a1")
     return _recording(words, f"a1 (binary, {order})")
@@ -83,7 +87,7 @@ def looks_like_binary(content: bytes) -> bool:
     in_order = _disorder(_ticks(words)) <= _MOST_DISORDER
     if in_order and _far_back(words) <= _MOST_FAR_BACK * words.size:
         return True
-    return _bytes_out_of_step(content) > 0
+    return _is_out_of_step(content)
 
 
 def _halves(content: bytes) -> Words:
@@ -98,12 +102,16 @@ def _join_halves(halves: Words, kind: str) -> tuple[Words, str]:
 
 
 def _likelier(halves: Words) -> tuple[Words, str]:
-    """Join halves in the order that has fewer far steps back, or else in which time is shorter."""
+    """Join halves in the order that has fewer steps back, or else in which time is shorter."""
     judged = halves[: 2 * _MOST_JUDGED]
     legacy, low_first = (_joined(judged[one::2], judged[1 - one :: 2]) for one in (0, 1))
-    if (_far_back(legacy), _way(legacy)) < (_far_back(low_first), _way(low_first)):
+    if _disarray(legacy) < _disarray(low_first):
         return _joined(halves[0::2], halves[1::2]), "legacy word order"
     return _joined(halves[1::2], halves[0::2]), "low word first"
+
+
+def _disarray(words: Words) -> tuple[float, float]:
+    return _disorder(_ticks(words)), _way(words)
 
 
 def _joined(high: Words, low: Words) -> Words:
@@ -113,7 +121,7 @@ def _joined(high: Words, low: Words) -> Words:
 def _far_back(words: Words) -> int:
     """Return how many steps go back by more than any device's."""
     steps_ps = np.diff(_picoseconds(_ticks(words)))
-    return int(np.count_nonzero(steps_ps < -_LONGEST_STEP_BACK_PS))
+    return int(np.count_nonzero(steps_ps < -LONGEST_STEP_BACK_PS))
 
 
 def _way(words: Words) -> float:
@@ -121,22 +129,29 @@ def _way(words: Words) -> float:
     return float(np.sum(np.abs(np.diff(_ticks(words))), dtype=np.float64))
 
 
-def _bytes_out_of_step(content: bytes) -> int:
-    """Return how many bytes a file must lose until its words make sense; 0 where they do.
+def _is_out_of_step(content: bytes) -> bool:
+    """Tell whether the words begin at another byte than the file.
 
-    They do not where other words, nearly all dummies or of one input, make a far steadier clock.
+    They do where the words from there, nearly all dummies or of one input, make a far steadier
+    clock. Half a word too few swaps the halves of neighbours: then many steps go back a little.
     """
     judged = content[: _MOST_JUDGED * WORD_BYTES]
     if len(judged) < _FEWEST_JUDGED * WORD_BYTES:
-        return 0
-    way = _way(_likelier(_halves(judged))[0])
+        return False
+    found = _likelier(_halves(judged))[0]
+    way, backward = _way(found), _backward(found)
     for lost in range(1, WORD_BYTES):
         words = _likelier(_halves(judged[lost : lost - WORD_BYTES]))[0]
         inputs = words & np.uint64(0x1F)
         plain = (inputs >= 16) | np.isin(inputs, np.array([1, 2, 4, 8], np.uint64))
-        if np.mean(plain) > 0.9 and _way(words) < way / 16:
-            return lost
-    return 0
+        is_swapped = backward > _MANY_BACKWARD and _backward(words) < backward / 4
+        if np.mean(plain) > 0.9 and (_way(words) < way / 16 or is_swapped):
+            return True
+    return False
+
+
+def _backward(words: Words) -> float:
+    return float(np.mean(np.diff(_ticks(words)) < 0))
 
 
 def _disorder(ticks: Ticks) -> float:
@@ -164,7 +179,7 @@ def _recording(words: Words, kind: str) -> Recording:
     if _disorder(ticks) > _MOST_DISORDER:
         raise RecordingError(f"the S-Fifteen {kind} file is damaged: its times are in no order")
     found_ps = _picoseconds(ticks)
-    refuse_long_steps_back(f"S-Fifteen {kind}", found_ps, _LONGEST_STEP_BACK_PS)
+    refuse_long_steps_back(f"S-Fifteen {kind}", found_ps)
     dummy = (words >> np.uint64(4)) & np.uint64(1) == 1
     pattern = np.where(dummy, 0, words & np.uint64(0xF)).astype(np.uint8)
     # One tag for each input of a word.

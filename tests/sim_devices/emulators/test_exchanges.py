@@ -145,6 +145,11 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.29, b"", b""),
             (0.31, b"SENS:AVER:COUN 1\n", rb"-2\.9\d{5}E\+01\n"),
             (0.31, b"*ESE 32\n*ESE?;*ESR?;*ESR?;*STB?\n", rb"32;32;0;0\n"),
+            (
+                0.31,
+                b"FLY;" * 40 + b"SYST:ERR:ALL?\n",
+                rb'(-113,"Undefined header",){31}-350,"Queue overflow"\n',
+            ),
         ],
     ),
     "delays": (

@@ -67,13 +67,12 @@ def test_a_qutag_file_without_its_first_bytes_is_refused(lost: int) -> None:
 
 
 @pytest.mark.parametrize("is_legacy", [False, True])
-@pytest.mark.parametrize("lost", [1, 2, 3, 5, 6, 7])
+@pytest.mark.parametrize("lost", range(1, 8))
 def test_an_sfifteen_file_out_of_step_is_refused(lost: int, is_legacy: bool) -> None:
-    # Four lost bytes swap the halves of neighbours: that is the other word order, nearly as good.
     shifted = sfifteen(is_legacy=is_legacy)[lost : lost - 8]
 
     for kind in (None, Format.SFIFTEEN_BINARY):
-        with pytest.raises(RecordingError, match="first whole word begins at byte"):
+        with pytest.raises(RecordingError, match="words do not begin where the file does"):
             read(shifted, kind)
 
 
@@ -93,7 +92,7 @@ def test_time_that_goes_back_far_is_refused_and_a_little_is_sorted() -> None:
     far[1000] -= np.uint64(256_000_000_000 << 10)  # 1 s
 
     assert np.all(np.diff(read(near.astype("<u8").tobytes()).times_ps) >= 0)
-    with pytest.raises(RecordingError, match=r"record 1000 is 1 s earlier .* more than 0.01 s"):
+    with pytest.raises(RecordingError, match=r"record 1000 is 1 s earlier .* more than 0.1 s"):
         read(far.astype("<u8").tobytes())
     late = struct.pack("<QH", 342_341_429_999_871_629, 1)
     with pytest.raises(RecordingError, match=r"record 2000 is 1 s earlier .* more than 0.1 s"):
