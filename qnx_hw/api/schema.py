@@ -133,6 +133,8 @@ class LinkView(Value, frozen=True, kw_only=True):
     accidental_rate_cps: float | None = None
     car: float | None = None
     window_ps: int = 0
+    slots: int = 1
+    """To how many slots of the window Bob's times are rounded; 0 where they are not."""
     histogram: Histogram | None = None
     matrix: tuple[tuple[int, ...], ...] = ()
     """Coincidences, Alice's H V D A down, Bob's H V D A across, over the last seconds."""

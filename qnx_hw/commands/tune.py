@@ -143,15 +143,15 @@ def _write(file: str | None, things: object) -> None:
 
 
 def _window(link: LinkView, block_s: float) -> Advice:
-    from qnx_hw.control.window import WindowPolicy, WindowSeen
+    from qnx_hw.control.window import WindowPolicy, WindowSeen, spread_of
     from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
 
     coincidences, accidentals, qber = _numbers(link)
-    fwhm_ps = link.histogram.fwhm_ps if link.histogram is not None else None
-    if fwhm_ps is None:
+    now, known = float(link.window_ps), link.histogram
+    spread_ps = spread_of(known, now, link.slots) if known is not None else None
+    if spread_ps is None:
         raise QnxError(f"'{link.name}' shows no peak of delays here; ask Alice's node")
-    now = float(link.window_ps)
-    seen = WindowSeen((now,), fwhm_ps, coincidences, accidentals, qber, block_s)
+    seen = WindowSeen((now,), spread_ps, link.slots, coincidences, accidentals, qber, block_s)
     policy = WindowPolicy(LEAST_WINDOW_PS, MOST_WINDOW_PS, secret_rate_bps)
     decision = policy.observe(seen)
     best = decision.move_to[0] if decision.move_to is not None else now

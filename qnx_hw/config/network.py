@@ -197,6 +197,11 @@ class LinkSection(Section, frozen=True, kw_only=True):
     """None where nothing holds a transmitter's mean photon number."""
     security: SecuritySection = SecuritySection()
 
+    @property
+    def slots(self) -> int:
+        """To how many slots of the window Bob's times are rounded; 0 where pulses are numbered."""
+        return 0 if self.pulses is not None else self.slots_per_window
+
 
 class NetworkFile(Section, frozen=True, kw_only=True):
     """The whole file."""

@@ -64,6 +64,7 @@ def link_view(name: str, link: LinkSection, ends: tuple[EndReport, ...]) -> Link
         accidental_rate_cps=metrics.accidental_rate_cps,
         car=metrics.car,
         window_ps=link.coincidence_window_ps,
+        slots=link.slots,
         histogram=metrics.histogram,
         matrix=metrics.matrix,
         clock=next((e.metrics.clock for e in ends if e.metrics.clock.drift_ppb is not None), None)

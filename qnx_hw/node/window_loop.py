@@ -13,7 +13,7 @@ from qnx_hw.config import LinkSection
 from qnx_hw.config.loops import WindowSection
 from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.loop import Actuation, Loop, Title
-from qnx_hw.control.window import WindowSeen
+from qnx_hw.control.window import WindowSeen, spread_of
 from qnx_hw.errors import InstrumentError, QnxError
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_runner import NodeLoop, Plan
@@ -109,15 +109,18 @@ class WindowLoop(NodeLoop):
             return None
         metrics = judged.metrics
         coincidences, accidentals = metrics.coincidence_rate_cps, metrics.accidental_rate_cps
-        fwhm_ps = metrics.histogram.fwhm_ps if metrics.histogram is not None else None
         qber = metrics.qber.value
-        if coincidences is None or accidentals is None or fwhm_ps is None or qber is None:
-            return None
         # Others change the window too: an operator, and the other end.
         section = self._in_force()
-        window = (float(section.coincidence_window_ps),)
+        window, slots = section.coincidence_window_ps, section.slots
+        known = metrics.histogram
+        spread_ps = spread_of(known, window, slots) if known is not None else None
+        if coincidences is None or accidentals is None or spread_ps is None or qber is None:
+            return None
         span_s = block_s(section, coincidences)
-        seen = WindowSeen(window, fwhm_ps, coincidences, accidentals, qber, span_s)
+        seen = WindowSeen(
+            (float(window),), spread_ps, slots, coincidences, accidentals, qber, span_s
+        )
         return lambda windows: seen
 
 

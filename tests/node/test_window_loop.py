@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from replaying import assert_replayed
+from rounded_delays import delay_histogram
 
 from qnx_hw.api.loops import LoopState, LoopView
-from qnx_hw.api.schema import Histogram
 from qnx_hw.api.value import Estimate
 from qnx_hw.config import LinkSection
 from qnx_hw.config.loops import WindowSection
@@ -29,16 +29,18 @@ WIDE = LinkSection(
     bob=StationSection(node="bob"),
     coincidence_window_ps=20_000,
 )
-BLOCK = Judged(
-    1,
-    float("inf"),
-    Metrics(
-        coincidence_rate_cps=30_000.0,
-        accidental_rate_cps=3_000.0,
-        qber=Estimate(value=0.065),
-        histogram=Histogram(start_ps=0, bin_ps=1, counts=(), fwhm_ps=500.0),
-    ),
-)
+
+
+def _block(window_ps: int) -> Judged:
+    """Return what a link with much light shows at a window."""
+    chance = 0.15 * window_ps
+    metrics = Metrics(
+        coincidence_rate_cps=27_000.0 + chance,
+        accidental_rate_cps=chance,
+        qber=Estimate(value=(270.0 + chance / 2) / (27_000.0 + chance)),
+        histogram=delay_histogram(window_ps, 1, 200.0),
+    )
+    return Judged(1, float("inf"), metrics)
 
 
 def _looked(
@@ -53,7 +55,7 @@ def _looked(
         async with asyncio.timeout(120):
             loop = await runner.open([])
             for _ in range(3):
-                runner.judged(BLOCK)
+                runner.judged(_block(in_force().coincidence_window_ps))
                 await runner.look(loop)
             await runner.seat.worker.call(loop.close)
         runner.seat.leave()
@@ -71,7 +73,8 @@ def test_a_window_that_is_far_too_wide_is_narrowed_within_its_limits(tmp_path: P
 
     view = _looked(WindowSection(low_ps=1500.0), lambda: held[-1], set_window, tmp_path)
 
-    assert 1500 <= held[1].coincidence_window_ps < 3000
+    assert 20_000 > held[1].coincidence_window_ps > held[2].coincidence_window_ps
+    assert 1500 <= held[-1].coincidence_window_ps < 3000
     assert view.axes[0].actual == held[-1].coincidence_window_ps
     assert view.settings_used >= 1
     assert_replayed(tmp_path, least=3)
