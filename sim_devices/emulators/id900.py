@@ -19,6 +19,7 @@ from sim_devices.emulators.id900_dlt import DataLink
 from sim_devices.emulators.id900_syntax import (
     INVALID_COMMAND,
     INVALID_PARAMETER,
+    NO_CONNECTION,
     Command,
     accepted,
     commands,
@@ -97,8 +98,7 @@ class Id900Emulator(Emulator):
         return self._settings.get(header) or first_value(header)
 
     def _obey(self, command: Command, now_s: float) -> str:
-        # A delay's input has two names.
-        header = command.header.replace(":INPO:LINK", ":LINK")
+        header = command.header
         if header == "*IDN" and command.is_query:
             return "ID Quantique,ID900,00000001,1.0.0"
         if header in {"*RST", "*CLS"}:
@@ -112,7 +112,7 @@ class Id900Emulator(Emulator):
         if not command.is_query:
             value = accepted(header, command.argument)
             if value is None or self._is_too_fine(header, value):
-                return INVALID_PARAMETER
+                return NO_CONNECTION if header.endswith(":LINK") else INVALID_PARAMETER
             self._settings[header] = value
             if header == "DEVI:CONF:LOAD" and value == "COUNT":
                 self._load_coincidences()

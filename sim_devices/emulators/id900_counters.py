@@ -63,8 +63,13 @@ class Counters:
                 self._add(f"TSCO{number}", len(given), span_s)
         for number in range(1, N_HISTOGRAMS + 1):
             pair = self._linked(clicks, f"HIST{number}:REF", f"HIST{number}:STOP")
-            if pair is not None:
+            if pair is not None and self._is_gated_on(f"HIST{number}"):
                 self._fill(f"HIST{number}", *pair)
+
+    def _is_gated_on(self, name: str) -> bool:
+        """Tell whether the generator that a histogram is linked to lets it fill."""
+        enabler = self._value(f"{name}:ENAB:LINK")
+        return not enabler.startswith("TSGE") or self._value(f"{enabler}:ENAB") == "ON"
 
     def _add(self, name: str, counted: int, span_s: tuple[float, float]) -> None:
         self._running[name] = self._running.get(name, 0) + counted

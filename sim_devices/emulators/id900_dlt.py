@@ -70,7 +70,9 @@ class DataLink:
         if command in {"start-save", "start-stream"}:
             return self._start(command, options, now_s), []
         if command in {"status", "stop"}:
-            return self._look(command, options.get("id", ""), now_s)
+            # The maker's own scripts leave `--id` out.
+            bare = words[1] if len(words) == 2 else ""
+            return self._look(command, options.get("id", bare), now_s)
         return _error(f"unknown command {command}"), []
 
     def take(self, channel: int, times_ps: NDArray[np.int64], now_s: float) -> list[Output]:

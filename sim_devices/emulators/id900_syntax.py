@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 INVALID_COMMAND = "SCPI_ERR_INVALID_CMD"
 INVALID_PARAMETER = "SCPI_ERR_PARAM_TYPE"
+NO_CONNECTION = "No connection"
+"""To a link whose other end there is not."""
 # The threshold DAC has 2048 steps per volt, each 0.488 mV high.
 STEPS_PER_V, STEP_V = 2048, 0.000488
 LARGEST_V = 2.0
@@ -19,6 +21,7 @@ LARGEST_V = 2.0
 _IRREGULAR = {
     "RECO": "REC",
     "FIRS": "FIR",
+    "MINI": "MIN",
     "RESO": "RES",
     "GENE": "GEN",
     "DURA": "DUR",
@@ -27,7 +30,8 @@ _IRREGULAR = {
 _NODE = re.compile(r"([A-Z]+)(\d*)(\?)?")
 _NUMBER = re.compile(r"([+-]?\d+(?:\.\d*)?(?:E[+-]?\d+)?)\s*([A-Z]*)", re.IGNORECASE)
 _PS = {"": 1, "TB": 1, "PS": 1, "NS": 10**3, "US": 10**6, "MS": 10**9, "S": 10**12}
-LINKS = r"NONE|STAR|INPU[1-4]|DELA[1-8]|TSCO\d\d?|HIST[1-4]|GEN[1-8]"
+LINKS = r"NONE|STAR|REC|INPU[1-4]|DELA[1-8]|TSCO\d\d?|TSGE[1-8]|HIST[1-4]|GEN[1-8]"
+_NUMBERED = frozenset({"INPU", "DELA", "TSCO", "TSGE", "HIST", "RAW", "GEN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ def commands(request: str) -> Iterator[Command]:
         if header.startswith(":"):
             node = []
         path = node + [_short(name) for name in header.strip(":").split(":")]
+        # A block without its number is the first (SCPI 1999, volume 1, 6.2.5.2).
+        path[0] += "1" if path[0] in _NUMBERED else ""
         node = path[:-1]
-        joined = ":".join(path)
+        # The inputs of a block have two names.
+        joined = ":".join(path).replace(":INPO:", ":")
         yield Command(joined.rstrip("?"), argument.strip(), joined.endswith("?"))
 
 
@@ -73,7 +80,7 @@ def _choice(*words: str) -> Mapping[str, str]:
 
 _ON_OFF = _choice("ON", "OFF")
 _CHOICES: list[tuple[str, Mapping[str, str]]] = [
-    (r"(STAR|INPU[1-4]|HIST[1-4]|TSCO\d+:WIND|REC|GEN[1-8]):ENAB", _ON_OFF),
+    (r"(STAR|INPU[1-4]|HIST[1-4]|TSCO\d+:WIND|TSGE[1-8]|REC|GEN[1-8]):ENAB", _ON_OFF),
     (r"RAW[1-4]:SEND", _ON_OFF),
     (r"(STAR|INPU[1-4]):COUP", _choice("DC", "AC")),
     (r"(STAR|INPU[1-4]|TSCO\d+:WIND:(BEGI|END)):EDGE", _choice("RISING", "FALLING")),
@@ -92,7 +99,7 @@ _LINKED = re.compile(
 )
 # Header, smallest and largest picoseconds.
 _TIMES = [
-    (r"DELA[1-8]:VALU", -(10**12), 10**12),
+    (r"DELA[1-8]:VALU|STAR:DELA", -(10**12), 10**12),
     (r"TSCO\d+:WIND:(BEGI|END):DELA", -(10**12), 10**12),
     (r"HIST[1-4]:MIN", 0, 10**12),
     (r"HIST[1-4]:BWID", 1, 10**12),

@@ -66,6 +66,16 @@ def test_settings_echo_what_the_device_took() -> None:
         ("REC:STAG?", "STOPPED"),
         ("RAW1:ERRORS?", "0"),
         ("TSCO6:FIR:LINK INPU1;:TSCO6:SECO:LINK INPU2", "INPU1\nINPU2"),
+        # As other people's drivers write it.
+        ("DELAY3:INPORT:LINK INPU3;:DELAY3:VALUE 700;:DELA3:LINK?", "INPU3\n700TB\nINPU3"),
+        (":HIST2:INPORT:STOP:LINK TSCO5;:HIST2:STOP:LINK?", "TSCO5\nTSCO5"),
+        (":HIST1:INPORT:ENAB:LINK TSGE8;:TSGE8:ENABLE ON", "TSGE8\nON"),
+        ("HIST1:ENAB:LINK REC;:HIST1:MINIMUM 100;:HIST1:BWIDTH 200", "REC\n100TB\n200TB"),
+        (":RAW1:INPORT:REF:LINK NONE;:START:DELAY 5", "NONE\n5TB"),
+        ("DELA:VALU 9;:DELA1:VALU?;:INPU:ENAB?", "9TB\n9TB\nON"),
+        ("INPU2:COUN:INTE 1500.0;MODE ACCU;RESEt", "1500\nACCUM\nCounter value set to 0 "),
+        ("DELA1:LINK INPU7", "No connection"),
+        ("RAW1:STOP:LINK elsewhere;:RAW1:STOP:LINK?", "No connection\nNONE"),
     ],
 )
 def test_replies(request_text: str, reply: str) -> None:
@@ -158,6 +168,18 @@ def test_a_bin_is_no_finer_than_the_slots() -> None:
     assert ask(device, "HIST1:BWID 13;:DEVI:RES LOWRES;:HIST1:BWID 50").endswith("PARAM_TYPE")
 
 
+def test_a_generator_gates_a_histogram() -> None:
+    device = Id900Emulator(Echoes())
+    ask(device, "HIST1:REF:LINK INPU1;:HIST1:STOP:LINK INPU4;:HIST1:BCOU 2;BWID 10000")
+    ask(device, "HIST1:ENAB:LINK TSGE8")
+
+    device.tick(1.0)
+    assert ask(device, "HIST1:DATA?", 1.0) == "[0,0]"
+    ask(device, "TSGE8:ENAB ON", 1.0)
+    device.tick(2.0)
+    assert ask(device, "HIST1:DATA?", 2.0) == "[10,0]"
+
+
 def test_links_in_a_ring_carry_nothing() -> None:
     device = Id900Emulator()
     ask(device, "TSCO1:FIR:LINK TSCO2;:TSCO1:SECO:LINK INPU1;:TSCO2:FIR:LINK TSCO1")
@@ -180,6 +202,7 @@ def test_an_acquisition_streams_its_stamps_and_ends_with_nothing() -> None:
     assert ask(device, "REC:STAGe?") == "PLAYING"
     streamed = [out for tick in range(60) for out in device.tick(tick / 100)]
     status = json.loads(ask(device, f"status --id {started['id']}", 0.6, port=1))
+    assert json.loads(ask(device, f"status {started['id']}", 0.6, port=1)) == status
     ended = device.feed(1, 1, f"stop --id {started['id']}".encode(), 0.6)
 
     stamps = [np.frombuffer(out.payload, dtype="<u8") for out in streamed]
