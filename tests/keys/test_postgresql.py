@@ -18,7 +18,7 @@ from qnx_hw.errors import ConfigError
 from qnx_hw.keys import KeyStore
 from qnx_hw.keys.store import SERVER_VARIABLE
 
-SUITES = ("test_store.py", "test_kme.py")
+SUITES = ("test_store.py", "test_kme.py", "test_waiting.py", "test_several_links.py")
 
 
 def programs() -> Path | None:
@@ -80,7 +80,7 @@ def url() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_store_and_key_manager_pass_their_suites(url: str, tmp_path: Path) -> None:
     here = Path(__file__).parent
     done = subprocess.run(
@@ -92,7 +92,7 @@ def test_store_and_key_manager_pass_their_suites(url: str, tmp_path: Path) -> No
         env=os.environ | {SERVER_VARIABLE: url},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=840,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:]
