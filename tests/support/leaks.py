@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def forms(secret: bytes) -> Iterator[bytes]:
             yield encode(bytes(shift) + secret)[4:-4]
 
 
-def found(secrets: Sequence[bytes], outputs: Sequence[bytes]) -> list[str]:
+def found(secrets: Sequence[bytes], outputs: Iterable[bytes]) -> list[str]:
     """Say which output holds a piece of which secret; empty where all is well."""
     pieces: dict[bytes, list[tuple[bytes, int]]] = {}
     for number, secret in enumerate(secrets):
