@@ -1,7 +1,7 @@
 """The ID Quantique ID120 visible single-photon detector.
 
-Source: its users' driver. Lines end with a line feed; values are whole numbers in small units and
-come back with their unit.
+Source: its users' driver. Lines end with a line feed; values are whole numbers in small units,
+which that driver takes bare; some firmware puts the unit behind.
 """
 
 from __future__ import annotations
@@ -19,16 +19,35 @@ BREAKDOWN_UV = 140_000_000
 
 # Lowest, highest, at start, unit.
 _NUMBERS = {
-    "BIAS:VOLTAGE": (0, 220_000_000, 160_000_000, "uV"),
-    "DEADTIME:TIME": (400, 100_000, 1000, "ns"),
+    "BIAS:VOLTAGE": (0, 250_000_000, 160_000_000, "uV"),
+    "DEADTIME:TIME": (40, 1_000_000, 1000, "ns"),
     "THRESHOLD:VOLTAGE": (0, 2_000_000, 150_000, "uV"),
     "REG:TEMP_SET_POINT": (-50_000, 20_000, -40_000, "mC"),
-    "COUNTERS:INTEGRATION_TIME": (1, 60_000, 1000, "ms"),
+    "COUNTERS:INTEGRATION_TIME": (1, 100_000, 1000, "ms"),
 }
+_CAPABILITIES = {
+    "BIAS:CAPABILITY?": "BIAS:VOLTAGE",
+    "DEADTIME:CAPABILITY?": "DEADTIME:TIME",
+    "THRESHOLD:CAPABILITY?": "THRESHOLD:VOLTAGE",
+    "REG:TEMP_SET_POINT_CAPABILITY?": "REG:TEMP_SET_POINT",
+    "COUNTERS:INTEGRATION_TIME_CAPABILITY?": "COUNTERS:INTEGRATION_TIME",
+}
+ROOM_MC = 20_000
+_ABOUT = {
+    "INFO:PRODUCT_NAME?": "ID120",
+    "INFO:PRODUCT_SERIAL_NUMBER?": "0000001",
+    "INFO:VENDOR_NAME?": "ID Quantique",
+    "INFO:FIRMWARE_VERSION?": "1.0",
+    "INFO:BIAS_BREAKDOWN_VOLTAGE?": str(BREAKDOWN_UV),
+    "BIAS:ERROR_STATUS?": "FALSE",
+}
+UNSAID = "NONE"
 
 
 class Id120Emulator(ScpiEmulator):
-    """Options: `rate_cps` (at the usual bias), `seed`, `faults`; `detector` of the station it is.
+    """Options: `rate_cps` (at the usual bias), `units` (1: behind numbers), `seed`, `faults`.
+
+    `detector` is that of the station which it stands for.
 
     Its own counter knows nothing of the station's light.
     """
@@ -42,6 +61,7 @@ class Id120Emulator(ScpiEmulator):
         super().__init__(options)
         self._rate_cps = number_option(options, "rate_cps", 2000.0)
         self._rng = np.random.default_rng(int(number_option(options, "seed", 6)))
+        self._has_units = bool(number_option(options, "units", 0.0))
         self._detector = int(number_option(options, "detector", 0))
         self._station = station if self._detector else None
         self.reset()
@@ -58,6 +78,11 @@ class Id120Emulator(ScpiEmulator):
         name = header.upper().lstrip(":")
         if name.removesuffix("?") in self._numbers:
             return self._number(name, argument)
+        if name in _CAPABILITIES:
+            low, high, _, unit = _NUMBERS[_CAPABILITIES[name]]
+            return f"{low},{high},{unit}"
+        if name in _ABOUT or (name.startswith("INFO:") and name.endswith("?")):
+            return _ABOUT.get(name, UNSAID)
         return super()._one(single, now_s)
 
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
@@ -68,7 +93,10 @@ class Id120Emulator(ScpiEmulator):
         if header in {"REG:STAT?", "REG:RUN?"}:
             return "TRUE" if self._is_cooled else "FALSE"
         if header in {"COUN:DETECTION_FREQ?", "COUNTERS:DETECTION_FREQ?"}:
-            return f"{self._count(1000)} Hz"
+            return self._with_unit(self._count(1000), "Hz")
+        if header == "REG:MEASURED_TEMP?":
+            held_mc = self._numbers["REG:TEMP_SET_POINT"] if self._is_cooled else ROOM_MC
+            return self._with_unit(held_mc, "mC")
         if header in {"COUN:DETECTION_COUNT?", "COUNTERS:DETECTION_COUNT?"}:
             return str(self._count(self._numbers["COUNTERS:INTEGRATION_TIME"]))
         return None
@@ -77,7 +105,7 @@ class Id120Emulator(ScpiEmulator):
         key = name.removesuffix("?")
         low, high, _, unit = _NUMBERS[key]
         if name.endswith("?"):
-            return f"{self._numbers[key]} {unit}"
+            return self._with_unit(self._numbers[key], unit)
         value = as_number(argument.strip())
         if value is None:
             return self.complain_of(argument.strip())
@@ -96,6 +124,9 @@ class Id120Emulator(ScpiEmulator):
     @property
     def _excess(self) -> float:
         return max(self._numbers["BIAS:VOLTAGE"] - BREAKDOWN_UV, 0) / 20_000_000
+
+    def _with_unit(self, number: int, unit: str) -> str:
+        return f"{number} {unit}" if self._has_units else str(number)
 
     def _count(self, span_ms: int) -> int:
         warm = 1.0 if self._is_cooled else 50.0

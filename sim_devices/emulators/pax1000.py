@@ -57,7 +57,7 @@ class Pax1000Emulator(ScpiEmulator):
     def obey(self, header: str, argument: str, now_s: float) -> str | None:
         """Obey one command."""
         name = header.removesuffix("?")
-        name = "SENS:CALC" if name == "SENS:CALC:MODE" else name
+        name = "SENS:CALC" if name in {"SENS:CALC:MODE", "SENS:CALC:MOD"} else name
         if header in {"SENS:DATA:PRIM:LAT?", "SENS:DATA:LAT?"}:
             return self._measured(now_s)
         if name not in _NUMBERS:

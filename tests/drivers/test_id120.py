@@ -36,9 +36,9 @@ def test_replies_that_are_no_numbers_are_refused(reply: str) -> None:
         first_number(reply)
 
 
-@pytest.mark.parametrize("listen", ["tcp://127.0.0.1:0", "pty"])
-def test_bias_threshold_and_counts(serve: Serve, listen: str) -> None:
-    (url,) = serve(Id120Emulator(options={"rate_cps": 20_000.0}), listen)
+@pytest.mark.parametrize(("listen", "units"), [("tcp://127.0.0.1:0", 0), ("pty", 1)])
+def test_bias_threshold_and_counts(serve: Serve, listen: str, units: int) -> None:
+    (url,) = serve(Id120Emulator(options={"rate_cps": 20_000.0, "units": units}), listen)
 
     with Id120(f"{url}?max_bias_v=170") as detector:
         assert detector.set_bias(1, 159.5) == 159.5
