@@ -279,9 +279,10 @@ def _lines(result: Distilled) -> Iterator[str]:
             f"{result.coincidence_rate_cps or 0.0:,.0f} coincidences/s"
         )
     for made in result.blocks:
+        chsh = f"S {made.chsh_s:.3f}, " if result.protocol != "decoy-bb84" else ""
         yield (
-            f"block {made.block}: {made.sifted_bits:,} sifted, QBER {made.qber:.2%}, "
-            f"S {made.chsh_s:.3f}, {made.leaked_bits:,} leaked, {made.secret_bits:,} secret bits"
+            f"block {made.block}: {made.sifted_bits:,} sifted, QBER {made.qber:.2%}, {chsh}"
+            f"{made.leaked_bits:,} leaked, {made.secret_bits:,} secret bits"
         )
     for given in result.given_up:
         yield f"block {given.block}: no key: {given.reason}"

@@ -298,9 +298,9 @@ class Node:
         )
 
     async def _play(self, transmitter: str, score: PulseScore) -> None:
+        await self._bank.play(transmitter, score)
         if self.on_played is not None:
             self.on_played(transmitter, score)
-        await self._bank.play(transmitter, score)
 
     def _wire(self, network: NetworkFile, link: str, role: Role, peer: str) -> KeyWire | TlsWire:
         """Return what keeps the key manager in touch with a peer's."""

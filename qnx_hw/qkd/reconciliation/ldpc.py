@@ -36,19 +36,25 @@ from qnx_hw.qkd.reconciliation.interface import (
     Result,
     result_of,
 )
-from qnx_hw.qkd.reconciliation.ldpc_codes import COLUMNS, DEGREES, Code, code
+from qnx_hw.qkd.reconciliation.ldpc_codes import (
+    COLUMNS,
+    FEWEST_ROWS,
+    MOST_ROWS,
+    Code,
+    code,
+)
 
 SHORTEST_LDPC_BITS = 2_000
 """Below it codes are too weak for any use; take Cascade."""
 _START, _PUNCTURED, _NAMED, _DONE = range(4)
 _POSITION = np.dtype("<u4")
-_SPARE = 0.945
+_SPARE = 0.98
 """Part of a code's length that the string takes at most; the rest adapts the rate."""
 _LANES = 8
 """Liftings are multiples of it: whole vectors."""
 _REVEAL = 0.015
 """Bits that one more message brings, over the Shannon limit."""
-_STARTS = ((0.015, 1.16), (0.022, 1.08), (0.04, 1.07), (0.095, 1.08), (1.0, 1.07))
+_STARTS = ((0.015, 1.13), (0.022, 1.075), (0.09, 1.065), (1.0, 1.08))
 """Where to begin, in Shannon limits, up to each error rate: what leaks least in two messages or
 so at 1e5 bits (measured)."""
 _MOST_MESSAGES = 40
@@ -114,17 +120,14 @@ def _efficiency(qber: float) -> float:
 
 
 def _fit(n: int, lifting: int, wanted: float, least: int) -> tuple[Code, int]:
-    """Choose the code that needs the least puncturing for a leak, and how much of it.
+    """Choose the smallest code whose syndrome leaks what is wanted, and how much is punctured.
 
     `least` bits are punctured at least, for Bob to ask for: asking for them names no positions.
     """
-    spare = COLUMNS * lifting - n
-    for percent in sorted(DEGREES):
-        punctured = COLUMNS * lifting * percent // 100 - math.ceil(wanted)
-        if punctured >= least:
-            chosen = code(percent, lifting)
-            return chosen, min(punctured, spare, chosen.puncturable.size * lifting)
-    return code(max(DEGREES), lifting), 0
+    rows = min(max(math.ceil((wanted + least) / lifting), FEWEST_ROWS), MOST_ROWS)
+    chosen = code(rows, lifting)
+    spare = min(chosen.length - n, chosen.puncturable.size * lifting)
+    return chosen, min(max(rows * lifting - math.ceil(wanted), 0), spare)
 
 
 class _Party:

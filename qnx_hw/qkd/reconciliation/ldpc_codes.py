@@ -1,10 +1,10 @@
-"""Quasi-cyclic LDPC codes for the binary symmetric channel, built from published degree tables.
+"""Quasi-cyclic LDPC codes for the binary symmetric channel, built from degree tables.
 
 A code is a base graph of `COLUMNS` columns, each edge of which stands for a circulant of `lifting`
 lanes. Base graphs are grown edge by edge so that new edges close only long cycles (progressive edge
 growth, Hu, Eleftheriou and Arnold 2005); shifts are drawn so that no cycle of length 4 is left.
-Both are made from fixed seeds: two parties with the same version hold the same code, and a digest
-of it stands in their greeting.
+Both are made from fixed seeds: two parties that speak the same version of the protocol hold the
+same code. It can have any number of rows, so that few bits need to be punctured to fit a rate.
 
 Which bits may be punctured follows from the code alone. The order is such that each punctured
 column has a row in which it is the only one of those not yet set apart, so that the punctured part
@@ -21,105 +21,13 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from qnx_hw.qkd.reconciliation.ldpc_tables import Shape, shape_for
+
 COLUMNS = 800
-Shape = dict[int, float]
-"""Fraction of a code's edges by degree of the node at their end."""
-
-# Elkouss, Leverrier, Alléaume and Boutros, "Efficient reconciliation protocol for discrete-variable
-# quantum key distribution", ISIT 2009, table I: variable degrees by share of edges, for syndromes
-# of 1 - rate of the length. Check degrees are made as equal as the number of edges allows.
-DEGREES: dict[int, Shape] = {
-    10: {2: 0.07689, 3: 0.28096, 5: 0.08933, 9: 0.19620, 12: 0.30631, 21: 0.05031},
-    15: {
-        2: 0.04528,
-        3: 0.20537,
-        4: 0.05878,
-        5: 0.09427,
-        6: 0.08454,
-        7: 0.01176,
-        9: 0.05137,
-        21: 0.50015,
-    },
-    20: {2: 0.09420, 3: 0.18088, 6: 0.11972, 7: 0.08550, 8: 0.09816, 17: 0.07194, 26: 0.34960},
-    25: {
-        2: 0.10805,
-        3: 0.09511,
-        4: 0.01449,
-        5: 0.13764,
-        6: 0.10667,
-        7: 0.05288,
-        28: 0.01107,
-        31: 0.47408,
-    },
-    30: {
-        2: 0.05343,
-        3: 0.29406,
-        6: 0.00896,
-        9: 0.15571,
-        12: 0.12189,
-        25: 0.19872,
-        46: 0.09572,
-        62: 0.02741,
-        65: 0.04056,
-        73: 0.00354,
-    },
-    35: {
-        2: 0.10451,
-        3: 0.15652,
-        4: 0.08057,
-        5: 0.00056,
-        9: 0.12151,
-        13: 0.10485,
-        15: 0.10719,
-        21: 0.00771,
-        51: 0.31656,
-    },
-    40: {
-        2: 0.11040,
-        3: 0.20804,
-        8: 0.14163,
-        9: 0.14858,
-        26: 0.14438,
-        27: 0.08909,
-        46: 0.00748,
-        71: 0.15038,
-    },
-    45: {
-        2: 0.16880,
-        3: 0.20994,
-        6: 0.18095,
-        15: 0.03846,
-        16: 0.02635,
-        18: 0.23454,
-        19: 0.05815,
-        31: 0.08280,
-    },
-    50: {
-        2: 0.14438,
-        3: 0.19026,
-        4: 0.01836,
-        5: 0.00233,
-        6: 0.04697,
-        8: 0.05394,
-        9: 0.05590,
-        10: 0.01290,
-        11: 0.00162,
-        14: 0.06159,
-        15: 0.13115,
-        17: 0.01481,
-        47: 0.00879,
-        49: 0.00650,
-        55: 0.00210,
-        56: 0.00099,
-        57: 0.11178,
-        58: 0.06238,
-        59: 0.05094,
-        66: 0.02230,
-    },
-}
-"""By syndrome bits per 100 bits of the code's length."""
-
+FEWEST_ROWS, MOST_ROWS = 40, 480
 _TRIES = 64
+_LONGEST_HALF = 5
+"""Half the longest cycle of columns of degree two that is avoided."""
 _Whole = npt.NDArray[np.int64]
 
 
@@ -131,7 +39,6 @@ class Code:
     check `r * lifting + z` with bit `column * lifting + (z + shift) % lifting`.
     """
 
-    percent: int
     lifting: int
     starts: _Whole
     columns: _Whole
@@ -151,27 +58,25 @@ class Code:
 
     def digest(self) -> bytes:
         """Return what tells this code from any other."""
-        hashed = hashlib.sha256(f"{self.percent} {self.lifting}".encode())
+        hashed = hashlib.sha256(str(self.lifting).encode())
         for array in (self.starts, self.columns, self.shifts, self.puncturable):
             hashed.update(array.astype("<i8").tobytes())
         return hashed.digest()
 
 
 @lru_cache(maxsize=16)
-def code(percent: int, lifting: int) -> Code:
-    """Return the code with `percent` of syndrome; the first call for a size takes a second."""
-    rows = _base_graph(percent)
-    shifts = _shifts(rows, lifting, _Draws(2009, percent, lifting))
-    edges = [(row, column) for column, its_rows in enumerate(rows) for row in its_rows]
-    order = sorted(range(len(edges)), key=lambda index: edges[index])
-    counts = np.bincount([row for row, _ in edges], minlength=_row_count(percent))
+def code(rows: int, lifting: int) -> Code:
+    """Return the code of `rows * lifting` checks; a new number of rows takes a quarter second."""
+    graph = _base_graph(rows)
+    shifts = _shifts(graph, lifting, _Draws(2009, rows, lifting))
+    edges = sorted((row, column) for column, its_rows in enumerate(graph) for row in its_rows)
+    counts = np.bincount([row for row, _ in edges], minlength=rows)
     return Code(
-        percent=percent,
         lifting=lifting,
         starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        columns=np.array([edges[index][1] for index in order], np.int64),
-        shifts=np.array([shifts[edges[index]] for index in order], np.int64),
-        puncturable=_puncturable(rows),
+        columns=np.array([column for _, column in edges], np.int64),
+        shifts=np.array([shifts[edge] for edge in edges], np.int64),
+        puncturable=_puncturable(graph),
     )
 
 
@@ -189,10 +94,6 @@ class _Draws:
         return int.from_bytes(digest[:8], "little") % limit
 
 
-def _row_count(percent: int) -> int:
-    return COLUMNS * percent // 100
-
-
 def _column_degrees(shape: Shape) -> list[int]:
     """Turn shares of edges into a degree for each column, small degrees first."""
     total = sum(share / degree for degree, share in shape.items())
@@ -204,61 +105,118 @@ def _column_degrees(shape: Shape) -> list[int]:
     return [degree for degree in sorted(counts) for _ in range(counts[degree])]
 
 
-@lru_cache(maxsize=len(DEGREES))
-def _base_graph(percent: int) -> tuple[tuple[int, ...], ...]:
-    """Grow the base graph: the rows of each column."""
-    draws = _Draws(2005, percent)
-    n_rows = _row_count(percent)
-    columns_of: list[list[int]] = [[] for _ in range(n_rows)]
-    rows_of: list[list[int]] = []
-    for column, degree in enumerate(_column_degrees(DEGREES[percent])):
-        rows_of.append([])
+@lru_cache(maxsize=16)
+def _base_graph(rows: int) -> tuple[tuple[int, ...], ...]:
+    """Grow the base graph: the rows of each column.
+
+    Sets of rows are the bits of whole numbers: a hundred or more are joined at once.
+    """
+    draws = _Draws(2005, rows)
+    weights = [0] * rows
+    near = [1 << row for row in range(rows)]  # rows that share a column with each
+    graph = []
+    for degree in _column_degrees(shape_for(100 * rows / COLUMNS)):
+        own = 0
         for _ in range(degree):
-            far = _farthest(column, rows_of, columns_of)
-            fewest = min(len(columns_of[row]) for row in far)
-            best = [row for row in far if len(columns_of[row]) == fewest]
+            far = _rows_in(_farthest(own, near))
+            fewest = min(weights[row] for row in far)
+            best = [row for row in far if weights[row] == fewest]
             row = best[draws.below(len(best))]
-            rows_of[column].append(row)
-            columns_of[row].append(column)
-    return tuple(tuple(sorted(rows)) for rows in rows_of)
+            own |= 1 << row
+            weights[row] += 1
+            for each in _rows_in(own):
+                near[each] |= own
+        graph.append(tuple(_rows_in(own)))
+    return tuple(graph)
 
 
-def _farthest(column: int, rows_of: list[list[int]], columns_of: list[list[int]]) -> list[int]:
-    """Return the rows that cannot be reached from a column, or were reached last."""
-    reached = set(rows_of[column])
-    front = list(reached)
+def _farthest(own: int, near: list[int]) -> int:
+    """Return the rows that cannot be reached from a column's own, or were reached last."""
+    everything = (1 << len(near)) - 1
+    reached = front = own
     while True:
-        near = {other for row in front for other in columns_of[row]}
-        fresh = {row for other in near for row in rows_of[other]} - reached
-        if not fresh or len(reached) + len(fresh) == len(columns_of):
-            left = [row for row in range(len(columns_of)) if row not in reached]
-            return left or [row for row in range(len(columns_of)) if row not in rows_of[column]]
-        reached |= fresh
-        front = list(fresh)
+        found = reached
+        for row in _rows_in(front):
+            found |= near[row]
+        if found in {reached, everything}:
+            return (everything & ~reached) or (everything & ~own)
+        reached, front = found, found & ~reached
+
+
+def _rows_in(mask: int) -> list[int]:
+    """Return the rows of a set, in order."""
+    return [row for row, bit in enumerate(reversed(bin(mask)[2:])) if bit == "1"]
 
 
 def _shifts(
     rows_of: tuple[tuple[int, ...], ...], lifting: int, draws: _Draws
 ) -> dict[tuple[int, int], int]:
-    """Draw a shift for each edge; differences in each pair of rows differ where they can."""
+    """Draw a shift for each edge, so that no cycle of length 4 closes where that can be.
+
+    Columns of degree two are words of little weight wherever some of them close a cycle: those
+    are kept as long as can be.
+    """
     used: dict[tuple[int, int], set[int]] = {}
     shifts: dict[tuple[int, int], int] = {}
+    ways: _Ways = {}
     for column, rows in enumerate(rows_of):
         drawn: list[tuple[int, int]] = []
+        banned = _closing(ways, rows[0], rows[1], lifting) if len(rows) == 2 else set[int]()
         for row in rows:
             shift = 0
             for _ in range(_TRIES):
                 shift = draws.below(lifting)
+                moves = [(other, (theirs - shift) % lifting) for other, theirs in drawn]
                 if not any(
-                    (theirs - shift) % lifting in used.get((other, row), ())
-                    for other, theirs in drawn
+                    move in banned or move in used.get((other, row), ()) for other, move in moves
                 ):
                     break
             for other, theirs in drawn:
                 used.setdefault((other, row), set()).add((theirs - shift) % lifting)
             drawn.append((row, shift))
             shifts[row, column] = shift
+        if len(rows) == 2:
+            (first, one), (second, two) = drawn
+            ways.setdefault(first, []).append((second, (one - two) % lifting))
+            ways.setdefault(second, []).append((first, (two - one) % lifting))
     return shifts
+
+
+_Ways = dict[int, list[tuple[int, int]]]
+"""From each row over a column of degree two: to which row, and by how many lanes."""
+
+
+def _closing(ways: _Ways, first: int, second: int, lifting: int) -> set[int]:
+    """Return by how many lanes one comes from a row to another in few steps, but not in any way."""
+    closing: set[int] = set()
+    for steps in range(1, _LONGEST_HALF + 1):
+        there, back = (_reached(ways, row, lifting, steps) for row in (first, second))
+        found = {
+            (ours - theirs) % lifting
+            for row in there.keys() & back.keys()
+            for ours in there[row]
+            for theirs in back[row]
+        }
+        if len(found) > lifting // 2:
+            break
+        closing = found
+    return closing
+
+
+def _reached(ways: _Ways, row: int, lifting: int, steps: int) -> dict[int, set[int]]:
+    """Return the rows that so many steps lead to at most, and by how many lanes."""
+    found: dict[int, set[int]] = {row: {0}}
+    front = {(row, 0)}
+    for _ in range(steps):
+        front = {
+            (other, (lane + move) % lifting)
+            for at, lane in front
+            for other, move in ways.get(at, ())
+            if (lane + move) % lifting not in found.get(other, ())
+        }
+        for other, lane in front:
+            found.setdefault(other, set()).add(lane)
+    return found
 
 
 def _puncturable(rows_of: tuple[tuple[int, ...], ...]) -> _Whole:
