@@ -175,7 +175,10 @@ class Policy:
         whole = self._whole.over(self.topology)
         around = whole if self._planner is self._whole else self._planner.over(self.topology)
         if self._plan is not None:
-            self._plan = replace(self._plan, paths=around.paths)
+            # Where a link became narrow, its paths are left at once; the search does the rest.
+            narrower = around.paths.wide_first - self._planner.paths.wide_first
+            logits = tuple(own + narrower for own in self._plan.logits)
+            self._plan = replace(self._plan, paths=around.paths, logits=logits)
         if self.current is not None and self.current.splits.size == len(around.paths):
             self.current = replace(self.current, paths=around.paths)
         self._whole, self._planner = whole, around
