@@ -27,7 +27,7 @@ from qnx_hw.errors import ChannelError
 PROBE_INTERVAL_S = 0.25
 PROBE_DEADLINE_S = 2.0
 """A neighbour that does not echo within this is down."""
-SILENT_S, SILENT_DUES = 0.8, 4.0
+SILENT_S, SILENT_DUES = 1.2, 4.0
 """One whose kernel does not even acknowledge for so long, and for so many times what that usually
 takes, is down already. A busy machine's does; a lost probe is sent again thrice by then."""
 LOOK_S = 0.05

@@ -43,6 +43,8 @@ class Expert:
 RECENT = Expert("recent", memory=1.0, horizon=64, stretch=1.7)
 WIDE = Expert("wide", memory=0.4, horizon=256, stretch=1.9)
 ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=2.1)
+_ROUNDS, _ROUNDS_WORK = (60, 100), 600_000
+"""Rounds of a search, and rounds times slots (a pair and a link that it may use)."""
 _MOST_NUMBERS = 20_000_000
 """Scenarios times pairs that a search may handle; a longer horizon is cut."""
 
@@ -78,14 +80,14 @@ class Planner:
         *,
         paths: PathSet | None = None,
         experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST),
-        iterations: int = 70,
+        iterations: int | None = None,
         learning_rate: float = 4.0,
         discount: float = 0.98,
     ) -> None:
         self.topology = topology
         self.paths = candidates(topology) if paths is None else paths
         self._experts = experts
-        self._iterations = iterations
+        self._iterations = _rounds(self.paths) if iterations is None else iterations
         self._learning_rate = learning_rate
         self._discount = discount
 
@@ -208,6 +210,12 @@ class Planner:
         deepest = max(2, min(expert.horizon, _MOST_NUMBERS // max(1, past.shape[1])))
         scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :], waking)
         return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
+
+
+def _rounds(paths: PathSet) -> int:
+    """Return how many rounds a search has: more where they cost little."""
+    least, most = _ROUNDS
+    return max(least, min(most, _ROUNDS_WORK // max(1, paths.supports[2].size)))
 
 
 def woken(past: Floats) -> Floats:
