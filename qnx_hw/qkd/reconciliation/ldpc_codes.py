@@ -24,7 +24,7 @@ import numpy.typing as npt
 from qnx_hw.qkd.reconciliation.ldpc_tables import Shape, shape_for
 
 COLUMNS = 800
-FEWEST_ROWS, MOST_ROWS = 40, 480
+FEWEST_ROWS, MOST_ROWS = 40, 408
 _TRIES = 64
 _LONGEST_HALF = 5
 """Half the longest cycle of columns of degree two that is avoided."""
