@@ -10,7 +10,7 @@ from knock import LINK, knocked
 
 from qnx_hw.control import decision_log
 
-pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(800)]
 
 
 def test_key_generation_resumes_by_itself_after_a_knock(tmp_path: Path) -> None:
