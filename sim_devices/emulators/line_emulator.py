@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from sim_devices.emulators.emulator import Emulator, LineBuffer, Outbox, Output, PortKind
 from sim_devices.emulators.faults import faults_option
 
+MOST_WAITING = 256
+"""Replies that wait for one that takes long."""
+
 
 class LineEmulator(Emulator):
     """One port; each client's bytes are cut at any of `ends`, empty lines are left out.
@@ -33,8 +36,9 @@ class LineEmulator(Emulator):
         """Let time pass; what is sent then goes through `reply_at`."""
 
     def reply_at(self, due_s: float, client: int, payload: bytes) -> None:
-        """Send a reply later."""
-        self._later.put(due_s, Output(0, client, payload))
+        """Send a reply later; one too many is lost, as in the device's own buffer."""
+        if len(self._later) < MOST_WAITING:
+            self._later.put(due_s, Output(0, client, payload))
 
     def forget_replies(self) -> None:
         """Drop the replies that have not been sent yet."""
@@ -60,7 +64,7 @@ class LineEmulator(Emulator):
             )
             before_s = self._later.last_s(client)
             if reply and before_s is not None:
-                self._later.put(before_s, Output(0, client, reply))
+                self.reply_at(before_s, client, reply)
             else:
                 replies += reply
         return [Output(0, client, replies)] if replies else []

@@ -253,3 +253,18 @@ def test_exchanges(title: str) -> None:
         received += b"".join(out.payload for out in device.feed(0, 1, sent, at_s))
         assert re.fullmatch(expected, received, re.DOTALL), (at_s, sent, received)
         before_s = at_s
+
+
+def test_replies_that_wait_behind_a_long_one_are_limited() -> None:
+    device = make("s15spd")
+    device.connected(0, 1)
+    device.feed(0, 1, b"time 60000;counts?;", 0.0)
+
+    for _ in range(50):
+        device.feed(0, 1, b"loop?;" * 100, 0.0)
+
+    waited = [output.payload for output in device.tick(61.0)]
+    assert waited[0].strip().isdigit()
+    assert 100 < len(waited) < 1000
+    device.feed(0, 1, b"time 1;counts?;", 61.0)
+    assert len(device.tick(62.0)) == 1
