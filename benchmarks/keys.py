@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 from kme_cluster import SAES, Cluster
 
 from qnx_hw.commands.bench import Result
-from qnx_hw.commands.lifetime import settle_heap
+from qnx_hw.commands.lifetime import run_async, settle_heap
+from qnx_hw.errors import ChannelError, Conflict
 
 SECONDS = 5.0
 """Of each load."""
@@ -62,7 +63,7 @@ class Connection:
         assert length is not None
         answer = await self._reader.readexactly(int(length[1]))
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"the key manager refused: {answer.decode()}")
+            raise ChannelError(f"the key manager refused: {answer.decode()}")
         return answer
 
 
@@ -95,7 +96,7 @@ async def pair(master: Connection, slave: Connection) -> None:
     body = b'{"key_IDs":[{"key_ID":"%b"}]}' % name
     got = await slave.ask(b"/api/v1/keys/sae-alice/dec_keys", body)
     if got != answer:
-        raise RuntimeError("a key differs at the two ends")
+        raise Conflict("a key differs at the two ends")
 
 
 async def measure(
@@ -150,7 +151,7 @@ def suite(seconds: float = SECONDS) -> Iterator[Result]:
         settle_heap()  # pauses of this process are no key manager's
         try:
             for name, work, keys in loads:
-                found = asyncio.run(measure(cluster, work, seconds))
+                found = run_async(measure(cluster, work, seconds))
                 rate = found.per_s * keys
                 yield _result(name, rate, "1/s", GOALS[name], is_met=rate >= GOALS[name])
                 is_met = found.p99_s < P99_GOAL_S
@@ -158,7 +159,7 @@ def suite(seconds: float = SECONDS) -> Iterator[Result]:
                 for node, cost_us in found.cpu_us.items():
                     yield Result(name=f"{name}: processor of {node}", value=cost_us, unit="us")
             name, rate = "keys, 128 per enc_keys, offered at the goal's rate", GOALS[loads[-1][0]]
-            found = asyncio.run(measure(cluster, asks(128), seconds, rate / 128))
+            found = run_async(measure(cluster, asks(128), seconds, rate / 128))
             yield Result(name=f"{name}: rate", value=128 * found.per_s, unit="1/s")
             is_met = found.p99_s < P99_GOAL_S
             yield _result(f"{name}: p99", found.p99_s, "s", P99_GOAL_S, is_met=is_met)
