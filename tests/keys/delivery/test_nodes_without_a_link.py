@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -113,6 +114,30 @@ def test_nobody_else_gets_a_key_of_several_nodes(certified: NetworkFile, tmp_pat
             assert (await sites.dec("sae-b", "sae-a", *given.keys)).status == 400
             assert (await sites.dec("sae-c", "sae-b", *given.keys)).status == 400
             assert (await sites.dec("sae-c", "sae-a", *given.keys)).keys == given.keys
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_has_its_ends_at_nodes_without_a_link(
+    certified: NetworkFile, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with served(certified, tmp_path) as (net, sites):
+            await net.relays["a"].fill("c")
+            path = "/api/v1/streams/"
+            ends = {"source": "sae-a", "destination": "sae-c", "qos": {"Timeout": 0}}
+            ours = await sites.ask("sae-a", f"{path}open_connect", ends)
+            stream = {"Key_stream_ID": ours.json["Key_stream_ID"]}
+            theirs = await sites.ask("sae-c", f"{path}open_connect", ends | stream)
+            assert (ours.json["status"], theirs.json["status"]) == (1, 0)
+            chunks = [
+                (await sites.ask(sae, f"{path}get_key", stream)).json for sae in ("sae-a", "sae-c")
+            ]
+
+        assert [chunk["status"] for chunk in chunks] == [0, 0]
+        assert chunks[0]["Key_buffer"] == chunks[1]["Key_buffer"] != ""
+        for chunk in chunks:
+            assert json.loads(chunk["Metadata"]["Metadata_buffer"])["is_relayed"]
 
     asyncio.run(scenario())
 

@@ -19,8 +19,10 @@ from qnx_hw.errors import ChannelError, KeyNotFound
 from qnx_hw.keys import pki
 from qnx_hw.keys.delivery import identity
 from qnx_hw.keys.delivery.peer020 import TlsPeer
+from qnx_hw.keys.delivery.qkd004 import Streams
+from qnx_hw.keys.delivery.values004 import Qos
 from qnx_hw.keys.kme import consumer_at
-from qnx_hw.node.key_service import TlsWire, receiving_peers
+from qnx_hw.node.key_service import TlsWire, receiving_peers, registry
 
 
 def unheard(*_: object) -> None:
@@ -46,6 +48,26 @@ async def on_tls(network: NetworkFile, folder: Path) -> AsyncIterator[tuple[Pair
         finally:
             for wire in wires:
                 wire.cancel()
+
+
+def test_a_stream_is_joined_over_tls(network: NetworkFile, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(120), on_tls(network, tmp_path) as (pair, _):
+            ours, theirs = (
+                Streams(kme, registry(network), network.keys) for kme in (pair.alice, pair.bob)
+            )
+            ends, qos = ("sae-a", "sae-b"), Qos(Timeout=0)
+            made = await ours.open_connect("sae-a", *ends, qos)
+            assert made.stream is not None
+            assert (await theirs.open_connect("sae-b", *ends, qos, made.stream)).status == 0
+            first = await ours.get_key("sae-a", made.stream)
+            second = await theirs.get_key("sae-b", made.stream)
+
+            assert first.key is not None
+            assert second.key is not None
+            assert first.key.equals(second.key)
+
+    asyncio.run(scenario())
 
 
 def test_a_peer_that_closes_is_noticed_before_anybody_asks(
