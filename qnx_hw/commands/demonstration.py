@@ -15,7 +15,7 @@ import msgspec
 from qnx_hw import config
 from qnx_hw.api.schema import LinkView
 from qnx_hw.commands.laboratory import Expected, Laboratory, laboratory, stop
-from qnx_hw.commands.lifetime import told_to_stop, until
+from qnx_hw.commands.lifetime import settle_heap, told_to_stop, until
 from qnx_hw.commands.ports import resolve
 from qnx_hw.commands.screen import Screen
 from qnx_hw.keys import initial
@@ -128,6 +128,7 @@ async def _run(
     taken = bind(network.api.listen)
     url = f"http://{network.api.listen}"
     async with host.running(taken), _desktop(url if settings.desktop else None):
+        settle_heap()
         watching.start(url)
         await until(told, settings.seconds, watching.look)
         await host.rest()
