@@ -23,7 +23,7 @@ from qnx_hw.edge.limits import Limit
 from qnx_hw.edge.pages import BATCH_ROOM_BYTES
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, BadRecord, RecordReader, RecordType
 from qnx_hw.edge.spool import Spool
-from qnx_hw.edge.tcp import limit_sending, reset, retransmits
+from qnx_hw.edge.tcp import hold_little, limit_sending, reset, retransmits
 from qnx_hw.errors import QnxError
 
 RESUME_S = 60.0
@@ -167,8 +167,10 @@ class Session:
         if is_opener:
             self.talk.begin()
         self._pump = self._make_pump(self)
+        hold_little(user)
         if (circuit := self.carrier.peek()[0]) is not None:
             circuit.setblocking(self._pump.is_blocking)
+            hold_little(circuit)
         self._pump.start()
         if self.carrier.peek()[0] is None:
             self._on_lost(self)
@@ -213,6 +215,7 @@ class Session:
     def attach(self, circuit: socket.socket, expected: int) -> None:
         """Go on over a new circuit: repeat what the other end lacks. Blocks while it does."""
         circuit.setblocking(self._pump is None or self._pump.is_blocking)
+        hold_little(circuit)
         self.counters.circuits += 1
         self.talk.heard()
         try:
