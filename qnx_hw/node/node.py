@@ -211,6 +211,12 @@ class Node:
             task.cancel()
         self._cores.close()
 
+    async def play(self, transmitter: str, score: PulseScore) -> None:
+        """Have a transmitter play, and tell whoever records that it does."""
+        await self._bank.play(transmitter, score)
+        if self.on_played is not None:
+            self.on_played(transmitter, score)
+
     def view(self) -> NodeView:
         """Return how the node is."""
         return NodeView(
@@ -294,13 +300,8 @@ class Node:
             feed,
             keeper,
             tell,
-            partial(self._play, ours.transmitter),
+            partial(self.play, ours.transmitter),
         )
-
-    async def _play(self, transmitter: str, score: PulseScore) -> None:
-        await self._bank.play(transmitter, score)
-        if self.on_played is not None:
-            self.on_played(transmitter, score)
 
     def _wire(self, network: NetworkFile, link: str, role: Role, peer: str) -> KeyWire | TlsWire:
         """Return what keeps the key manager in touch with a peer's."""
