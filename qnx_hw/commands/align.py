@@ -89,8 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         axes = ", ".join(
             f"{axis.actual:g} {axis.unit}" for axis in loop.axes if axis.actual is not None
         )
-        excess = _share(loop.residual.value)
-        print(f"{loop.name}: {loop.state}, {loop.algorithm}, excess {excess}, at {axes or '?'}")
+        print(f"{loop.name}: {loop.state}, {loop.algorithm}, {_excess(loop)}, at {axes or '?'}")
         print(f"    {loop.message or 'nothing to say'}")
     if not loops:
         print("this node runs no loops; see [links.LINK.alignment] of the network file")
@@ -181,6 +180,14 @@ def _steered(arguments: argparse.Namespace) -> list[LoopView]:
         "relock": client.relock_loop,
     }
     return [commands[arguments.action](arguments.loop)]
+
+
+def _excess(loop: LoopView) -> str:
+    """Say how far from the best a loop believes that it stands, in its own unit."""
+    excess = loop.residual.value
+    if excess is None:
+        return "excess ?"
+    return f"excess {excess:.2%}" if loop.unit == "QBER" else f"off by {excess:.3g} {loop.unit}"
 
 
 def _share(value: float | None) -> str:

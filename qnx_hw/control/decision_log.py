@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_PER_FILE = 256
-"""A file is written when so many decisions wait, and when the loop ends."""
+"""A file is written when so many decisions wait, or one so long, and when the loop ends."""
+LONGEST_WAIT_S = 300.0
 
 RECIPE = b"recipe"
 What = TypeVar("What", bound=Seen)
@@ -50,6 +51,7 @@ class DecisionLog:
         self._now = now
         self._recipe = recipe
         self._rows: list[dict[str, object]] = []
+        self._waits_since_s = 0.0
 
     def add(
         self,
@@ -60,8 +62,10 @@ class DecisionLog:
         trouble: str,
     ) -> None:
         """Note a decision, where the axes stood after it, and what went wrong."""
+        now_s = self._now()
+        self._waits_since_s = now_s if not self._rows else self._waits_since_s
         row: dict[str, object] = {
-            "time_s": self._now(),
+            "time_s": now_s,
             "algorithm": chosen.algorithm,
             "target": chosen.target,
             "knows": chosen.knows.value,
@@ -78,7 +82,8 @@ class DecisionLog:
             "trouble": trouble,
         }
         self._rows.append(row)
-        if len(self._rows) >= ROWS_PER_FILE:
+        is_late = now_s - self._waits_since_s >= LONGEST_WAIT_S
+        if is_late or len(self._rows) >= ROWS_PER_FILE:
             self.close()
 
     def close(self) -> None:

@@ -18,6 +18,9 @@ from qnx_hw.node.tellers import Teller
 from qnx_hw.node.window_loop import SetWindow, WindowLoop
 from qnx_hw.qkd.roles import Role
 
+KEY_RATE, OF_KEY = "bit/s", "of the key"
+"""What loops lose that know by how much key, or by which part of it."""
+
 
 def make_loops(
     network: NetworkFile,
@@ -63,13 +66,15 @@ class _Site:
         inputs = end.channels.inputs
         if end.bias is not None:
             parts = end.bias.instruments or self._bank
-            title = self._title("bias", ", ".join(parts), name=f"{self._role} bias")
+            title = self._title("bias", ", ".join(parts), KEY_RATE, name=f"{self._role} bias")
             folder = self._folder / f"{self._link}-{self._role}-bias"
             rates_cps = feeds[end.tagger].rates_cps
             yield BiasLoop(title, end.bias, inputs, rates_cps, folder, parts)
         if end.thresholds is not None:
             parts = end.thresholds.instruments or self._bank
-            title = self._title("threshold", ", ".join(parts), name=f"{self._role} thresholds")
+            title = self._title(
+                "threshold", ", ".join(parts), KEY_RATE, name=f"{self._role} thresholds"
+            )
             folder = self._folder / f"{self._link}-{self._role}-thresholds"
             yield ThresholdsLoop(title, end.thresholds, inputs, folder, parts)
 
@@ -91,14 +96,17 @@ class _Site:
             return
         section, station = self._section, self._station
         if section.window is not None:
-            title, folder = self._title("window"), self._folder / f"{self._link}-window"
+            title, folder = (
+                self._title("window", unit=OF_KEY),
+                self._folder / f"{self._link}-window",
+            )
             yield WindowLoop(title, section.window, lambda: station.section, set_window, folder)
         if section.pump is not None:
-            title = self._title("source_power", section.pump.attenuator)
+            title = self._title("source_power", section.pump.attenuator, OF_KEY)
             folder = self._folder / f"{self._link}-source-power"
             yield PumpLoop(title, section.pump, lambda: station.section, folder)
         if section.launch is not None and section.pulses is not None:
-            title = self._title("attenuation", section.launch.attenuator)
+            title = self._title("attenuation", section.launch.attenuator, "of the mean")
             folder = self._folder / f"{self._link}-attenuation"
 
             def is_generating() -> bool:

@@ -199,6 +199,18 @@ def _assert_as_then(rows: list[Logged]) -> None:
         assert decision.state is row.decision.state
 
 
+def test_decisions_do_not_wait_for_long(tmp_path: Path) -> None:
+    minutes = iter(range(0, 6000, 60)).__next__
+    loop, stage = _loop(DecisionLog(tmp_path, minutes))
+
+    _look(loop, stage, 6)
+    assert [row.time_s for row in decision_log.read(tmp_path)] == [0, 60, 120, 180, 240, 300]
+    _look(loop, stage, 2)
+    assert len(list(decision_log.read(tmp_path))) == 6
+    loop.close()
+    assert len(list(decision_log.read(tmp_path))) == 8
+
+
 def test_a_damaged_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "000001.parquet").write_bytes(b"no parquet")
 
