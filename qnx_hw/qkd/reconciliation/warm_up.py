@@ -12,14 +12,13 @@ from qnx_hw.qkd.reconciliation import cascade, ldpc_kernels, max_key
 def warm_up(methods: Collection[str] = ("cascade", "ldpc", "max-key")) -> None:
     """Compile the kernels, or load them from disk; call it in a thread while a node starts.
 
-    `methods` as the network file names them. `auto` is Cascade here: where the round trip turns
-    out long, the first block waits for LDPC to compile, once on a machine.
+    `methods` as the network file names them; `auto` may come to be Cascade or LDPC.
     """
     bits = np.zeros(64, np.uint8)
     cascade.CascadeAlice(bits, qber_hint=0.01, seed=b"")  # takes its first turn
     if "max-key" in methods:
         max_key.reconcile(bits, bits, 0.05)
-    if "ldpc" not in methods:
+    if not {"auto", "ldpc"} & set(methods):
         return
     # A code of one row and two columns: real ones take a second to be built.
     matrix = (np.array([0, 2]), np.array([0, 1]), np.array([0, 1]))
