@@ -88,9 +88,11 @@ class Decision:
         ways = self.ways(pair)
         told = " and ".join(f"{'-'.join(way)} ({share:.0%})" for way, share in ways)
         demand = float(min(self.expected[pair], self.rates[pair]))
+        if demand <= 0.0:
+            return f"nothing is expected to be sent; what comes goes over {told}"
         loads = self.loads
         text = f"{demand:.3g} Mbit/s over {told}"
-        short, alone, link = self._alone(pair, demand)
+        short, alone, link = self._alone(pair)
         fullest = float(loads.max()) if loads.size else 0.0
         if ways[0][1] > 1 - _TOLD_SHARE and ways[0][0] == short:
             text += ": the shortest way has room"
@@ -102,7 +104,7 @@ class Decision:
             text += f"; limited from {self.expected[pair]:.3g} Mbit/s because links are full"
         return text
 
-    def _alone(self, pair: int, demand: float) -> tuple[tuple[str, ...], float, str]:
+    def _alone(self, pair: int) -> tuple[tuple[str, ...], float, str]:
         """Return the shortest way, and the load of its fullest link if the pair went there."""
         topology = self.paths.topology
         first = int(self.paths.first[pair])

@@ -75,6 +75,14 @@ def test_a_node_that_nothing_reaches_is_explained_and_harms_nobody() -> None:
     assert np.isfinite(decision.splits).all()
 
 
+def test_a_pair_that_sends_nothing_is_told_so() -> None:
+    policy = Policy(triangle())
+
+    decision = policy.decide(situation(0.0))
+
+    assert decision.explain(0).startswith("nothing is expected to be sent; what comes goes over a-")
+
+
 def test_more_than_fits_is_limited_at_the_source_by_fairness() -> None:
     policy = Policy(triangle(), objective=Objective.FAIR)
 
