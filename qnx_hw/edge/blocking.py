@@ -222,7 +222,8 @@ class BlockingPump(Pump):
         try:
             circuit.sendall(record)
         except OSError:
-            self._carrier.lose(generation)
+            if not self._talk.is_finished:  # else one of both ends has closed it
+                self._carrier.lose(generation)
 
     def _receive(self) -> None:
         session, talk = self._session, self._talk

@@ -207,7 +207,8 @@ class CrowdPump(Pump):
         try:
             await asyncio.get_running_loop().sock_sendall(circuit, record)
         except OSError:
-            self._carrier.lose(generation)
+            if not self._talk.is_finished:  # else one of both ends has closed it
+                self._carrier.lose(generation)
 
     async def _receive(self) -> None:
         session, talk = self._session, self._talk
