@@ -220,9 +220,10 @@ def results(ours: Ran, static: Ran, span: Span) -> Iterator[Result]:
         ("hot spot", False, span.hot_at, span.slow_at),
         ("slow key", True, span.slow_at, span.end),
     ):
-        for who, ran in (("learnt", ours), ("static paths recovered", static)):
+        for who, ran in (("learning", ours), ("static paths", static)):
             after_s = settled_s(ran.transfers, is_padded, begin, end)
-            yield Result(name=f"five hosts, {word}: {who} after", value=after_s, unit="s")
+            what = f"five hosts, {word}, {who}: no 10 s over twice the usual delay from"
+            yield Result(name=what, value=after_s, unit="s after")
 
 
 def _counted(transfers: Sequence[Transfer], is_padded: bool, begin: float) -> list[Transfer]:

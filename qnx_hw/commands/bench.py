@@ -185,6 +185,5 @@ def _row(result: Result) -> str:
         peer += f" {result.peer_value:.4g}"
     if result.ratio is not None:
         peer += f" (ratio {result.ratio:.3g})"
-    return (
-        f"{result.name:58}{result.value:12.4g} {result.unit:10}{goal:>10}  {met:4}{peer}".rstrip()
-    )
+    value, unit = result.said
+    return f"{result.name:58}{value:>12} {unit:10}{goal:>10}  {met:4}{peer}".rstrip()

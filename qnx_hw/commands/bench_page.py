@@ -81,7 +81,7 @@ def _table(results: Sequence[Result]) -> str:
         if each.peer_value is not None:
             peer += f": {each.peer_value:.4g}"
         ratio = "" if each.ratio is None else f"{each.ratio:.3g}"
-        cells = (each.name, f"{each.value:.4g} {each.unit}", goal, met, peer, ratio)
+        cells = (each.name, " ".join(each.said).strip(), goal, met, peer, ratio)
         rows.append(f"| {' | '.join(_plain(cell) for cell in cells)} |")
     return "\n".join(rows)
 

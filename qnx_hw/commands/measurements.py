@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sqlite3
@@ -20,7 +21,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One measured number; `goal` and the peer's numbers are None where there are none."""
 
     name: str
-    value: float
+    value: float | None
+    """None, or NaN in a suite, where what was waited for did not come within the run."""
     unit: str
     goal: float | None = None
     met: bool | None = None
@@ -28,6 +30,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     peer_value: float | None = None
     ratio: float | None = None
     """Ours over the peer's."""
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """The value in four digits, and its unit; `never` where it did not come."""
+        is_there = self.value is not None and not math.isnan(self.value)
+        return (f"{self.value:.4g}", self.unit) if is_there else ("never", "")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,19 @@ def test_a_suites_results_are_written(
     assert "other 6 (ratio 0.5)" in capsys.readouterr().out
 
 
+def test_what_did_not_come_is_kept_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    never = "yield Result(name='learnt after', value=float('nan'), unit='s')"
+    (tmp_path / "tiny.py").write_text(f"{SUITE}    {never}\n")
+    page = tmp_path / "page.md"
+
+    for words in (["tiny"], []):  # the second time from what was kept
+        assert main(["bench", *words, "--folder", str(tmp_path), "--page", str(page)]) == 0
+        assert "| learnt after | never |" in page.read_text()
+    assert "never" in capsys.readouterr().out
+
+
 def test_a_suite_runs_in_the_parts_that_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
