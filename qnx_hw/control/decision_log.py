@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from qnx_hw.errors import RecordingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 ROWS_PER_FILE = 256
 """A file is written when so many decisions wait, or one so long, and when the loop ends."""
@@ -93,12 +96,17 @@ class DecisionLog:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(each.stem) for each in self._folder.glob("*.parquet")), default=0)
         schema = _schema().with_metadata({RECIPE: self._recipe})
         table = pa.Table.from_pylist(self._rows, schema=schema)
-        pq.write_table(table, self._folder / f"{number:06}.parquet")
         self._rows = []
+        scratch = self._folder / "unfinished"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            number = 1 + max((int(each.stem) for each in self._folder.glob("*.parquet")), default=0)
+            pq.write_table(table, scratch)
+            scratch.replace(self._folder / f"{number:06}.parquet")
+        except OSError as error:  # the loop goes on; a full disk costs what would be kept
+            log.warning("%d decisions are not kept in %s: %s", len(table), self._folder, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,10 +167,13 @@ class Site:
         await self.reporter.acknowledge(answer)
 
     def _keep_table(self, octets: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         scratch = self._folder / f".{TABLE}"
-        scratch.write_bytes(octets)
-        scratch.replace(self._folder / TABLE)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(octets)
+            scratch.replace(self._folder / TABLE)
+        except OSError as error:  # it is followed all the same; the next one may be kept
+            log.warning("%s: these routes are not kept for a new start: %s", self.node, error)
 
     def _recall_table(self) -> None:
         """Follow the last good table until a newer one comes."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qnx_hw.api.schema import Level
+from qnx_hw.errors import StoreFailed
 from qnx_hw.keys import Kme
 from qnx_hw.node.tellers import Teller
 
@@ -35,7 +37,8 @@ class KeyWatch:
         """Look until cancelled."""
         while True:
             for peer in self._told:
-                await self.look(peer)
+                with suppress(StoreFailed):  # the disk is full: it is looked again
+                    await self.look(peer)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def look(self, peer: str) -> None:

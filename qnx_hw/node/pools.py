@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from qnx_hw.api.traffic import PoolView
+from qnx_hw.errors import StoreFailed
 from qnx_hw.keys import KEYS, PADS, Kme
 
 LOOK_INTERVAL_S = 1.0
@@ -45,7 +47,8 @@ class Pools:
         """Look until cancelled."""
         while True:
             for peer in self._kme.peers:
-                await self.look(peer)
+                with suppress(StoreFailed):  # the disk is full: it is looked again
+                    await self.look(peer)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     async def look(self, peer: str) -> None:

@@ -211,6 +211,19 @@ def test_decisions_do_not_wait_for_long(tmp_path: Path) -> None:
     assert len(list(decision_log.read(tmp_path))) == 8
 
 
+def test_a_log_that_cannot_be_written_does_not_end_its_loop(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "log"
+    in_the_way.touch()
+    loop, stage = _loop(DecisionLog(in_the_way, iter(range(0, 6000, 60)).__next__))
+    _look(loop, stage, 6)
+
+    in_the_way.unlink()
+    _look(loop, stage, 2)
+    loop.close()
+
+    assert [row.time_s for row in decision_log.read(in_the_way)] == [360, 420]
+
+
 def test_a_damaged_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "000001.parquet").write_bytes(b"no parquet")
 
