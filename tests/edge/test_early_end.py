@@ -7,25 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from edge_net import PUMPS, EdgeNet, edge_net, until
+from edge_net import ALL_PUMPS, EdgeNet, edge_net, until
+from scenes import DEADLINE_S, play
 
 from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.session import USER_LEFT, Session
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
-DEADLINE_S = 120.0
 WEB = Traffic(name="t", service="web", source="alice", destination="bob")
 DIRECT = [("alice", "bob")]
-ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

@@ -4,30 +4,21 @@ import asyncio
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from edge_net import PUMPS, connect, edge_net, exchange
+from scenes import play
 
 from qnx_hw.edge.circuits import connecting
 from qnx_hw.edge.handshake import Mode
 from qnx_hw.edge.traffic import Traffic
 
-DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIRECT = [("alice", "bob")]
 CHAIN = [("alice", "carol"), ("carol", "bob")]
 DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 @pytest.mark.parametrize("lines", [DIRECT, CHAIN])

@@ -4,31 +4,22 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 from edge_capture import first_message, read_capture, sessions_of
-from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange, until
+from edge_net import ALL_PUMPS, EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import HostileWire, hostile_wire
+from scenes import play
 
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
-DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIAMOND = [("alice", "carol"), ("carol", "bob"), ("alice", "dora"), ("dora", "bob")]
-ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
 OCTETS = secrets.token_bytes(4_000_000)
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 @asynccontextmanager

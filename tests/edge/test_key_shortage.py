@@ -5,14 +5,14 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from common_keys import CommonKeys
-from edge_net import PUMPS, EdgeNet, connect, edge_net, exchange, until
+from edge_net import ALL_PUMPS, EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import hostile_wire
+from scenes import play
 
 from qnx_hw.api.traffic import KeyPolicy, TunnelState
 from qnx_hw.edge.handshake import Mode
@@ -24,18 +24,8 @@ from qnx_hw.edge.spool import SpoolRoom
 from qnx_hw.edge.traffic import Line, Traffic
 from qnx_hw.secret import Secret
 
-DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 DIRECT = [("alice", "bob")]
-ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 def line_of(net: EdgeNet) -> Line:

@@ -1,7 +1,6 @@
 """Neighbours prove themselves, and who cannot makes no relay do anything."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +8,7 @@ import pytest
 from edge_capture import first_message
 from edge_net import EdgeNet, connect, edge_net, exchange, until
 from hostile_wire import hostile_wire
+from scenes import play
 
 from qnx_hw.bus.certificates import Authority, neighbourly
 from qnx_hw.edge.circuits import VERSION, Open, Opened, Purpose, encode
@@ -16,7 +16,6 @@ from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError
 
-DEADLINE_S = 120.0
 ECHO = Traffic(name="t", service="echo", source="alice", destination="bob")
 CHAIN = [("alice", "carol"), ("carol", "bob")]
 NODES = ("alice", "carol", "bob")
@@ -36,14 +35,6 @@ def proofs(folder: Path, **changed: tuple[Path, str]) -> dict[str, Neighbours]:
     """Return each node's proof; `changed` gives a node another certificate."""
     files = {name: changed.get(name, (folder, name)) for name in NODES}
     return {name: Neighbours(NODES, *neighbourly(*place)) for name, place in files.items()}
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 async def all_up(net: EdgeNet) -> None:

@@ -3,26 +3,16 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from common_keys import CommonKeys
 from edge_sites import DIAMOND, Running, running
+from scenes import play
 
 from qnx_hw.edge.parcels import Progress
 from qnx_hw.edge.sealed_file import CHUNK_BYTES, SealedFile, new_key
 from qnx_hw.errors import QnxError
-
-DEADLINE_S = 120.0
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 async def post(net: Running, octets: bytes) -> str:

@@ -1,27 +1,17 @@
 """Edges run from a network file: tunnels, routes and what they report."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 from edge_net import until
 from edge_sites import running
+from scenes import play
 
 from qnx_hw.api.traffic import TunnelState
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.routes import NextHop, RouteAck, RouteEntry, RouteTable
 from qnx_hw.bus.telemetry import NodeSample
-
-DEADLINE_S = 120.0
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
 
 
 def table(node: str, revision: int, hop: str) -> RouteTable:

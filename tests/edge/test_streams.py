@@ -1,22 +1,11 @@
 """Records arrive once and in order, however often the way and the sessions change."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from edge_sites import DIAMOND, Running, running
-
-DEADLINE_S = 120.0
-
-
-def play(scene: Callable[[], Awaitable[None]]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            await scene()
-
-    asyncio.run(limited())
+from scenes import play
 
 
 def line(number: int) -> bytes:

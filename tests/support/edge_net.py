@@ -24,6 +24,7 @@ from qnx_hw.edge.session import Session
 from qnx_hw.edge.traffic import Traffic
 
 PUMPS = ("threads", "compiled", "crowd")
+ALL_PUMPS = pytest.mark.parametrize("pump", PUMPS)
 Lines = Iterable[tuple[str, str]]
 
 
