@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from qnx_hw.api.schema import Level
 from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.bus.routes import RouteAck, RouteTable
+from qnx_hw.edge import interfaces
 from qnx_hw.edge.blocking import BlockingPump
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
@@ -34,7 +35,7 @@ from qnx_hw.edge.crowd import Crowd, CrowdPump
 from qnx_hw.edge.dialling import Declined, Dialler, Vicinity, asked
 from qnx_hw.edge.epochs import TunnelKeys
 from qnx_hw.edge.greeting import Desk, Opening, read_hello
-from qnx_hw.edge.hops import Hop, watch
+from qnx_hw.edge.hops import Hop, interface_down, watch
 from qnx_hw.edge.keying import SessionKeys
 from qnx_hw.edge.keysource import KeySource
 from qnx_hw.edge.limits import Bucket, Limit, PlanLimits
@@ -113,7 +114,8 @@ class Edge:
         host, port = listener.getsockname()[:2]
         try:
             async with self._tasks:
-                with accepting(listener, self._receive):
+                down = partial(interface_down, self.hops.values())
+                with accepting(listener, self._receive), interfaces.watching(down):
                     self.start(self._tick())
                     if self._engine is not None:
                         # Compiling takes long where much else runs; the node's end is not to wait.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from qnx_hw.edge import tcp
+from qnx_hw.edge import interfaces, tcp
 from qnx_hw.edge.circuits import (
     CONNECT_DEADLINE_S,
     VERSION,
@@ -52,6 +53,10 @@ class Hop:
     sent_bytes: int = 0
     """By sessions and relays that ended."""
     reason: str = ""
+    interface: int | None = None
+    """By which the probes leave this host; None where the kernel does not tell."""
+    cut_s: float = -math.inf
+    """When that was last told to be down, monotonic."""
     on_change: Callable[[Hop], None] = field(default=lambda hop: None)
 
 
@@ -68,6 +73,14 @@ async def watch(node: str, hop: Hop, neighbours: Neighbours | None = None) -> No
             is_news = isinstance(error, Unproven) and reason != hop.reason
             _change(hop, is_up=False, reason=reason, is_news=is_news)
         await asyncio.sleep(PROBE_INTERVAL_S)
+
+
+def interface_down(hops: Iterable[Hop], interface: int) -> None:
+    """Take hops that leave by an interface as down until a probe sent from now on is echoed."""
+    for hop in hops:
+        if hop.interface == interface:
+            hop.cut_s = time.monotonic()
+            _change(hop, is_up=False, reason="the interface it leaves by is down")
 
 
 async def answer(wire: Wire) -> None:
@@ -88,6 +101,7 @@ async def _probe(node: str, hop: Hop, neighbours: Neighbours | None) -> None:
             raise ChannelError(welcome.reason)
         if neighbours is not None:
             neighbours.introduced(hop.target, introduction)
+        hop.interface = interfaces.towards(circuit)
         await _measure(circuit, wire, hop)
 
 
@@ -129,7 +143,8 @@ async def _measure(circuit: socket.socket, wire: Wire, hop: Hop) -> None:
         before_s = hop.delay_s if hop.delay_s is not None else delay_s
         hop.delay_s = before_s + SMOOTHING * (delay_s - before_s)
         hop.probes += 1
-        _change(hop, is_up=True, reason="")
+        if start_s > hop.cut_s:
+            _change(hop, is_up=True, reason="")
         await asyncio.sleep(PROBE_INTERVAL_S)
 
 

@@ -121,6 +121,11 @@ class Hosts:
         """Lose all packets of a wire; neither host is told."""
         self._tell(self._wire(one, other)[0], Shape(loss=1.0))
 
+    def plug(self, one: str, other: str, way: str) -> None:
+        """Put a virtual cable in at `other` ("up") or take it out ("down"): `one` is told."""
+        number, wire = self._wire(one, other)
+        _in(other, "ip", "link", "set", _device(number, wire.ends.index(other)), way)
+
     def mend(self, one: str, other: str) -> None:
         """Let a cut wire be what it was."""
         number, wire = self._wire(one, other)
