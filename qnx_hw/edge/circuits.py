@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from qnx_hw.edge.forwarding import MAX_HOPS
+from qnx_hw.edge.tcp import begin_unpaced, settle
 from qnx_hw.errors import UNREADABLE, ChannelError
 
 VERSION = 2
@@ -155,9 +156,11 @@ async def connecting(
     with closed_on_failure(circuit):
         circuit.setblocking(False)
         circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        begin_unpaced(circuit)
         try:
             async with asyncio.timeout(deadline_s):
                 await loop.sock_connect(circuit, place)
+            settle(circuit)
         except (OSError, TimeoutError) as error:
             raise ChannelError(
                 f"nobody at {address[0]}:{address[1]}: {str(error) or 'deadline'}"
@@ -195,6 +198,7 @@ def listen(address: str) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        begin_unpaced(listener)
         listener.bind((host, port))
         listener.listen(256)
         listener.setblocking(False)
@@ -217,6 +221,7 @@ def accepting(listener: socket.socket, take: Callable[[socket.socket], None]) ->
             circuit, _ = listener.accept()
             circuit.setblocking(False)
             circuit.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            settle(circuit)
             take(circuit)
 
     loop.add_reader(listener, ready)
