@@ -54,7 +54,8 @@ def settle_heap() -> None:
 async def told_to_stop(slow_end_s: float = SLOW_END_S) -> AsyncIterator[asyncio.Event]:
     """Yield an event that Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once.
 
-    A process that was told and still runs `slow_end_s` later prints where its threads stand.
+    A process that was told and still runs `slow_end_s` later prints where its threads and its
+    tasks stand.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -63,6 +64,7 @@ async def told_to_stop(slow_end_s: float = SLOW_END_S) -> AsyncIterator[asyncio.
     def told() -> None:
         stop.set()
         faulthandler.dump_traceback_later(slow_end_s)
+        loop.call_later(slow_end_s, _show_tasks)
         for kind in kinds:
             loop.remove_signal_handler(kind)
 
@@ -76,6 +78,12 @@ async def told_to_stop(slow_end_s: float = SLOW_END_S) -> AsyncIterator[asyncio.
     finally:
         if not stop.is_set():
             _remove(loop, kinds)
+
+
+def _show_tasks() -> None:
+    """Print what each task waits for: threads alone do not tell why a loop goes on."""
+    for task in asyncio.all_tasks():
+        task.print_stack()
 
 
 async def until(stop: asyncio.Event, seconds: float | None, is_done: Callable[[], bool]) -> None:

@@ -23,7 +23,7 @@ class AlignmentSection(Section, frozen=True, kw_only=True):
     """Where a controller is joined of several instruments: all of them, as the light passes."""
     algorithm: Algorithm = "model"
     target: Annotated[float, msgspec.Meta(ge=0.0, le=0.5)] = 0.0
-    """At or below this error rate nothing is moved; 0 follows every drift."""
+    """Where both bases' error rates are at or below it nothing is moved; 0 follows every drift."""
     starts_held: bool = False
     retardances_deg: tuple[Degrees, ...] = ()
     """Of rotating elements, one for each axis; quarter, half and quarter wave where not given."""

@@ -23,6 +23,9 @@ def _missing(link: LinkSection, nodes: Mapping[str, NodeSection]) -> Iterator[tu
         station = getattr(link, end)
         if station.polarization is None and not link.alignment.instruments:
             yield "alignment.end", f"the station of {end} names no `polarization` instrument"
+        if link.alignment.target >= link.security.qber_limit:
+            limit = f"{link.security.qber_limit:g}, above which a block is given up"
+            yield "alignment.target", f"it must be below security.qber_limit, {limit}"
         for name in link.alignment.instruments:
             yield from _absent("alignment.instruments", name, station.node, nodes)
     for end in ("alice", "bob"):

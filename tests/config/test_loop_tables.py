@@ -38,6 +38,7 @@ def test_every_loop_may_stand_in_one_file() -> None:
     [
         ("demo", "", {"alignment": {"instruments": ["gone"]}}, "has no instrument 'gone'"),
         ("decoy-bb84", "", {"alignment": {"end": "alice"}}, "no `polarization` instrument"),
+        ("demo", "", {"alignment": {"target": 0.08}}, "below security.qber_limit, 0.08"),
         ("demo", "", {"window": {"low_ps": 900.0, "high_ps": 800.0}}, "low_ps must be below"),
         ("demo", "", {"pump": {"attenuator": "gone"}}, "has no instrument 'gone'"),
         ("decoy-bb84", "", {"pump": {"attenuator": "transmitter"}}, "no pair source"),

@@ -29,7 +29,7 @@ ALGORITHMS = ("model", *_SEARCHES)
 
 
 def make(name: str, actuator: Actuator, *, target: float) -> Aligner:
-    """Return a policy that leaves the axes alone while the error rate is at or below `target`."""
+    """Return a policy that leaves the axes alone while both error rates are within `target`."""
     if name == "model":
         return ModelBased(actuator, target=target)
     if name not in _SEARCHES:

@@ -66,10 +66,19 @@ class Measurement:
     @property
     def qber(self) -> float:
         """The mean of the error rates in Z and X; a half where a basis has no rounds."""
-        shares = [
+        return sum(self._shares) / 2
+
+    @property
+    def worse_qber(self) -> float:
+        """The higher of the error rates in Z and X: a block is given up by either of them."""
+        return max(self._shares)
+
+    @property
+    def _shares(self) -> tuple[float, float]:
+        of_z, of_x = (
             1 - self.equal[b][b] / self.rounds[b][b] if self.rounds[b][b] else 0.5 for b in (0, 1)
-        ]
-        return sum(shares) / 2
+        )
+        return of_z, of_x
 
     @property
     def qber_sigma(self) -> float:

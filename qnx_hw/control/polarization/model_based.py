@@ -71,7 +71,8 @@ class ModelBased(Aligner):
         """`drift_rad` is a first guess of the channel's drift from one setting to the next.
 
         `tolerance` is the error rate that uncertainty may cost, `deadband` the one that is not
-        worth a move. At or below the error rate `target` nothing is moved at all.
+        worth a move. Where both bases' error rates are at or below `target` nothing is
+        moved at all.
         """
         self._actuator = actuator
         self._prior = ignorance(actuator, visibility=visibility, drift_rad=drift_rad)
@@ -160,7 +161,7 @@ class ModelBased(Aligner):
         return self._decision(LoopState.TRACKING, goal, reason, stands, after)
 
     def _is_content(self, measurement: Measurement) -> bool:
-        return 0 < self._target >= measurement.qber
+        return 0 < self._target >= measurement.worse_qber
 
     def _surprised(self, measurement: Measurement, after: Belief) -> Decision:
         if self._before is not None and not self._undone:

@@ -36,7 +36,7 @@ FAR_WORSE = 0.2
 
 
 class Searching(Aligner):
-    """Runs a search until the error rate is at the target, then rests until it rises again.
+    """Runs a search until both error rates are at the target, then rests until it rises again.
 
     Every search keeps a place where it would rest and comes back to it from trials that were worse.
     Where that place itself is far worse than it was, the fibre has jumped, and a new search begins.
@@ -60,14 +60,14 @@ class Searching(Aligner):
 
     def observe(self, measurement: Measurement) -> Decision:
         """Take the error rate of a setting."""
-        rate, sigma = measurement.qber, measurement.qber_sigma
+        rate, worse, sigma = measurement.qber, measurement.worse_qber, measurement.qber_sigma
         if measurement.coincidences < 20:
             state = LoopState.TRACKING if self._is_resting else LoopState.SEARCHING
             return Decision(state, None, "too few coincidences to judge by")
-        if rate <= self._target + (sigma if self._is_resting else 0.0):
+        if worse <= self._target + (sigma if self._is_resting else 0.0):
             self._is_resting, self._search = True, None
             return Decision(LoopState.TRACKING, None, "at the target", rate, sigma)
-        if self._is_resting and rate < self._target + 3 * sigma:
+        if self._is_resting and worse < self._target + 3 * sigma:
             return Decision(LoopState.TRACKING, None, "near the target", rate, sigma)
         self._is_resting = False
         return self._step(measurement)

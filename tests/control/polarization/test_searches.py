@@ -121,3 +121,17 @@ def test_the_matrix_of_a_block_is_read_for_the_controllers_end() -> None:
     assert bob.rounds == ((10, 100), (100, 12))
     assert bob.equal == ((8, 60), (10, 12))
     assert alice.equal == ((8, 10), (60, 12))
+
+
+@pytest.mark.parametrize("name", ["model", "coordinate"])
+def test_one_basis_that_gives_blocks_up_is_not_at_the_target(name: str) -> None:
+    made = actuator("plates")
+    fine, off = (990, 500), (900, 500)
+    rounds = ((1000, 1000), (1000, 1000))
+    policy = make(name, made, target=0.06)
+
+    both = Measurement(made.resting, (fine, fine[::-1]), rounds)
+    assert policy.observe(both).move_to is None
+    one = Measurement(made.resting, (fine, off[::-1]), rounds)
+    assert one.qber < 0.06 < one.worse_qber
+    assert policy.observe(one).move_to is not None
