@@ -285,7 +285,7 @@ async def _run_node(file: Path, node: str) -> None:
         bus=InProcessBus(),
         folder=folder,
         sealer=open_vault(folder / "edge.key", may_create=True),
-        tell=lambda level, source, message: None,
+        tell=lambda *_: None,
         engine=engine,
     )
     async with open_site(network, node, around):

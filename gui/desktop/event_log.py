@@ -27,7 +27,7 @@ class EventLog:
 
     @property
     def unacknowledged(self) -> int:
-        """How many alarms nobody has acknowledged yet."""
+        """How many alarms are open: nobody acknowledged them, and they are not over."""
         return len(self._waiting)
 
     def merge(self, events: Iterable[Event]) -> None:
@@ -65,5 +65,5 @@ class EventLog:
             self._note(event)
 
     def _note(self, event: Event) -> None:
-        waits = event.level is Level.ALARM and not event.is_acknowledged and not event.is_muted
+        waits = event.level is Level.ALARM and event.is_open
         (self._waiting.add if waits else self._waiting.discard)(event.number)

@@ -170,6 +170,29 @@ class Event(Value, frozen=True, kw_only=True):
     acknowledged_by: str = ""
     is_muted: bool = False
     """Said by something that was under maintenance; screens show it, and raise no alarm."""
+    about: str = ""
+    """What of the source it tells of; what it says is over when a better word comes about it."""
+    cleared_s: float | None = None
+    """Unix time at which a warning or an alarm was over; None while it is not, or cannot be."""
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it is a warning or an alarm."""
+        return self.level in (Level.WARNING, Level.ALARM)
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it tells of a trouble that will be told to be over, and is not yet."""
+        return self.is_trouble and self.about != "" and self.cleared_s is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a trouble that asks for somebody's attention."""
+        return (
+            self.is_trouble
+            and self.cleared_s is None
+            and not (self.is_acknowledged or self.is_muted)
+        )
 
 
 class MaintenanceView(Value, frozen=True, kw_only=True):

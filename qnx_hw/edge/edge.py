@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.api.traffic import KeyPolicy
 from qnx_hw.bus.routes import RouteAck, RouteTable
 from qnx_hw.edge import interfaces
@@ -58,7 +59,6 @@ KEY_LOOK_S = 0.25
 STOP_DEADLINE_S = 2.0
 """For all sessions' threads together; those that wait for pads cannot end with the loop gone."""
 _Result = TypeVar("_Result")
-Teller = Callable[[Level, str, str], object]
 Service = Callable[[Traffic], Awaitable[socket.socket]]
 """Returns the connected socket of the user at the destination."""
 
@@ -209,6 +209,7 @@ class Edge:
         session = self._session(circuit, keys, line, opening.hello.session)
         session.path = answer.path
         line.message = ""
+        self._tell_open(line)
         self._resuming.opened(session, opening.hello.session, line)
         return session
 
@@ -284,6 +285,7 @@ class Edge:
             line.ended.failures += 1
             return True
         session.start(user, is_opener=False)
+        self._tell_open(line)
         return True
 
     def _lost(self, session: Session) -> None:
@@ -309,19 +311,29 @@ class Edge:
                 if session.reason:
                     self._ended_early(line, session.reason)
 
+    def _tell_open(self, line: Line) -> None:
+        """Say that users' connections open, the first time and after one that ended early."""
+        if line.is_in_order:
+            return
+        words = f"connections of '{line.traffic.name}' open"
+        self.tell(Level.INFO, self.node, words, line.traffic.name)
+        line.is_in_order = True
+
     def _ended_early(self, line: Line, reason: str) -> None:
         """Say why a user's connection ended before its time; that he wished it is no news."""
         words = f"a connection of '{line.traffic.name}' ended early: {reason}"
         if reason in (USER_LEFT, self._stops):
             log.debug("%s: %s", self.node, words)
             return
-        self.tell(Level.WARNING, self.node, words)
+        self.tell(Level.WARNING, self.node, words, line.traffic.name)
+        line.is_in_order = False
 
     def _hop_changed(self, hop: Hop) -> None:
+        about = f"the way to '{hop.target}'"
         if hop.is_up:
-            self.tell(Level.OK, self.node, f"the way to '{hop.target}' is up")
+            self.tell(Level.OK, self.node, f"{about} is up", about)
             return
-        self.tell(Level.WARNING, self.node, f"the way to '{hop.target}' is down: {hop.reason}")
+        self.tell(Level.WARNING, self.node, f"{about} is down: {hop.reason}", about)
         for session in self.tally.towards(hop.target):
             if session.started:
                 session.lose()

@@ -14,13 +14,14 @@ from pathlib import Path
 import msgspec
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.api.traffic import HopView, TunnelView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.bus.routes import BUCKET, RouteAck
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.circuits import accepting, connecting, listen, split_address
 from qnx_hw.edge.dialling import Vicinity
-from qnx_hw.edge.edge import Edge, Teller
+from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.engine import Engine
 from qnx_hw.edge.forwarding import Forwarder, decode_table
 from qnx_hw.edge.hops import Hop
@@ -79,6 +80,7 @@ class Site:
         self._bus = around.bus
         self._folder = around.folder
         self._recalled = -1
+        self._follows = False
         """The revision that was followed before this start."""
         edge.services[TUNNEL] = self._to_target
         for name, tunnel in network.tunnels.items():
@@ -163,7 +165,12 @@ class Site:
                 if answer.accepted:
                     self._keep_table(octets)
         if not answer.accepted:
-            self.edge.tell(Level.WARNING, self.node, f"routes refused: {answer.reason}")
+            words = f"routes refused: {answer.reason}"
+            self.edge.tell(Level.WARNING, self.node, words, "routes")
+        elif not self._follows:
+            words = f"follows the routes of revision {answer.revision}"
+            self.edge.tell(Level.INFO, self.node, words, "routes")
+        self._follows = answer.accepted
         await self.reporter.acknowledge(answer)
 
     def _keep_table(self, octets: bytes) -> None:

@@ -90,6 +90,8 @@ class Line:
     """Users whose session does not stand yet."""
     message: str = ""
     """Why the newest session could not be opened; empty after one that could."""
+    is_in_order: bool = False
+    """Whether a session stood since one ended early, or at all."""
     saved_bytes: int = 0
     """What local processing took away."""
     added_delay_s: float | None = None

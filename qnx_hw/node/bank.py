@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings, revision_of
 from qnx_hw.api.schema import InstrumentView, Level, Reading
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import InstrumentSection, NetworkFile
 from qnx_hw.errors import (
     ConfigError,
@@ -32,7 +33,6 @@ from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.instruments.values import Family, InstrumentState, PulseScore
 from qnx_hw.node.readings import counts, readings
 from qnx_hw.node.tags import TagFeed
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.pulses import Score
 
@@ -47,6 +47,7 @@ PLAY_DEADLINE_S = 5.0
 BLOCK_S = 0.1
 SETTINGS_DEADLINE_S = 10.0
 """Slow instruments take seconds to settle; one that takes longer is told of."""
+CONNECTION = "connection"
 GOOD = frozenset({InstrumentState.READY, InstrumentState.BUSY, InstrumentState.STREAMING})
 
 
@@ -105,9 +106,10 @@ class Bank:
             view = mounted.view()
             is_good = view.state in GOOD
             if is_good and was_good is not True:
-                self._tell(Level.OK if was_good is False else Level.INFO, source, "connected")
+                level = Level.OK if was_good is False else Level.INFO
+                self._tell(level, source, "connected", CONNECTION)
             elif was_good and not is_good:
-                self._tell(Level.ALARM, source, f"lost: {view.error}")
+                self._tell(Level.ALARM, source, f"lost: {view.error}", CONNECTION)
             was_good = is_good or (was_good and False)
             if is_good:
                 await mounted.read()

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
 from qnx_hw.node.certificate_watch import kept_fresh
-from qnx_hw.node.tellers import Teller
 
 
 @asynccontextmanager
@@ -26,7 +26,7 @@ async def joined_bus(
 
     def say(is_up: bool, reason: str) -> None:
         level, words = (Level.OK, "is joined") if is_up else (Level.WARNING, f"is away: {reason}")
-        tell(level, participant, f"the bus {words}")
+        tell(level, participant, f"the bus {words}", "bus")
 
     tls = context(Path(network.bus.certificates), participant)
     folder = Path(network.bus.certificates)

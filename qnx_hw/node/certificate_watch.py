@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptography import x509
 
 from qnx_hw.api.schema import Level
-from qnx_hw.node.tellers import Teller
+from qnx_hw.api.teller import Teller
 
 LOOK_INTERVAL_S = 5.0
 SOON = dt.timedelta(days=30)
@@ -46,7 +46,8 @@ class CertificateWatch:
         self._now = now
         self._served = self._seen = self._refused = self._contents()
         self._ends = self._end()
-        self._told = Level.OK
+        self._told: Level | None = None
+        self._about = f"certificate {self._certificate}"
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -59,17 +60,21 @@ class CertificateWatch:
         contents = self._contents()
         if contents not in (self._served, self._refused):
             self._take_up(contents)
+        elif contents == self._served != self._refused:
+            self._refused, self._told = contents, None
         level = self._level()
         if level is not self._told:
             self._told = level
-            if level is not Level.OK:
-                verb = "ended" if level is Level.ALARM else "ends"
-                self._tell(
-                    level,
-                    self._source,
-                    f"the certificate {self._certificate} {verb} on {self._ends:%Y-%m-%d %H:%M} "
-                    "UTC: put a new one with its key in its place, it is taken up at once",
-                )
+            if level is Level.OK:
+                words = f"the certificate {self._certificate} is good until {self._ends:%Y-%m-%d}"
+                self._tell(Level.INFO, self._source, words, self._about)
+                return
+            verb = "ended" if level is Level.ALARM else "ends"
+            words = (
+                f"the certificate {self._certificate} {verb} on {self._ends:%Y-%m-%d %H:%M} "
+                "UTC: put a new one with its key in its place, it is taken up at once"
+            )
+            self._tell(level, self._source, words, self._about)
 
     def _take_up(self, contents: tuple[bytes, bytes]) -> None:
         try:
@@ -79,18 +84,17 @@ class CertificateWatch:
         except (OSError, ssl.SSLError) as error:
             if contents == self._seen:
                 self._refused = contents
-                self._tell(
-                    Level.WARNING,
-                    self._source,
+                words = (
                     f"the new certificate {self._certificate} cannot be used with "
-                    f"{self._key.name}: {error}; the old one serves on",
+                    f"{self._key.name}: {error}; the old one serves on"
                 )
+                self._tell(Level.WARNING, self._source, words, self._about)
             self._seen = contents
             return
         self._served, self._ends, self._told = contents, self._end(), Level.OK
         until = f"it is good until {self._ends:%Y-%m-%d}"
         words = f"took up the renewed certificate {self._certificate}: {until}"
-        self._tell(Level.OK, self._source, words)
+        self._tell(Level.OK, self._source, words, self._about)
 
     def _level(self) -> Level:
         left = self._ends - self._now()

@@ -20,6 +20,7 @@ import numpy as np
 
 from qnx_hw.api.commands import WhatIf
 from qnx_hw.api.schema import Level, View
+from qnx_hw.api.teller import Teller
 from qnx_hw.api.traffic import Forecast, PlanView
 from qnx_hw.bus.interface import Bus
 from qnx_hw.bus.mailbox import Subscription
@@ -40,7 +41,6 @@ from qnx_hw.node.audit import Audit, measured
 from qnx_hw.node.expectations import Expectations
 from qnx_hw.node.key_terms import KeyWatcher, terms_of
 from qnx_hw.node.plan_views import answered, plan_view
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.traffic_store import TrafficStore
 from qnx_hw.node.worker import Worker
 
@@ -144,11 +144,19 @@ class Controller(RoutingCommands):
             ack = msgspec.json.decode(payload, type=RouteAck)
             if ack.node != node:
                 return
-            if not ack.accepted and ack.revision == self._revision:
-                text = f"{node} refuses the routes of revision {ack.revision}: {ack.reason}"
-                self._tell(Level.WARNING, "controller", text)
+            if ack.revision == self._revision:
+                self._tell_ack(ack, self._acks.get(node))
             self._acks[node] = ack
             self._publish()
+
+    def _tell_ack(self, ack: RouteAck, before: RouteAck | None) -> None:
+        about, which = f"routes of {ack.node}", f"the routes of revision {ack.revision}"
+        if not ack.accepted:
+            words = f"{ack.node} refuses {which}: {ack.reason}"
+            self._tell(Level.WARNING, "controller", words, about)
+        elif before is None or not before.accepted:
+            level = Level.INFO if before is None else Level.OK
+            self._tell(level, "controller", f"{ack.node} follows {which}", about)
 
     async def step(self) -> Decision:
         """Decide once for now, and push what is new; one at a time."""

@@ -22,6 +22,7 @@ from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings
 from qnx_hw.api.loops import LoopView
 from qnx_hw.api.schema import Level, LinkView, NodeView
+from qnx_hw.api.teller import Teller
 from qnx_hw.bus.in_process import InProcessBus
 from qnx_hw.bus.permissions import CONTROLLER
 from qnx_hw.config import NetworkFile
@@ -50,7 +51,6 @@ from qnx_hw.node.recording_desk import RecordingDesk
 from qnx_hw.node.server import serving
 from qnx_hw.node.state import Hub
 from qnx_hw.node.station import ADOPT_DEADLINE_S, Station
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import delays_view, link_view
 from qnx_hw.node.window_loop import SetWindow
 from qnx_hw.qkd.roles import Role
@@ -99,7 +99,8 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands):
         self.recordings = RecordingDesk(network, self.nodes, self.hub, self._tell)
         self.bus = InProcessBus()
         """What joins the parts of this process where the network file names no servers."""
-        self._told_s: dict[tuple[str, str], float] = {}
+        self._told: dict[tuple[str, str], tuple[str, float]] = {}
+        """What each source said last about each thing, and until when it is not said again."""
 
     @asynccontextmanager
     async def running(self, api: socket.socket | None = None) -> AsyncIterator[None]:
@@ -253,13 +254,17 @@ class Host(LinkCommands, InstrumentCommands, LoopCommands):
         self.hub.set(view)
         return view
 
-    def _tell(self, level: Level, source: str, message: str) -> None:
-        """Add an event; what both ends of a link say alike within a moment is said once."""
+    def _tell(self, level: Level, source: str, message: str, about: str = "", /) -> None:
+        """Add an event; what both ends of a link say alike within a moment is said once.
+
+        Not so where something else was said about the same in between: the latest word counts.
+        """
         now_s = time.monotonic()
-        if now_s - self._told_s.get((source, message), -SAME_MOMENT_S) >= SAME_MOMENT_S:
-            self.hub.tell(level, source, message)
-        self._told_s = {key: at for key, at in self._told_s.items() if now_s - at < SAME_MOMENT_S}
-        self._told_s[source, message] = now_s
+        self._told = {key: told for key, told in self._told.items() if told[1] > now_s}
+        key, said = (source, about or message), (message, now_s + SAME_MOMENT_S)
+        if key not in self._told or self._told[key][0] != message:
+            self.hub.tell(level, source, message, about)
+        self._told[key] = said
 
     async def _join_controller(self, stack: AsyncExitStack) -> None:
         """Make the routing controller where the network file wants it in this process."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
@@ -26,7 +27,6 @@ from qnx_hw.keys.delivery.values020 import ACK, MAX_BODY_BYTES
 from qnx_hw.keys.kme import Kme
 from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
-from qnx_hw.node.tellers import Teller
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.errors import StoreFailed
 from qnx_hw.keys import Kme
-from qnx_hw.node.tellers import Teller
 
 LOOK_INTERVAL_S = 0.5
 RECOVERED = 2
@@ -19,9 +19,8 @@ RECOVERED = 2
 @dataclass(slots=True)
 class _Told:
     is_here: bool = False
-    is_low: bool = False
-    was_filled: bool = False
-    """A stock that never was above its mark is not told of: a network starts without keys."""
+    is_low: bool | None = None
+    """None of a stock that never was above its mark: a network starts without keys."""
 
 
 class KeyWatch:
@@ -49,13 +48,17 @@ class KeyWatch:
             told.is_here = is_here
             level = Level.OK if is_here else Level.WARNING
             state = "can be reached" if is_here else "is away: no keys with it until it is back"
-            self._tell(level, self._kme.node, f"the key manager of {peer} {state}")
+            words = f"the key manager of {peer} {state}"
+            self._tell(level, self._kme.node, words, f"key manager of {peer}")
         bits = await self._kme.stock_bits(peer)
-        if told.is_low and bits >= RECOVERED * self._low_bits:
+        about = f"keys for {peer}"
+        if told.is_low is None and bits >= self._low_bits:
+            self._tell(Level.INFO, self._kme.node, f"{about} are in stock", about)
             told.is_low = False
-            self._tell(Level.OK, self._kme.node, f"keys for {peer} are in stock again")
-        elif not told.is_low and told.was_filled and bits < self._low_bits:
+        elif told.is_low and bits >= RECOVERED * self._low_bits:
+            self._tell(Level.OK, self._kme.node, f"{about} are in stock again", about)
+            told.is_low = False
+        elif told.is_low is False and bits < self._low_bits:
+            words = f"{about} run low: {bits} bits are left"
+            self._tell(Level.WARNING, self._kme.node, words, about)
             told.is_low = True
-            words = f"keys for {peer} run low: {bits} bits are left"
-            self._tell(Level.WARNING, self._kme.node, words)
-        told.was_filled = told.was_filled or bits >= self._low_bits

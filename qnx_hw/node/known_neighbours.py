@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.circuits import split_address
 from qnx_hw.edge.neighbours import Neighbours
 from qnx_hw.node.guard import is_loopback
-from qnx_hw.node.tellers import Teller
 
 
 def known_neighbours(network: NetworkFile, node: str, tell: Teller) -> Neighbours | None:
@@ -22,7 +22,7 @@ def known_neighbours(network: NetworkFile, node: str, tell: Teller) -> Neighbour
     if network.bus is None:
         if not is_loopback(split_address(section.listen)[0]):
             words = f"the edge at {section.listen} takes anybody for a neighbour: there is no [bus]"
-            tell(Level.WARNING, node, words)
+            tell(Level.WARNING, node, words, "neighbours")
         return None
     from qnx_hw.bus.certificates import neighbourly
 

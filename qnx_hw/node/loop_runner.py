@@ -16,17 +16,18 @@ from typing import Any, Protocol
 
 from qnx_hw.api.loops import LoopState
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.control.loop import Loop, Title
 from qnx_hw.control.policy import Seen
 from qnx_hw.errors import QnxError
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.loop_seat import LoopSeat
 from qnx_hw.node.station import Judged
-from qnx_hw.node.tellers import Teller
 
 SETTLED_S = 0.5
 """Tags are on their way for so long; a block that began sooner after a move has seen it."""
 READY_TIMEOUT_S = 30.0
+LOCK = "lock"
 STATES_TOLD = {
     LoopState.TRACKING: Level.OK,
     LoopState.SEARCHING: Level.WARNING,
@@ -98,7 +99,7 @@ class LoopRunner:
         try:
             loop = await self.open(mounted)
         except QnxError as error:
-            self._tell(Level.ALARM, self.seat.name, str(error))
+            self._tell(Level.ALARM, self.seat.name, str(error), LOCK)
             return
         try:
             while True:
@@ -129,7 +130,7 @@ class LoopRunner:
         view = loop.view
         if view.state is not self._told and view.state in STATES_TOLD:
             words = f"{view.state}: {view.message}{self._cost(view.state)}"
-            self._tell(STATES_TOLD[view.state], self.seat.name, words)
+            self._tell(STATES_TOLD[view.state], self.seat.name, words, LOCK)
             self._told = view.state
 
     def _cost(self, state: LoopState) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from qnx_hw.api.schema import LinkPhase
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import LinkSection, NetworkFile
 from qnx_hw.control.loop import Title
 from qnx_hw.node.alignment import Alignment
@@ -14,7 +15,6 @@ from qnx_hw.node.light_loops import LaunchLoop, PumpLoop
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
 from qnx_hw.node.station import Judged, Station
 from qnx_hw.node.tags import TagFeed
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.window_loop import SetWindow, WindowLoop
 from qnx_hw.qkd.roles import Role
 

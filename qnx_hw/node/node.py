@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from qnx_hw.api.schema import InstrumentView, NodeView
+from qnx_hw.api.teller import Teller
 from qnx_hw.bus.interface import Bus
 from qnx_hw.config import NetworkFile
 from qnx_hw.edge.engine import Engine
@@ -41,7 +42,6 @@ from qnx_hw.node.peer_link import Greeting, listening
 from qnx_hw.node.pools import Pools
 from qnx_hw.node.station import Place, Station
 from qnx_hw.node.tags import TagFeed
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.window_loop import SetWindow, window_of_both
 from qnx_hw.qkd.pulses import Score
 from qnx_hw.qkd.roles import Role

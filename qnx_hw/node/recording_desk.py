@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qnx_hw.api.recordings import RecordingView
 from qnx_hw.api.schema import Level
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import Conflict
 from qnx_hw.node.api import RecordingCommands
@@ -16,7 +17,6 @@ from qnx_hw.node.node import Node
 from qnx_hw.node.recorder import Description, Recorder, versions
 from qnx_hw.node.recordings import finished, folder_name
 from qnx_hw.node.state import Hub
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 
 from qnx_hw.api.schema import InstrumentView, Level, Reading
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import RecordingError, Unsupported
 from qnx_hw.instruments.tags import TagBlock
@@ -17,7 +18,6 @@ from qnx_hw.instruments.values import PulseScore
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.recordings import StoredRecording
 from qnx_hw.node.tags import TagFeed
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.pulses import Score
 

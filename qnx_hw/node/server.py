@@ -11,10 +11,10 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from qnx_hw.api.teller import Teller
 from qnx_hw.errors import ConfigError
 from qnx_hw.node.certificate_watch import kept_fresh
 from qnx_hw.node.peer_link import split_address
-from qnx_hw.node.tellers import Teller
 
 STOP_DEADLINE_S = 1.0
 

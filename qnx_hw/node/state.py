@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -24,8 +23,8 @@ from qnx_hw.api.schema import (
     Snapshot,
     View,
 )
+from qnx_hw.node.event_ring import EventRing
 
-RING_EVENTS = 500
 KINDS = {view: kind for kind, view in VIEWS.items()}
 
 _View = TypeVar("_View", bound=View)
@@ -51,7 +50,7 @@ class Hub:
         self._slots: dict[type[msgspec.Struct], dict[str, tuple[int, View]]] = {
             each: {} for each in KINDS
         }
-        self._events: deque[tuple[int, Event]] = deque(maxlen=RING_EVENTS)
+        self._events = EventRing(self._next)
         self._last_event = 0
         self._bell = asyncio.Event()
 
@@ -68,14 +67,14 @@ class Hub:
 
     def restore(self, events: Sequence[Event]) -> None:
         """Begin with the events of earlier processes, oldest first; before any of this one."""
-        if self._events:
+        if len(self._events):
             raise ValueError("this hub has events of its own already")
         for event in events:
-            self._events.append((self._next(), event))
+            self._events.add(event)
             self._last_event = event.number
 
-    def tell(self, level: Level, source: str, message: str) -> Event:
-        """Add an event."""
+    def tell(self, level: Level, source: str, message: str, about: str = "", /) -> Event:
+        """Add an event; a good one ends the earlier trouble that the source told about the same."""
         self._last_event += 1
         event = Event(
             number=self._last_event,
@@ -84,18 +83,14 @@ class Hub:
             source=source,
             message=message,
             is_muted=self._is_maintained(source),
+            about=about,
         )
-        self._events.append((self._next(), event))
+        self._events.add(event)
         return event
 
     def acknowledge(self, number: int, *, by: str = "") -> Event | None:
         """Mark an event as seen and return it; None where the ring no longer holds it."""
-        for index, (_, event) in enumerate(self._events):
-            if event.number == number:
-                seen = msgspec.structs.replace(event, is_acknowledged=True, acknowledged_by=by)
-                self._events[index] = (self._next(), seen)
-                return seen
-        return None
+        return self._events.acknowledge(number, by=by)
 
     def maintain(
         self, source: str, *, minutes: float, by: str = "", reason: str = ""
@@ -147,7 +142,7 @@ class Hub:
             time_s=self._now(),
             network=self._network,
             is_simulated=self.is_simulated,
-            events=tuple(event for _, event in self._events),
+            events=tuple(self._events),
             **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]
         )
 
@@ -156,8 +151,7 @@ class Hub:
 
         A view is only ever replaced; of the events, some may have left the ring since.
         """
-        oldest = self._events[0][0] if len(self._events) == RING_EVENTS else self._first
-        return min(oldest, self._number) <= number <= self._number
+        return max(self._first, self._events.forgotten) <= number <= self._number
 
     def since(self, number: int) -> Changes:
         """Return what changed after `number`."""
@@ -165,7 +159,7 @@ class Hub:
         return Changes(
             number=self._number,
             views=tuple(view for at, view in slots if at > number),
-            events=tuple(event for at, event in sorted(self._events, key=_order) if at > number),
+            events=self._events.since(number),
         )
 
     async def changed(self, number: int, *, timeout_s: float) -> bool:
@@ -193,7 +187,3 @@ class Hub:
         self._bell.set()
         self._bell = asyncio.Event()
         return self._number
-
-
-def _order(entry: tuple[int, Event]) -> int:
-    return entry[0]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import msgspec
 
 from qnx_hw.api.schema import Level, LinkPhase
+from qnx_hw.api.teller import Teller
 from qnx_hw.config import LinkSection
 from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 from qnx_hw.instruments.tags import TagBlock
@@ -30,7 +31,6 @@ from qnx_hw.node.keeping import Keeper, Met
 from qnx_hw.node.peer_link import Channel
 from qnx_hw.node.scores import score_of
 from qnx_hw.node.tags import TagFeed
-from qnx_hw.node.tellers import Teller
 from qnx_hw.node.views import EndReport
 from qnx_hw.node.worker import Worker
 from qnx_hw.qkd.roles import Role
@@ -58,6 +58,8 @@ COMPLAINTS = 8
 TOLD = 2
 """A trouble before a session began is told when it comes so often; from then on it is known."""
 ADOPT_DEADLINE_S = 10.0
+KEY = "key"
+"""What a link's troubles are about: the next key, or a stop, ends them."""
 STOPPED_HERE = "the link was stopped"
 BLOCKS_UNDER_WAY = 16
 
@@ -208,6 +210,9 @@ class Station:
 
     async def _rest_until_wanted(self) -> None:
         if not self._wanted.is_set():
+            if self._phase is not LinkPhase.IDLE:
+                self._complaints.clear()
+                self._tell(Level.INFO, self._place.link, STOPPED_HERE, KEY)
             self._set_phase(LinkPhase.STOPPED, "")
             await self._wanted.wait()
         if self._phase in (LinkPhase.IDLE, LinkPhase.STOPPED):
@@ -236,8 +241,10 @@ class Station:
             # The link's supervisor: a fault in one link must not end the others.
             log.exception("link %s: the session failed", self._place.link, exc_info=errors)
             reason, level = f"internal error: {type(_first(errors)).__name__}", Level.ALARM
-        if self._is_news(level, reason):
-            self._tell(level, self._place.link, reason)
+        is_stop = level is Level.INFO and self._unwanted.is_set()
+        if not is_stop and self._is_news(level, reason):
+            # A session that ended in good order does not tell that the link makes key again.
+            self._tell(level, self._place.link, reason, "" if level is Level.INFO else KEY)
         log.debug("link %s: %s after %s", self._place.link, reason, was)
         self._earlier, self._metrics = _sum(self._earlier, self._metrics), Metrics()
         self._since_s, self._inbox = None, None
@@ -337,7 +344,7 @@ class Station:
                 case Aborted():
                     words = f"block {output.block} was given up: {output.reason}"
                     level = Level.ALARM if output.is_alarm else Level.WARNING
-                    self._tell(level, self._place.link, words)
+                    self._tell(level, self._place.link, words, KEY)
                 case Ended():
                     raise SessionEnded(output.reason, is_alarm=output.is_alarm)
                 case Transmit():
@@ -369,10 +376,10 @@ class Station:
     def _tell_key(self, output: BlockStarted | KeyPending | KeyReady | KeyDropped) -> None:
         if isinstance(output, KeyReady):
             words = f"block {output.block}: {8 * len(output.key)} secret bits"
-            self._tell(Level.OK, self._place.link, words)
+            self._tell(Level.OK, self._place.link, words, KEY)
         elif isinstance(output, KeyDropped):
             words = f"block {output.block} was not released: {output.reason}"
-            self._tell(Level.WARNING, self._place.link, words)
+            self._tell(Level.WARNING, self._place.link, words, KEY)
 
     def _set_phase(self, phase: LinkPhase, message: str) -> None:
         self._phase, self._message = phase, message

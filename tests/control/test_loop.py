@@ -41,6 +41,8 @@ class Rehearsed(Actuation):
         return self.fibre.values
 
     def make_safe(self) -> None:
+        if self.fails:
+            raise InstrumentError("unplugged")
         self.safe = True
 
 
@@ -231,10 +233,12 @@ def test_a_damaged_log_is_named(tmp_path: Path) -> None:
         list(decision_log.read(tmp_path))
 
 
-def test_instrument_errors_at_the_end_do_no_harm() -> None:
-    class Gone(Rehearsed):
-        def make_safe(self) -> None:
-            raise InstrumentError("unplugged")
+def test_an_instrument_that_is_gone_at_the_end_costs_nothing_of_the_log(tmp_path: Path) -> None:
+    loop, stage = _loop(DecisionLog(tmp_path, iter(range(0, 6000, 60)).__next__))
+    _look(loop, stage, 2)
+    stage.fails = True
 
-    _, stage = _loop()
-    Loop(TITLE, Gone(stage.fibre), lambda *_: Restless(), algorithms=("x",), target=0.0).close()
+    loop.close()
+
+    assert not stage.safe
+    assert [row.time_s for row in decision_log.read(tmp_path)] == [0, 60]

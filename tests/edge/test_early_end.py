@@ -221,5 +221,6 @@ def test_a_node_that_stops_does_not_wait_for_loops_to_be_compiled() -> None:
         await net.start("alice", [])
         await net.stop("alice")
 
-    play(scene)  # it would not return
+    play(scene)  # else it would not return before the loops were there
+    assert any(thread.name == "edge loops" for thread in threading.enumerate())
     may_end.set()

@@ -115,19 +115,26 @@ def test_pads_of_both_are_found_by_their_offset_once(tmp_path: Path) -> None:
 def test_it_is_told_when_a_peer_goes_and_keys_run_low(tmp_path: Path) -> None:
     async def scene() -> None:
         heard: list[tuple[Level, str]] = []
+
+        def hear(level: Level, source: str, words: str, about: str = "", /) -> None:
+            heard.append((level, words))
+
         async with joined(tmp_path) as sites:
-            watch = KeyWatch(sites.alice, 512, lambda level, _, words: heard.append((level, words)))
+            watch = KeyWatch(sites.alice, 512, hear)
             await watch.look("bob")
             await watch.look("bob")
-            assert heard == [(Level.OK, "the key manager of bob can be reached")]
+            assert heard == [
+                (Level.OK, "the key manager of bob can be reached"),
+                (Level.INFO, "keys for bob are in stock"),
+            ]
             await agreed(sites, 15)
             await watch.look("bob")
             await watch.look("bob")
-            assert heard[1:] == [(Level.WARNING, "keys for bob run low: 256 bits are left")]
+            assert heard[2:] == [(Level.WARNING, "keys for bob run low: 256 bits are left")]
             for link in LINKS:
                 await sites.stop(link)
             await watch.look("bob")
-            assert "away" in heard[2][1]
-            assert len(heard) == 3
+            assert "away" in heard[3][1]
+            assert len(heard) == 4
 
     asyncio.run(scene())

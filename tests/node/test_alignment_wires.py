@@ -78,7 +78,7 @@ def test_a_random_fibre_is_aligned_over_the_wire(name: str, tmp_path: Path) -> N
     before = _error_rate(bench)
 
     async def scene(parts: list[Mounted]) -> tuple[LoopView, float]:
-        runner = LoopRunner(kind, lambda level, source, words: None)
+        runner = LoopRunner(kind, lambda *_: None)
         async with asyncio.timeout(120):
             loop = await runner.open(parts)
             for _ in range(5):

@@ -35,7 +35,9 @@ def test_a_latched_wire_gets_its_bias_back(tmp_path: Path) -> None:
 
     async def scene(detectors: Mounted) -> None:
         kind = BiasLoop(TITLE, BiasSection(), INPUTS, rates_cps, tmp_path)
-        runner = LoopRunner(kind, lambda level, source, words: told.append(f"{level} {words}"))
+        runner = LoopRunner(
+            kind, lambda level, source, words, about="": told.append(f"{level} {words}")
+        )
         async with asyncio.timeout(120):
             loop = await runner.open([detectors])
             for _ in range(4):
@@ -72,7 +74,7 @@ def test_biases_are_found_in_the_dark_and_kept_within_the_limits(tmp_path: Path)
         mounted = Mounted("bob", "detectors", instrument, True, None)
         mounted.start()
         kind = BiasLoop(TITLE, section, (1, 2, 3, 4), lambda: tuple(rates), tmp_path)
-        runner = LoopRunner(kind, lambda level, source, words: None)
+        runner = LoopRunner(kind, lambda *_: None)
         async with asyncio.timeout(120):
             loop = await runner.open([mounted])
             before = mounted.ask(lambda detectors: detectors.settings())

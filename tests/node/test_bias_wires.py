@@ -134,7 +134,7 @@ def test_a_climb_brings_more_key_over_the_wire(name: str, tmp_path: Path) -> Non
 
     async def scene(parts: list[Mounted]) -> tuple[float, float, LoopView]:
         await asyncio.to_thread(begin, parts)
-        runner = LoopRunner(bank.loop(tmp_path), lambda level, source, words: None)
+        runner = LoopRunner(bank.loop(tmp_path), lambda *_: None)
         async with asyncio.timeout(240):
             loop = await runner.open(parts)
             before, _ = merit_of(_judged(bench).metrics)

@@ -37,12 +37,15 @@ class Served:
         self.told: list[tuple[Level, str]] = []
         self.now = dt.datetime.now(dt.UTC)
         self.watch = CertificateWatch(
-            lambda level, _, words: self.told.append((level, words)),
+            lambda level, _, words, about="": self.told.append((level, words)),
             "alice",
             (self.files.certificate, self.files.key),
             self.context,
             lambda: self.now,
         )
+
+    def levels(self) -> list[Level]:
+        return [level for level, _ in self.told]
 
     def renew(self) -> None:
         """Put a new certificate and its key in the old one's place."""
@@ -89,13 +92,13 @@ def _served(tmp_path: Path) -> Served:
 def test_a_renewed_certificate_is_shown_from_the_next_connection_on(served: Served) -> None:
     first = served.serial_shown()
     served.watch.look()
-    assert served.told == []
+    assert served.levels() == [Level.INFO]
 
     served.renew()
     served.watch.look()
 
     assert served.serial_shown() == served.serial_on_disk() != first
-    ((level, words),) = served.told
+    level, words = served.told[-1]
     assert level is Level.OK
     assert "renewed" in words
 
@@ -106,15 +109,15 @@ def test_one_that_ends_soon_is_told_of_once_and_again_when_it_has_ended(served: 
         served.now = dt.datetime.now(dt.UTC) + age
         for _ in range(2):
             served.watch.look()
-        levels.append([level for level, _ in served.told])
-    warning, alarm = Level.WARNING, Level.ALARM
+        levels.append(served.levels())
+    info, warning, alarm = Level.INFO, Level.WARNING, Level.ALARM
 
-    assert levels == [[], [warning], [warning], [warning, alarm]]
+    assert levels == [[info], [info, warning], [info, warning], [info, warning, alarm]]
 
     served.now = dt.datetime.now(dt.UTC)
     served.renew()
     served.watch.look()
-    assert [level for level, _ in served.told][2:] == [Level.OK]
+    assert served.levels()[3:] == [Level.OK]
 
 
 def test_a_pair_that_does_not_fit_leaves_the_old_one_in_place(served: Served) -> None:
@@ -123,11 +126,11 @@ def test_a_pair_that_does_not_fit_leaves_the_old_one_in_place(served: Served) ->
     renewed = served.files.certificate.read_bytes()
     served.files.certificate.write_bytes(certificate)  # its key alone is there so far
     served.watch.look()
-    assert served.told == []
+    assert served.levels() == [Level.INFO]
 
     for _ in range(3):
         served.watch.look()
-    assert [level for level, _ in served.told] == [Level.WARNING]
+    assert served.levels() == [Level.INFO, Level.WARNING]
     assert served.serial_shown() == first
 
     served.files.certificate.write_bytes(renewed)
@@ -135,14 +138,19 @@ def test_a_pair_that_does_not_fit_leaves_the_old_one_in_place(served: Served) ->
     assert served.serial_shown() == served.serial_on_disk() != first
 
 
-def test_files_that_are_gone_change_nothing(served: Served) -> None:
-    first = served.serial_shown()
+def test_files_that_are_gone_change_nothing_and_may_come_back(served: Served) -> None:
+    first, certificate = served.serial_shown(), served.files.certificate.read_bytes()
     served.files.certificate.unlink()
     for _ in range(3):
         served.watch.look()
 
     assert served.serial_shown() == first
-    assert [level for level, _ in served.told] == [Level.WARNING]
+    assert served.levels() == [Level.INFO, Level.WARNING]
+
+    served.files.certificate.write_bytes(certificate)
+    for _ in range(3):
+        served.watch.look()
+    assert served.levels() == [Level.INFO, Level.WARNING, Level.INFO]
 
 
 def test_an_ended_certificate_is_an_alarm_as_soon_as_it_is_served(served: Served) -> None:
@@ -152,7 +160,7 @@ def test_an_ended_certificate_is_an_alarm_as_soon_as_it_is_served(served: Served
         heard = asyncio.Event()
         pair = (served.files.certificate, served.files.key)
 
-        def tell(level: Level, source: str, _: str) -> None:
+        def tell(level: Level, source: str, _: str, about: str = "") -> None:
             told.append((level, source))
             heard.set()
 

@@ -55,7 +55,7 @@ class Loop:
         return Controller(
             network_file(self.folder, **self.changes),
             self.bus,
-            lambda level, source, text: self.told.append(text),
+            lambda level, source, text, about="": self.told.append(text),
             self.views.append,
             now=lambda: self.now_s,
         )

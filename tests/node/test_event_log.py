@@ -10,7 +10,8 @@ import pytest
 
 from qnx_hw.api.schema import Level
 from qnx_hw.node.event_log import EventLog
-from qnx_hw.node.state import RING_EVENTS, Hub
+from qnx_hw.node.event_ring import RING_EVENTS
+from qnx_hw.node.state import Hub
 
 
 def hub() -> Hub:
@@ -57,6 +58,32 @@ def test_more_than_the_ring_is_kept_and_the_newest_are_shown(tmp_path: Path) -> 
         with sqlite3.connect(tmp_path / "events.sqlite") as file:
             assert file.execute("SELECT count(*) FROM events").fetchone() == (RING_EVENTS + 20,)
         file.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_trouble_that_lasts_outlives_all_newer_events_and_is_cleared_by_a_later_process(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        first = hub()
+        log = EventLog(tmp_path / "events.sqlite", first)
+        first.tell(Level.ALARM, "bob tagger", "lost", "connection")
+        first.tell(Level.ALARM, "bob", "not to be told over")
+        await log.flush()
+        for number in range(RING_EVENTS):
+            first.tell(Level.INFO, "bob", f"{number}")
+        await log.close()
+        second = hub()
+        log = EventLog(tmp_path / "events.sqlite", second)
+        standing = second.snapshot().events[0]
+        second.tell(Level.OK, "bob tagger", "connected", "connection")
+        await log.close()
+        third = hub()
+        await EventLog(tmp_path / "events.sqlite", third).close()
+
+        assert (standing.message, standing.is_open) == ("lost", True)
+        assert not any(event.is_standing for event in third.snapshot().events)
 
     asyncio.run(scenario())
 

@@ -41,7 +41,7 @@ def _title(kind: str) -> Title:
 
 def _driven(kind: NodeLoop, parts: list[Mounted], scene: Any) -> LoopRunner:
     async def run() -> LoopRunner:
-        runner = LoopRunner(kind, lambda level, source, words: None)
+        runner = LoopRunner(kind, lambda *_: None)
         async with asyncio.timeout(120):
             loop = await runner.open(parts)
             await scene(runner, loop)

@@ -77,7 +77,7 @@ def _run(kind: Kind, blocks: Sequence[Judged], then: str = "") -> list[str]:
     told: list[str] = []
 
     async def scene() -> None:
-        runner = LoopRunner(kind, lambda level, source, words: told.append(words))
+        runner = LoopRunner(kind, lambda level, source, words, about="": told.append(words))
         async with asyncio.timeout(120):
             loop = await runner.open([])
             for block in blocks:

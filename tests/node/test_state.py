@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qnx_hw.api.schema import BlockStage, Level, LinkPhase, LinkView, NodeView
-from qnx_hw.node.state import RING_EVENTS, Hub
+from qnx_hw.node.event_ring import RING_EVENTS
+from qnx_hw.node.state import Hub
 
 
 def link(name: str, pairs: int = 0) -> LinkView:

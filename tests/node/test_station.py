@@ -134,7 +134,7 @@ class Pair:
         for store in self.stores.values():
             store.close()
 
-    def _tell(self, level: Level, source: str, message: str) -> None:
+    def _tell(self, level: Level, source: str, message: str, about: str = "", /) -> None:
         self.told.append((level, message))
 
 

@@ -51,7 +51,7 @@ def _looked(
 ) -> LoopView:
     async def scene() -> LoopView:
         kind = WindowLoop(TITLE, section, in_force, set_window, folder)  # type: ignore[arg-type]
-        runner = LoopRunner(kind, lambda level, source, words: None)
+        runner = LoopRunner(kind, lambda *_: None)
         async with asyncio.timeout(120):
             loop = await runner.open([])
             for _ in range(3):

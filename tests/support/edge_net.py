@@ -61,7 +61,9 @@ class EdgeNet:
             node,
             around=Vicinity(hops, forwarder, proofs, threaded=self.threaded, engine=self.engine),
             source=self.sources.get(node) or self.keys.of(node),
-            tell=lambda level, source, message: self.events.append(f"{source}: {message}"),
+            tell=lambda level, source, message, about="": self.events.append(
+                f"{source}: {message}"
+            ),
         )
         edge.services["echo"] = self._echo
         for each in traffic:

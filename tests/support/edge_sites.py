@@ -65,7 +65,7 @@ class Running:
             bus=self.buses.get(node, self.bus),
             folder=folder / "edge",
             sealer=open_vault(folder / "edge.key", may_create=True),
-            tell=lambda level, source, message: None,
+            tell=lambda *_: None,
         )
         stack = self._closing[node] = AsyncExitStack()
         self.sites[node] = await stack.enter_async_context(open_site(self.network, node, around))

@@ -178,5 +178,5 @@ async def check_alive(sites: Sites) -> None:
     assert (await sites.dec("sae-b", "sae-a", *given.keys)).keys == given.keys
 
 
-def _tell(level: Level, source: str, message: str) -> None:
+def _tell(level: Level, source: str, message: str, about: str = "", /) -> None:
     """Nobody listens to the events of these tests."""

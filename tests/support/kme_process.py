@@ -65,7 +65,7 @@ async def _edge(network: NetworkFile, kme: Kme) -> AsyncIterator[None]:
         bus=InProcessBus(),
         folder=folder,
         sealer=open_vault(folder / "edge.key", may_create=True),
-        tell=lambda level, source, message: None,
+        tell=lambda *_: None,
     )
     async with open_site(network, kme.node, around):
         yield

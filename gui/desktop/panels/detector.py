@@ -16,7 +16,7 @@ class DetectorPanel(InstrumentPanel):
         super().__init__("detector", "Detectors", "circle-dot", desk)
 
     def show_alarm(self, view: InstrumentView) -> None:
-        """Show the newest alarm of blinding that nobody acknowledged."""
+        """Show the newest alarm of blinding that lasts and nobody acknowledged."""
         own = {view.node, f"{view.node} {view.name}"}
         own |= {x.name for x in self.client.links.values() if view.node in (x.alice, x.bob)}
         said = next(
@@ -25,6 +25,7 @@ class DetectorPanel(InstrumentPanel):
                 for event in reversed(self.client.events.events[-500:])
                 if event.level is Level.ALARM
                 and not event.is_acknowledged
+                and event.cleared_s is None
                 and event.source in own
                 and "blind" in event.message.lower()
             ),

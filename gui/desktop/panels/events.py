@@ -107,9 +107,15 @@ class EventsPanel(Panel):
         rows = [self.model.at(row) for row in range(self.model.rowCount())]
         if not rows:
             return None
-        heads = ("unix time (s)", "level", "source", "message", "acknowledged by")
+        heads = (
+            "unix time (s)", "level", "source", "message", "acknowledged by", "over at (unix s)",
+        )  # fmt: skip
         return Table(
-            heads, tuple((e.time_s, e.level, e.source, e.message, e.acknowledged_by) for e in rows)
+            heads,
+            tuple(
+                (e.time_s, e.level, e.source, e.message, e.acknowledged_by, e.cleared_s)
+                for e in rows
+            ),
         )
 
     def selected(self) -> list[Event]:
@@ -121,7 +127,7 @@ class EventsPanel(Panel):
         chosen = self.selected()
         if not chosen:
             log = self.client.events.events
-            chosen = [e for e in log if e.level is Level.ALARM and not e.is_acknowledged]
+            chosen = [e for e in log if e.level is Level.ALARM and e.is_open]
         for event in chosen:
             if not event.is_acknowledged:
                 self.client.requests.post(("events", str(event.number), "acknowledge"), Event)
@@ -274,9 +280,10 @@ class EventModel(QAbstractTableModel):
 
     def _colour(self, event: Event, column: int) -> QColor | None:
         colours = self._look.colours
-        if column == 1:
+        is_over = event.cleared_s is not None
+        if column == 1 and not is_over:
             return QColor(self._tint(event.level))
-        if column in (0, 2) or event.is_acknowledged or event.is_muted:
+        if column in (0, 2) or is_over or event.is_acknowledged or event.is_muted:
             return QColor(colours.dim)
         return None
 
@@ -304,10 +311,14 @@ def _cell(event: Event, column: int) -> str:
     if column == 2:
         return event.source
     mark = "✓ " if event.is_acknowledged else "muted · " if event.is_muted else ""
-    return mark + event.message
+    over = "over · " if event.cleared_s is not None else ""
+    return mark + over + event.message
 
 
 def _tip(event: Event) -> str:
     when = datetime.fromtimestamp(event.time_s).astimezone()
     by = f"\nacknowledged by {event.acknowledged_by or 'somebody'}" if event.is_acknowledged else ""
-    return f"{when.isoformat(timespec='milliseconds')}\n{event.message}{by}"
+    over = ""
+    if event.cleared_s is not None:
+        over = f"\nover since {datetime.fromtimestamp(event.cleared_s).astimezone():%H:%M:%S}"
+    return f"{when.isoformat(timespec='milliseconds')}\n{event.message}{over}{by}"

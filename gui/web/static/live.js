@@ -1,4 +1,6 @@
 // The node's state, kept current by its event stream, and the way to ask and command it.
+import { isStanding } from "./words.js";
+
 const STALE_MS = 3000;
 const KINDS = ["node", "link", "pool", "loop", "tunnel", "hop", "plan", "recording", "maintenance"];
 
@@ -59,7 +61,8 @@ export class LiveState {
   addEvent(event) {
     const place = this.events.findIndex((other) => other.number === event.number);
     if (place >= 0) this.events[place] = event; else this.events.push(event);
-    this.events = this.events.slice(-500);
+    const passed = this.events.findIndex((other) => !isStanding(other));
+    if (this.events.length > 500) this.events.splice(Math.max(passed, 0), 1);
     this.heard();
   }
 

@@ -1,6 +1,6 @@
 // Pieces that several pages show: a link's row, an alarm, a bar of key in stock.
 import { cell, h, icon, led } from "./dom.js";
-import { LEVEL_ICON, bits, clock, duration, isOpen, isResting, known, number, percent, plain, tone, utc } from "./words.js";
+import { LEVEL_ICON, bits, clock, duration, isOpen, isResting, known, number, percent, plain, stateOf, tone, utc } from "./words.js";
 import { path } from "./live.js";
 import { act, guard, state } from "./shell.js";
 
@@ -38,7 +38,7 @@ export const linkFacts = (link) => ({
 export function alarm(event) {
   const made = h(`div.alarm.level-${event.level}${isOpen(event) ? ".is-open" : ""}`, {}, icon(LEVEL_ICON[event.level]),
     h("div.alarm-words", {}, h("p", {}, event.message),
-      h("p.note", { title: utc(event.time_s) }, [event.source, clock(event.time_s), event.acknowledged_by ? `seen by ${event.acknowledged_by}` : "", event.is_muted ? "under maintenance" : ""].filter(Boolean).join(" · "))));
+      h("p.note", { title: utc(event.time_s) }, [event.source, clock(event.time_s), stateOf(event)].filter(Boolean).join(" · "))));
   if (isOpen(event)) made.append(ackButton(event));
   return made;
 }

@@ -40,7 +40,14 @@ export const PHASE_TONE = { generating: "ok", fault: "error", stopped: "off", id
 export const tone = (phase) => PHASE_TONE[phase] ?? "warn";
 export const isResting = (link) => ["stopped", "idle", "fault"].includes(link.phase);
 export const LEVEL_ICON = { ok: "circle-check", info: "info", warning: "triangle-alert", alarm: "circle-x" };
-export const isOpen = (event) => ["warning", "alarm"].includes(event.level) && !event.is_acknowledged && !event.is_muted;
+export const isTrouble = (event) => ["warning", "alarm"].includes(event.level);
+export const isOpen = (event) => isTrouble(event) && !event.is_acknowledged && !event.is_muted && !event.cleared_s;
+// Like the node, a page never forgets a trouble that is still to be told over.
+export const isStanding = (event) => isTrouble(event) && event.about && !event.cleared_s;
+export const stateOf = (event) => [
+  event.is_muted ? "under maintenance" : "", event.cleared_s ? `over since ${clock(event.cleared_s)}` : "",
+  event.acknowledged_by ? `seen by ${event.acknowledged_by}` : event.is_acknowledged ? "seen" : "",
+].filter(Boolean).join(" · ");
 
 export function median(values) {
   const sorted = values.filter(known).sort((a, b) => a - b);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from PySide6.QtCore import Qt
 
 from qnx_hw.api.schema import Event, Level
@@ -40,6 +41,23 @@ def test_an_alarm_is_acknowledged_at_the_node(desktop: Desktop, qtbot: QtBot) ->
 
     qtbot.waitUntil(lambda: window.top_bar.bell.text() == "", timeout=WAIT_MS)
     assert card.model.index(0, 3).data() == "✓ event 1"
+
+
+def test_an_alarm_that_is_over_waits_for_nobody(desktop: Desktop, qtbot: QtBot) -> None:
+    window, card = desktop.window, desktop.window.panel("events")
+    lost = msgspec.structs.replace(alarm(2, "bob tagger"), about="connection")
+    desktop.node.push("event", lost)
+    qtbot.waitUntil(lambda: window.top_bar.bell.text() == "1", timeout=WAIT_MS)
+    qtbot.mouseClick(card.levels["Alarms"], LEFT)
+    qtbot.waitUntil(lambda: card.model.rowCount() == 1, timeout=WAIT_MS)
+    assert card.model.index(0, 3).data() == "event 2"
+
+    desktop.node.push("event", msgspec.structs.replace(lost, cleared_s=lost.time_s + 3.0))
+
+    qtbot.waitUntil(lambda: window.top_bar.bell.text() == "", timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: not card.acknowledge_button.isEnabled(), timeout=WAIT_MS)
+    assert card.model.index(0, 3).data() == "over · event 2"
+    assert "over since" in card.model.index(0, 3).data(Qt.ItemDataRole.ToolTipRole)
 
 
 def test_events_are_filtered_by_level_and_words(desktop: Desktop, qtbot: QtBot) -> None:

@@ -16,7 +16,7 @@ from served_api import ServedApi, Site, served
 from gui.web.pages import PAGES, routes
 from qnx_hw.api.access import Right
 from qnx_hw.api.recordings import RecordingView
-from qnx_hw.api.schema import Event, LinkPhase
+from qnx_hw.api.schema import Event, Level, LinkPhase
 from qnx_hw.api.traffic import PlanView
 
 pytestmark = pytest.mark.slow
@@ -54,6 +54,22 @@ def test_alarms_are_acknowledged_by_name(visit: Open, api: ServedApi) -> None:
 
     expect(page.locator("#event-rows")).to_contain_text("by local")
     assert [event.acknowledged_by for event in api.hub.snapshot().events] == ["", "local", "local"]
+
+
+def test_a_trouble_that_is_over_waits_for_nobody(visit: Open, api: ServedApi) -> None:
+    page = visit("/alarms")
+    api.call(lambda: api.hub.tell(Level.ALARM, "bob tagger", "lost", "connection"))
+    row = page.locator("#event-rows tr", has_text="bob tagger")
+    expect(row.get_by_role("button")).to_have_text("Ack")
+    expect(page.locator("#alarm-count")).to_have_text("3")
+
+    api.call(lambda: api.hub.tell(Level.OK, "bob tagger", "connected", "connection"))
+    expect(page.locator("#alarm-count")).to_have_text("2")
+    expect(row).to_have_count(0)
+    page.get_by_role("button", name="Alarms", exact=True).click()
+
+    expect(row).to_contain_text("over since")
+    expect(row.get_by_role("button")).to_have_count(0)
 
 
 def test_maintenance_begins_and_ends(visit: Open, api: ServedApi) -> None:

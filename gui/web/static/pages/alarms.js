@@ -1,11 +1,11 @@
 // Everything that was told, what is still open, and what is under maintenance.
 import { $, cell, h, icon, options, rows, text } from "../dom.js";
-import { LEVEL_ICON, clock, isOpen, utc } from "../words.js";
+import { LEVEL_ICON, clock, isOpen, isTrouble, stateOf, utc } from "../words.js";
 import { path } from "../live.js";
 import { act, begin, guard, state } from "../shell.js";
 import { ackButton, acknowledgeAll } from "../parts.js";
 
-const FILTERS = { Open: isOpen, Alarms: (event) => ["warning", "alarm"].includes(event.level), All: () => true };
+const FILTERS = { Open: isOpen, Alarms: isTrouble, All: () => true };
 let filter = "Open", sources = "";
 for (const name of Object.keys(FILTERS)) {
   const button = h("button", { type: "button", "aria-pressed": String(name === filter) }, name);
@@ -19,7 +19,7 @@ for (const name of Object.keys(FILTERS)) {
 
 const eventRow = (event) => h("tr", {}, h("td.mono", { title: utc(event.time_s) }, clock(event.time_s)),
   h(`td.level.level-${event.level}`, {}, icon(LEVEL_ICON[event.level]), event.level), cell(event.source, "mono"), cell(event.message),
-  h("td", {}, isOpen(event) ? ackButton(event) : event.acknowledged_by ? `by ${event.acknowledged_by}` : event.is_acknowledged ? "yes" : event.is_muted ? "muted" : ""));
+  h("td", {}, isOpen(event) ? ackButton(event) : stateOf(event)));
 
 function maintenance(view) {
   const end = guard(h("button", { type: "button", "aria-label": `End maintenance of ${view.name}` }, "End"), "operate");
