@@ -9,14 +9,15 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from qnx_hw.config import NetworkFile
+from qnx_hw.node import compiler_lock
 from qnx_hw.node.worker import Worker
 
 Progress = Callable[[str, float], None]
 """Takes what is being prepared and the part of it that is done, 0 to 1."""
 
 OTHER_DEADLINE_S = 120.0
-TIMING_SHARE = 0.4
-"""Part of the whole that the timing kernels take; measured, for the bar only."""
+LINKS_SHARE, TIMING_SHARE = 0.7, 0.6
+"""Parts that links take of the whole, and timing of that; measured, for the bar only."""
 
 
 async def warm_up(progress: Progress, network: NetworkFile) -> None:
@@ -43,30 +44,38 @@ def compile_all(
 
     `methods` of reconciliation as network files name them; `pulses` where a link sends some.
     """
+    from qnx_hw.timing.arrays import is_first_time, kernel_folder
+
+    is_first = is_first_time()
+    with compiler_lock.taken(kernel_folder(), alone=is_first, deadline_s=OTHER_DEADLINE_S):
+        what = "compiling kernels"
+        other = _other_process(methods) if is_first else None
+        _compile_links(lambda fraction: progress(what, LINKS_SHARE * fraction), pulses)
+        if other is not None:
+            with suppress(subprocess.TimeoutExpired):
+                other.wait(OTHER_DEADLINE_S)
+        progress(what, 0.9)
+        compile_keys(methods)
+        progress(what, 1.0)
+
+
+def _compile_links(progress: Callable[[float], None], pulses: bool) -> None:
+    """Compile what finds pairs and sifts them."""
     import numpy as np
 
     from qnx_hw.instruments.tags import TagBlock
     from qnx_hw.qkd import pulse_sync, selection, sifting
     from qnx_hw.qkd.parameters import StationInputs
-    from qnx_hw.timing.warm_up import is_first_time, warm_up_links
+    from qnx_hw.timing.warm_up import warm_up_links
 
-    what = "compiling kernels"
-    other = _other_process(methods) if is_first_time() else None
-    warm_up_links(lambda _, fraction: progress(what, TIMING_SHARE * fraction), pulses=pulses)
-    progress(what, TIMING_SHARE)
+    warm_up_links(lambda _, fraction: progress(TIMING_SHARE * fraction), pulses=pulses)
     times = np.arange(1, 5, dtype=np.int64) * 1_000_000
     tags = TagBlock(times, np.arange(1, 5, dtype=np.uint8), 0, 10_000_000)
     sifting.EventFinder(StationInputs(), window_ps=2_000, dead_time_ps=0).find(tags)
     if pulses:
         pulse_sync.warm_up()
     selection.warm_up()
-    progress(what, 0.7)
-    if other is not None:
-        with suppress(subprocess.TimeoutExpired):
-            other.wait(OTHER_DEADLINE_S)
-    progress(what, 0.9)
-    compile_keys(methods)
-    progress(what, 1.0)
+    progress(1.0)
 
 
 def compile_keys(methods: Collection[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
@@ -12,6 +14,9 @@ from numba import types
 from numba.extending import intrinsic
 
 Words = npt.NDArray[np.uint64]
+
+# numba has no types for these options.
+_kernel: Callable[..., Any] = partial(numba.njit, nogil=True, cache=True, no_cfunc_wrapper=True)
 
 PLAIN_WORDS = 32
 """Smaller blocks are multiplied plainly."""
@@ -61,7 +66,7 @@ def _add_products(_typing: Any, window: Any, x: Any, count: Any) -> Any:  # numb
     return signature, generate
 
 
-@numba.njit(nogil=True, cache=True)
+@_kernel(no_cpython_wrapper=True)
 def _plain(window: Words, x: Words, low: Words, high: Words) -> None:
     n = x.size
     window_at, x_at = np.uint64(window.ctypes.data), np.uint64(x.ctypes.data)
@@ -70,9 +75,7 @@ def _plain(window: Words, x: Words, low: Words, high: Words) -> None:
         low[i], high[i] = _add_products(at, x_at, n)  # type: ignore[call-arg]  # the typing context
 
 
-@numba.njit(
-    "void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1])", nogil=True, cache=True
-)
+@_kernel("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1])", _nrt=False)
 def multiply_square(window: Words, x: Words, low: Words, high: Words, workspace: Words) -> None:
     """Set low, high to the halves of z[i] = xor over j of window[i - j + n - 1] * x[j].
 

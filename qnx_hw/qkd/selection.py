@@ -7,8 +7,10 @@ depends on them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numba
 import numpy as np
@@ -58,7 +60,12 @@ def sift(alice: Bits, bob: Bits, values: npt.NDArray[Scalar]) -> Sifted[Scalar]:
     """Sort a value of each paired event by Alice's basis (0 Z, 1 X) and Bob's (0 to 3)."""
     if not alice.shape == bob.shape == values.shape:
         raise ValueError(f"{alice.size} bases of Alice against {bob.size}, {values.size} values")
-    moved, ends = _sorted(alice, bob, values, _RANKS)
+    counts, sizes = np.zeros((2, 8), np.int64), np.empty(8, np.int64)
+    _count(alice, bob, counts)
+    sizes[_RANKS] = counts.sum(axis=0)
+    ends = np.cumsum(sizes)
+    moved = np.empty(values.size, values.dtype)
+    _move(alice, bob, values, (ends - sizes)[_RANKS].astype(np.uint64), moved)
     return Sifted(moved, tuple(ends.tolist()))
 
 
@@ -74,7 +81,9 @@ def choose_test(rounds: int, fraction: float, random_octets: bytes) -> Bits:
     Commun. ACM 30, 754 (1987)). The bias of a remainder is below rounds / 2^64.
     """
     size = sample_size(rounds, fraction)
-    return np.asarray(_sample(rounds, np.frombuffer(random_octets, np.uint64, size)))
+    mask = np.zeros(rounds, np.uint8)
+    _sample(mask, np.frombuffer(random_octets, np.uint64, size))
+    return mask
 
 
 def part(
@@ -83,7 +92,8 @@ def part(
     """Return the values where the mask is 1, and the others, each in their order."""
     if values.shape != mask.shape:
         raise ValueError(f"a mask of {mask.size} for {values.size} values")
-    chosen, others, count = _parted(values, mask)
+    chosen, others = (np.empty(values.size + 1, values.dtype) for _ in range(2))
+    count = _parted(values, mask, chosen, others)
     return chosen[:count], others[: values.size - count]
 
 
@@ -96,53 +106,46 @@ def warm_up() -> None:
     choose_test(8, 0.5, bytes(32))
 
 
-@numba.njit(nogil=True, cache=True)
-def _sorted(  # type: ignore[no-untyped-def]
-    alice, bob, values, ranks
-):
+# They allocate nothing: that would take longer to compile than the loops.
+_kernel: Callable[..., Any] = partial(
+    numba.njit, nogil=True, cache=True, _nrt=False, no_cfunc_wrapper=True
+)
+
+
+@_kernel()
+def _count(alice: Bits, bob: Bits, counts: npt.NDArray[np.int64]) -> None:
     # Two neighbours count apart, so that none waits for the other's count.
-    counts = np.zeros((2, 8), np.int64)
     for k in range(alice.size):
         counts[k & 1, (alice[k] << 2 | bob[k]) & 7] += 1
-    ends, starts = np.zeros(8, np.int64), np.zeros(8, np.uint64)
-    for kind in range(8):
-        ends[ranks[kind]] = counts[0, kind] + counts[1, kind]
-    for rank in range(1, 8):
-        ends[rank] += ends[rank - 1]
-    for kind in range(8):
-        if ranks[kind] > 0:
-            starts[kind] = ends[ranks[kind] - 1]
-    moved = np.empty(alice.size, values.dtype)
+
+
+@_kernel()
+def _move(  # type: ignore[no-untyped-def]
+    alice, bob, values, starts, moved
+):
     for k in range(alice.size):
         kind = (alice[k] << 2 | bob[k]) & 7
         moved[starts[kind]] = values[k]
         starts[kind] += np.uint64(1)
-    return moved, ends
 
 
-@numba.njit(nogil=True, cache=True)
+@_kernel()
 def _parted(  # type: ignore[no-untyped-def]
-    values, mask
+    values, mask, chosen, others
 ):
     # Every value is written to both sides; only the place of one of them moves on.
-    chosen = np.empty(values.size + 1, values.dtype)
-    others = np.empty(values.size + 1, values.dtype)
     i, j = np.uint64(0), np.uint64(0)
     for k in range(values.size):
         chosen[i] = others[j] = values[k]
         step = np.uint64(mask[k] & 1)
         i += step
         j += np.uint64(1) - step
-    return chosen, others, np.int64(i)
+    return np.int64(i)
 
 
-@numba.njit(nogil=True, cache=True)
-def _sample(  # type: ignore[no-untyped-def]
-    rounds: int, draws
-):
-    mask = np.zeros(rounds, np.uint8)
+@_kernel()
+def _sample(mask: Bits, draws: npt.NDArray[np.uint64]) -> None:
     for k in range(draws.size):
-        last = rounds - draws.size + k
+        last = mask.size - draws.size + k
         place = np.int64(draws[k] % np.uint64(last + 1))
         mask[last if mask[place] else place] = 1
-    return mask

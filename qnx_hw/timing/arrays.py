@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -13,7 +14,11 @@ Times = npt.NDArray[np.int64]
 Channels = npt.NDArray[np.uint8]
 
 # numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
-kernel: Callable[..., Any] = partial(numba.njit, nogil=True, cache=True, error_model="numpy")
+kernel: Callable[..., Any] = partial(
+    numba.njit, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True
+)
+# Only kernels call it: there is no way in from Python, which would take as long to compile as it.
+inner: Callable[..., Any] = partial(kernel, no_cpython_wrapper=True)
 
 
 class UnsortedTimes(ValueError):
@@ -46,7 +51,18 @@ def as_channels(channels: npt.ArrayLike, like: Times, whose: str = "channels") -
     return np.require(values, dtype=np.uint8, requirements=("C", "W", "A"))
 
 
-@kernel()
+def is_first_time() -> bool:
+    """Compile the smallest loop, or load it, and say whether this machine had to compile it."""
+    as_times(np.zeros(2, np.int64))
+    return bool(_steps_back.stats.cache_misses)
+
+
+def kernel_folder() -> Path:
+    """Return where this machine keeps the compiled loops of this package."""
+    return Path(_steps_back.stats.cache_path)
+
+
+@kernel(_nrt=False)
 def _steps_back(times: Times) -> int:
     # Without an early end the compiler turns this into vector instructions.
     steps = 0

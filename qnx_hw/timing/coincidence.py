@@ -1,11 +1,12 @@
 """Find which click of Alice belongs to which click of Bob."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qnx_hw.timing.arrays import Channels, Times, as_channels, as_times, kernel
+from qnx_hw.timing.arrays import Channels, Times, as_channels, as_times, inner, kernel
 
 Indices = npt.NDArray[np.int64]
 Side = tuple[Times, Channels]
@@ -15,6 +16,10 @@ NEVER_PS = 1 << 61
 """Later than any time; where a stream ends for good."""
 # Sums of a time, a delay and a window must stay inside int64.
 MAX_TIME_PS = 1 << 60
+# numba compiles what a kernel calls anew for each literal number it is called with; these are none,
+# and int to it.
+_ZERO: Any = np.int64(0)
+_NONE: Any = np.int64(-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +124,7 @@ class Reach:
                 )
 
 
-@kernel()
+@kernel(_nrt=False)
 def match_kernel(a: Side, b: Side, rule: Rule, ends: Times, found: Found) -> tuple[int, int, int]:
     """Match up to where later tags (from `ends` on, per side) could change the result.
 
@@ -131,7 +136,7 @@ def match_kernel(a: Side, b: Side, rule: Rule, ends: Times, found: Found) -> tup
     ta, tb = a[0], b[0]
     delays, half, middle, outer = rule[0], rule[1][0], rule[1][1], rule[1][2]
     na, nb = ta.size, tb.size
-    i = j = n = 0
+    i = j = n = _ZERO
     while i < na and j < nb:
         d = tb[j] - ta[i] - middle
         if d > outer or d < -outer:
@@ -157,7 +162,7 @@ def match_kernel(a: Side, b: Side, rule: Rule, ends: Times, found: Found) -> tup
     return n, i, j
 
 
-@kernel()
+@inner(_nrt=False)
 def _cluster_end(ta: Times, tb: Times, i: int, j: int, middle: int, outer: int) -> tuple[int, int]:
     # Sorted streams: the next tag belongs to the cluster if it reaches the other side's last one.
     i, j = i + 1, j + 1
@@ -170,7 +175,7 @@ def _cluster_end(ta: Times, tb: Times, i: int, j: int, middle: int, outer: int) 
             return i, j
 
 
-@kernel()
+@inner(_nrt=False)
 def _settle(
     a: Side,
     b: Side,
@@ -186,7 +191,7 @@ def _settle(
     for i in range(i_start, i_end):
         while j_low < j_end and tb[j_low] - ta[i] - middle < -outer:
             j_low += 1
-        best, nearest, dt = -1, half + 1, 0
+        best, nearest, dt = _NONE, half + 1, _ZERO
         for j in range(j_low, j_end):
             if tb[j] - ta[i] - middle > outer:
                 break
@@ -199,7 +204,7 @@ def _settle(
     return n
 
 
-@kernel()
+@inner(_nrt=False)
 def _is_nearest(
     a: Side,
     b: Side,

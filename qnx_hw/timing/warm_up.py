@@ -31,12 +31,6 @@ def warm_up(progress: Callable[[str, float], None]) -> None:
     )
 
 
-def is_first_time() -> bool:
-    """Compile a first loop, or load it, and say whether this machine had to compile it."""
-    _match()
-    return bool(coincidence.match_kernel.stats.cache_misses)
-
-
 def warm_up_links(progress: Callable[[str, float], None], *, pulses: bool) -> None:
     """Compile only what links need: pairs and clocks, and the clock of pulses where some are sent.
 

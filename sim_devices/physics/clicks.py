@@ -13,10 +13,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from sim_devices.physics.random_words import TO_UNIT, State, exponential, next_word, seeded
+from sim_devices.physics.random_words import (
+    TO_UNIT,
+    State,
+    exponential,
+    inner,
+    kernel,
+    next_word,
+    seeded,
+)
 
 Times = NDArray[np.int64]
 Inputs = NDArray[np.uint8]
@@ -127,7 +134,7 @@ def _bunches(rate_hz: float, bunching: Bunching) -> tuple[float, float]:
     return per_pulse / (bunching.period_ps * 1e-12), parameter
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def alias_table(probabilities: Real) -> tuple[Real, NDArray[np.int64]]:
     """Return Walker's alias table: keep column k with `keep[k]`, else take `other[k]`."""
     n = len(probabilities)
@@ -161,7 +168,7 @@ def alias_table(probabilities: Real) -> tuple[Real, NDArray[np.int64]]:
     return keep, other
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def outcomes(
     probabilities: Real, none_a: int, none_b: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], np.uint64]:
@@ -186,7 +193,7 @@ def outcomes(
     return limits, pairs, np.uint64(shift)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _draw(
     state: State,
     timing: tuple[int, int, float, int, float],
@@ -229,7 +236,7 @@ def _draw(
             n_b += pair >> np.uint64(17)
 
 
-@njit(nogil=True, cache=True)
+@inner()
 def _logarithmic(u: float, parameter: float) -> int:
     """Return n ≥ 1 with probability −pⁿ / (n ln(1 − p)), by inversion."""
     term = -parameter / np.log1p(-parameter)

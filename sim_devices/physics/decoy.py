@@ -12,12 +12,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sim_devices.physics.clicks import Arrivals, Inputs, Place, Real, Times
 from sim_devices.physics.polarization import DIRECTIONS, analyser
-from sim_devices.physics.random_words import TO_UNIT, State, exponential, mixed, next_word, seeded
+from sim_devices.physics.random_words import (
+    TO_UNIT,
+    State,
+    exponential,
+    inner,
+    kernel,
+    mixed,
+    next_word,
+    seeded,
+)
 
 N_STATES = 4
 
@@ -122,7 +130,7 @@ def receive(
     return Arrivals(times[:n], detectors[:n])
 
 
-@njit(nogil=True, cache=True)
+@inner()
 def _choice(seed: int, pulse: np.int64, z_probability: float, limits: Real) -> tuple[np.int64, int]:
     word = mixed(mixed(np.uint64(seed)) + np.uint64(pulse))
     bit = np.int64(word & np.uint64(1))
@@ -134,7 +142,7 @@ def _choice(seed: int, pulse: np.int64, z_probability: float, limits: Real) -> t
     return np.int64(bit if u < z_probability else 2 + bit), kind
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _choices(  # one array in, two out
     seed: int, pulses: Times, z_probability: float, limits: Real, states: Inputs, kinds: Inputs
 ) -> None:
@@ -142,7 +150,7 @@ def _choices(  # one array in, two out
         states[i], kinds[i] = _choice(seed, pulses[i], z_probability, limits)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _receive(
     state: State,
     timing: tuple[int, int, float, float],

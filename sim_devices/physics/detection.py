@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from sim_devices.physics.clicks import Arrivals, Inputs, Place, Real, Times
-from sim_devices.physics.random_words import TO_UNIT, State, exponential, next_word, seeded
+from sim_devices.physics.random_words import TO_UNIT, State, exponential, kernel, next_word, seeded
 
 FWHM_PER_SIGMA = 2.3548200450309493
 N_JITTER = 4096
@@ -134,7 +134,7 @@ class Detectors:
         return stamps[:n_out], inputs[:n_out]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _register(
     state: State,
     arrivals: tuple[Times, Inputs, int],
@@ -194,7 +194,7 @@ def _register(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _register_plainly(
     state: State,
     arrivals: tuple[Times, Inputs, int],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sim_devices.physics.clicks import Times
+from sim_devices.physics.random_words import kernel
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class TaggerBuffer:
         return is_stored
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _fill(
     times: Times,
     limits: tuple[float, int],

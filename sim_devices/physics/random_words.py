@@ -6,6 +6,9 @@ J. Stat. Softw. 5 (2000) 8, in Doornik's form, with 256 layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -14,6 +17,11 @@ from numpy.typing import NDArray
 
 Word = np.uint64
 State = NDArray[np.uint64]
+
+# numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
+kernel: Callable[..., Any] = partial(njit, nogil=True, cache=True, no_cfunc_wrapper=True)
+# Only kernels call it: there is no way in from Python, which would take as long to compile as it.
+inner: Callable[..., Any] = partial(kernel, no_cpython_wrapper=True)
 
 TO_UNIT = 2.0**-53
 # Right end and area of the layers for exp(−x), 256 layers (Marsaglia & Tsang, table 2).
@@ -53,7 +61,7 @@ def next_word(s0: Word, s1: Word, s2: Word, s3: Word) -> tuple[Word, Word, Word,
     return word, s0, s1, s2, s3
 
 
-@njit(nogil=True, cache=True)
+@inner()
 def mixed(value: Word) -> Word:
     """Return SplitMix64's hash of a number: a bijection without visible pattern."""
     z = value + np.uint64(0x9E3779B97F4A7C15)
@@ -62,7 +70,7 @@ def mixed(value: Word) -> Word:
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def seeded(seed: int, stream: int, chunk: int) -> State:
     """Return the generator's state for a seed, a named stream and a chunk number."""
     root = mixed(mixed(np.uint64(seed)) ^ mixed(np.uint64(stream) << np.uint64(1)))
@@ -74,7 +82,7 @@ def seeded(seed: int, stream: int, chunk: int) -> State:
     return state
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def exponential(s0: Word, s1: Word, s2: Word, s3: Word) -> tuple[float, Word, Word, Word, Word]:
     """Return a draw of mean 1 and the next state."""
     tail = 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FIRST_TIME = "from qnx_hw.timing.warm_up import is_first_time; print(is_first_time())"
+FIRST_TIME = "from qnx_hw.timing.arrays import is_first_time; print(is_first_time())"
 
 
 @pytest.mark.slow

@@ -19,8 +19,10 @@ from qnx_hw.qkd.reconciliation.cascade_plan import PASSES
 # numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
 # They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
 kernel: Callable[..., Any] = partial(
-    numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False
+    numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True
 )
+# Only kernels call it: there is no way in from Python, which would take as long to compile as it.
+inner: Callable[..., Any] = partial(kernel, no_cpython_wrapper=True)
 
 UNKNOWN, EVEN, ODD = 0, 2, 3
 QUEUED = 4

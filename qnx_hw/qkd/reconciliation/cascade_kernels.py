@@ -16,6 +16,8 @@ protocol Cascade" (2015, arXiv 1407.3257) describes the variants.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -50,13 +52,19 @@ from qnx_hw.qkd.reconciliation.cascade_board import (
     WAITING,
     WHOLE,
     Board,
+    inner,
     kernel,
 )
 from qnx_hw.qkd.reconciliation.cascade_plan import PASSES
 from qnx_hw.qkd.reconciliation.cascade_shuffles import interleave, mix
 
+# numba compiles what a kernel calls anew for each literal number it is called with; these are none,
+# and int to it.
+_ZERO: Any = np.int64(0)
+_NONE: Any = np.int64(-1)
 
-@kernel()
+
+@inner()
 def _parity(x: np.uint64) -> int:
     x ^= x >> np.uint64(32)
     x ^= x >> np.uint64(16)
@@ -65,14 +73,14 @@ def _parity(x: np.uint64) -> int:
     return int((np.uint64(0x6996) >> (x & np.uint64(15))) & np.uint64(1))
 
 
-@kernel()
+@inner()
 def _within(level: int, index: int) -> np.uint64:
     # Mask of a node smaller than a word, inside its word.
     shift = np.uint64((index << level) & 63)
     return ((np.uint64(1) << np.uint64(1 << level)) - np.uint64(1)) << shift
 
 
-@kernel()
+@inner()
 def _node_parity(words: npt.NDArray[np.uint64], level: int, index: int) -> int:
     if level < 6:
         return int(_parity(words[(index << level) >> 6] & _within(level, index)))
@@ -83,13 +91,13 @@ def _node_parity(words: npt.NDArray[np.uint64], level: int, index: int) -> int:
     return int(_parity(total))
 
 
-@kernel()
+@inner()
 def _mask(seed: np.uint64, subset: int, word: int) -> np.uint64:
     number = np.uint64(subset) * np.uint64(0xD1342543DE82EF95) + np.uint64(word)
     return np.uint64(mix(seed + number * np.uint64(0x9E3779B97F4A7C15)))
 
 
-@kernel()
+@inner()
 def _subset_parity(
     words: npt.NDArray[np.uint64], seed: np.uint64, subset: int, level: int, index: int
 ) -> int:
@@ -103,7 +111,7 @@ def _subset_parity(
     return int(_parity(total))
 
 
-@kernel()
+@inner()
 def _push(board: Board, p: int, level: int, index: int) -> None:
     state = board.states[p]
     at = board.registers[FIRST + level] + index
@@ -118,7 +126,7 @@ def _push(board: Board, p: int, level: int, index: int) -> None:
     board.registers[WAITING] = n + 1
 
 
-@kernel()
+@inner()
 def _correct(board: Board, p: int, position: int) -> None:
     # Turn one bit over, given where it stands in pass p.
     n_words = board.words.shape[1]
@@ -146,11 +154,11 @@ def _correct(board: Board, p: int, position: int) -> None:
         _turn_over(board, q, (slot << 6) | lane)
 
 
-@kernel()
+@inner()
 def _turn_over(board: Board, p: int, position: int) -> None:
     # Walk from the block to the leaf as far as anything is known; search the smallest odd node.
     state, registers = board.states[p], board.registers
-    smallest = -1
+    smallest = _NONE
     for level in range(board.registers[TOP + p], -1, -1):
         at = registers[FIRST + level] + (position >> level)
         if state[at] == UNKNOWN:
@@ -162,7 +170,7 @@ def _turn_over(board: Board, p: int, position: int) -> None:
         _push(board, p, smallest, position >> smallest)
 
 
-@kernel()
+@inner()
 def _settle(board: Board, parked: int) -> None:
     # Follow what is known until every waiting node needs an answer; correct what is found. The
     # first `parked` nodes do need one.
@@ -199,13 +207,13 @@ def _settle(board: Board, parked: int) -> None:
             parked += 1
 
 
-@kernel()
+@inner()
 def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> None:
     # Nothing is corrected before all answers are in their nodes. Nodes just halved are parked
     # at once, and the leaves found are kept in the part of `questions` that is already read.
     registers, waiting, questions = board.registers, board.waiting, board.questions
     answered, registers[QUESTIONS] = registers[QUESTIONS], 0
-    found = parked = 0
+    found = parked = _ZERO
     for k in range(answered):
         odd = np.int64((ours[k >> 3] ^ theirs[k >> 3]) >> (k & 7)) & 1
         question = questions[k]
@@ -243,7 +251,7 @@ def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.ui
     _settle(board, parked)
 
 
-@kernel()
+@inner()
 def _narrow(board: Board, level: int, index: int) -> None:
     # The searched subset is odd in this node: ask about its left half, skipping empty halves.
     n_bits = board.words.shape[1] << 6
@@ -263,22 +271,22 @@ def _narrow(board: Board, level: int, index: int) -> None:
             break
     else:
         board.registers[SEARCHED] = -1
-        if _mask(seed, subset, index >> 6) & _within(0, index):
-            _correct(board, 0, index)
+        if _mask(seed, subset, index >> 6) & _within(_ZERO, index):
+            _correct(board, _ZERO, index)
         else:
             board.registers[FAILED] = 1
         return
-    _ask(board, SUBSET_NODE, level, index)
+    _ask(board, np.int64(SUBSET_NODE), level, index)
 
 
-@kernel()
+@inner()
 def _ask(board: Board, kind: int, level: int, index: int) -> None:
     n = board.registers[QUESTIONS]
     board.questions[n] = (kind << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
     board.registers[QUESTIONS] = n + 1
 
 
-@kernel()
+@inner()
 def _ask_waiting(board: Board) -> None:
     n_bits = board.words.shape[1] << 6
     for k in range(board.registers[WAITING]):
@@ -300,7 +308,7 @@ def _ask_waiting(board: Board) -> None:
     board.registers[WAITING] = 0
 
 
-@kernel()
+@inner()
 def _open_pass(board: Board) -> None:
     p = board.registers[OPENED]
     if p > 0:
@@ -318,7 +326,7 @@ def _open_pass(board: Board) -> None:
     board.registers[OPENED] = p + 1
 
 
-@kernel()
+@inner()
 def _confirm(board: Board) -> bool:
     # Search the first subset that differs; it no longer counts, so a fresh one is wanted instead.
     # Return whether anything is left to do.
@@ -327,24 +335,24 @@ def _confirm(board: Board) -> bool:
         if board.states[SUBSET_ROW, s]:
             registers[SEARCHED] = s
             registers[FRESH] += 1
-            level = 6
+            level = np.int64(6)
             while (1 << (level - 6)) < board.words.shape[1]:
                 level += 1
-            _narrow(board, level, 0)
-            _settle(board, 0)
+            _narrow(board, level, _ZERO)
+            _settle(board, _ZERO)
             return True
     wanted = registers[FRESH]
     if registers[SUBSETS] + wanted > MAX_SUBSETS:
         registers[FAILED] = 1
         return False
     for s in range(registers[SUBSETS], registers[SUBSETS] + wanted):
-        _ask(board, SUBSET, 0, s)
+        _ask(board, np.int64(SUBSET), _ZERO, s)
     registers[SUBSETS] += wanted
     registers[FRESH] = 0
     return bool(wanted > 0)
 
 
-@kernel()
+@inner()
 def _say(board: Board, ours: npt.NDArray[np.uint8]) -> None:
     # Our parities for all questions, eight per byte, lowest bit first.
     n = board.registers[QUESTIONS]
@@ -363,8 +371,8 @@ def _say(board: Board, ours: npt.NDArray[np.uint8]) -> None:
                 board.words[0],
                 np.uint64(board.registers[SEED]),
                 subset,
-                WHOLE if whole else level,
-                0 if whole else index,
+                np.int64(WHOLE) if whole else level,
+                _ZERO if whole else index,
             )
         ours[k >> 3] |= np.uint8(parity << (k & 7))
 

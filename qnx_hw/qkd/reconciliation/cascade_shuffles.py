@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from qnx_hw.qkd.reconciliation.cascade_board import kernel
+from qnx_hw.qkd.reconciliation.cascade_board import inner, kernel
 from qnx_hw.qkd.reconciliation.cascade_plan import LANES
 
 
-@kernel()
+@inner()
 def mix(x: np.uint64) -> np.uint64:
     # The finaliser of splitmix64 (Steele, Lea, Flood 2014).
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -21,7 +21,7 @@ def mix(x: np.uint64) -> np.uint64:
     return x ^ (x >> np.uint64(31))
 
 
-@kernel()
+@inner()
 def _shuffle(values: npt.NDArray[np.int64], state: np.uint64) -> np.uint64:
     # Fisher-Yates; the high half of a 64-bit product is close enough to uniform below 2^24.
     for i in range(values.size - 1, 0, -1):
@@ -58,7 +58,7 @@ def draw_shuffles(
             lanes[p, 2, lanes[p, 1, b]] = b
 
 
-@kernel()
+@inner()
 def interleave(
     source: npt.NDArray[np.uint64],
     order: npt.NDArray[np.int64],

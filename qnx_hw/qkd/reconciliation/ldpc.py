@@ -99,7 +99,8 @@ class _Layout:
         is_free = np.ones(self.code.length, np.bool_)
         is_free[self.punctured] = False
         free = np.flatnonzero(is_free)
-        free = free[kernels.shuffle(free.size, np.uint64(public_number(seed)))]
+        order: npt.NDArray[np.int64] = kernels.shuffle(free.size, np.uint64(public_number(seed)))
+        free = free[order]
         self.key, self.zeros = free[:n], free[n:]
         self.leak_limit = math.ceil(parameters.leak_limit * n) + 256
 
@@ -111,7 +112,8 @@ class _Layout:
     def syndrome(self, word: Bits) -> Bits:
         """Return a word's parities."""
         own = self.code
-        return kernels.syndrome(word, own.starts, own.columns, own.shifts, own.lifting)
+        parities: Bits = kernels.syndrome(word, own.starts, own.columns, own.shifts, own.lifting)
+        return parities
 
 
 def _efficiency(qber: float) -> float:

@@ -7,6 +7,7 @@ turns into vector code. Messages are log-likelihood ratios in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -43,8 +44,12 @@ STANDSTILL_ROUNDS = 30
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
 
-# Arrays without reference counts: these loops are short, and are called for each edge.
-_vector = partial(njit, nogil=True, cache=True, fastmath=True, error_model="numpy", _nrt=False)()
+_kernel: Callable[..., Any] = partial(
+    njit, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True
+)
+# Arrays without reference counts: these loops are short, and are called for each edge; and without
+# a way in from Python, which would take as long to compile as the loop.
+_vector = partial(_kernel, fastmath=True, _nrt=False, no_cpython_wrapper=True)()
 
 
 def _same_bits(source: Any, target: Any) -> Any:
@@ -67,7 +72,7 @@ def _from_word(_typing: Any, value: Any) -> Any:
     return _same_bits(types.int32, types.float32)
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def syndrome(word: Bits, starts: Whole, columns: Whole, shifts: Whole, lifting: int) -> Bits:
     """Return the parity of each check, shape `(rows * lifting,)`, of a word of 0 and 1."""
     rows = starts.size - 1
@@ -155,7 +160,7 @@ def _go_back(product: Floats, tangents: Floats, old: Floats, values: Floats) -> 
         old[z] = message
 
 
-@njit(nogil=True, cache=True)
+@_kernel(no_cpython_wrapper=True)
 def _unsatisfied(
     totals: Floats, wanted: Floats, starts: Whole, columns: Whole, shifts: Whole, lifting: int
 ) -> int:
@@ -186,7 +191,7 @@ def _round(
     product = room[0, 0]
     for row in range(starts.size - 1):
         first, last = starts[row], starts[row + 1]
-        _turn(wanted[row * lifting : (row + 1) * lifting], 0, product)
+        _turn(wanted[row * lifting : (row + 1) * lifting], np.int64(0), product)
         for z in range(lifting):
             signs[z] = _to_word(product[z])  # type: ignore[call-arg]
         for edge in range(first, last):
@@ -205,7 +210,7 @@ def _round(
     return bad
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def decode(
     totals: Floats, wanted: Floats, starts: Whole, columns: Whole, shifts: Whole, *sizes: int
 ) -> int:
@@ -217,7 +222,9 @@ def decode(
     """
     lifting, most_rounds = sizes
     messages = np.zeros(columns.size * lifting, np.float32)
-    widest = int(np.diff(starts).max())
+    widest = 0
+    for row in range(starts.size - 1):
+        widest = max(widest, starts[row + 1] - starts[row])
     room = np.empty((2, widest + 1, lifting), np.float32)
     signs = np.empty(lifting, np.int32)
     fewest, since = wanted.size + 1, 0
@@ -234,7 +241,7 @@ def decode(
     return -1
 
 
-@njit(nogil=True, cache=True)
+@_kernel()
 def shuffle(n: int, seed: np.uint64) -> Whole:
     """Return the numbers below `n` in an order that the seed alone decides.
 

@@ -229,8 +229,11 @@ def _best_box(
             place = (dt[i] - slope * x[i] + reach) / cell
             if 0.0 <= place < _BINS:
                 bins[int(place)] += 1
-        for first in range(_BINS - _BOX + 1):
-            counted = bins[first : first + _BOX].sum()
-            if counted > best:
-                best, best_bin, best_slope = counted, first, slope
+        counted = 0
+        for end in range(1, _BINS + 1):
+            counted += bins[end - 1]
+            if end > _BOX:
+                counted -= bins[end - _BOX - 1]
+            if end >= _BOX and counted > best:
+                best, best_bin, best_slope = counted, end - _BOX, slope
     return best, best_bin, best_slope
