@@ -11,7 +11,7 @@ from qnx_hw.network import programmes
 from qnx_hw.network.planner import Plan, Planner
 from qnx_hw.network.topology import Floats
 
-_PAST_STEPS = 1024
+_PAST_STEPS = 4097
 """How much of the past a planner is shown; all of its experts look back less."""
 
 

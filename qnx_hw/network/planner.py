@@ -38,15 +38,22 @@ class Expert:
     """How many residuals back."""
     stretch: float
     """Factor on the residuals: how much worse than lately it may get."""
+    power: float = 0.0
+    """By how much the more the worst cases count; see `splits`."""
 
 
 RECENT = Expert("recent", memory=1.0, horizon=64, stretch=1.7)
 WIDE = Expert("wide", memory=0.4, horizon=256, stretch=1.9)
 ROBUST = Expert("robust", memory=0.1, horizon=512, stretch=2.1)
+SEEN = Expert("seen", memory=0.0, horizon=4096, stretch=1.0, power=6.0)
+"""What comes is like what came, in no order. Who sends in bursts cannot be foreseen better."""
+_HEARD, _TURNS = 0.01, 8
+"""An expert with less of a say is asked only every so many intervals; its splits stay."""
 _ROUNDS, _ROUNDS_WORK = (60, 100), 600_000
 """Rounds of a search, and rounds times slots (a pair and a link that it may use)."""
-_MOST_NUMBERS = 20_000_000
-"""Scenarios times pairs that a search may handle; a longer horizon is cut."""
+_MOST_NUMBERS, _MOST_SEEN = 20_000_000, 400_000
+"""Scenarios times pairs that a search may handle, and that are kept of the past for one without
+memory; a longer horizon is cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +86,7 @@ class Planner:
         topology: Topology,
         *,
         paths: PathSet | None = None,
-        experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST),
+        experts: tuple[Expert, ...] = (RECENT, WIDE, ROBUST, SEEN),
         iterations: int | None = None,
         learning_rate: float = 4.0,
         discount: float = 0.98,
@@ -101,12 +108,15 @@ class Planner:
         past = self._clean(history)
         revision = 1 if previous is None else previous.revision + 1
         losses = self._judge(past, previous)
-        waking = woken(past)
-        logits: tuple[Floats, ...] = ()
-        for number in range(len(self._experts)):
-            logits += (self._ask(number, past, waking, previous, logits),)
         weights = np.exp(-self._learning_rate * (np.asarray(losses) - min(losses)))
         weights /= weights.sum()
+        waking = woken(past)
+        logits: tuple[Floats, ...] = ()
+        for number, weight in enumerate(weights):
+            if previous is not None and weight < _HEARD and (revision + number) % _TURNS:
+                logits += (previous.logits[number],)
+            else:
+                logits += (self._ask(number, past, waking, previous, logits),)
         mixed = np.zeros(len(self.paths))
         for weight, own in zip(weights, logits, strict=True):
             mixed += weight * first_order.shares(self.paths, own)
@@ -163,14 +173,16 @@ class Planner:
 
         What is decided does not depend on the unit, so that of demands may be any.
         """
-        traffic = np.asarray(history, dtype=np.float64)
-        known = self.topology.demands(traffic)
-        if not len(known):
+        deepest = max(self._depth(expert) for expert in self._experts) + 1
+        known = np.asarray(history)
+        if known.ndim != 3:
+            raise ValueError(f"a history of the shape {known.shape} is not (T, N, N)")
+        traffic = known[-deepest:].astype(np.float64)
+        past = self.topology.demands(traffic)
+        if not len(past):
             return np.ones((1, self.topology.pairs[0].size))
-        deepest = max(expert.horizon for expert in self._experts) + 1
         rows, columns = self.topology.pairs
-        raw = traffic[-deepest:, rows, columns]
-        past: Floats = known[-deepest:]
+        raw = traffic[:, rows, columns]
         bad = ~(np.isfinite(raw) & (raw >= 0))
         for step in np.flatnonzero(bad.any(axis=1)):
             if step:
@@ -207,9 +219,15 @@ class Planner:
             start, iterations = asked[-1], self._iterations
         else:
             start, iterations = previous.logits[number], self._iterations
-        deepest = max(2, min(expert.horizon, _MOST_NUMBERS // max(1, past.shape[1])))
-        scenarios, weights = lay_scenarios(expert, past[-deepest - 1 :], waking)
-        return first_order.search(self.paths, scenarios, weights, start, iterations=iterations)
+        scenarios, weights = lay_scenarios(expert, past[-self._depth(expert) - 1 :], waking)
+        return first_order.search(
+            self.paths, scenarios, weights, start, iterations=iterations, power=expert.power
+        )
+
+    def _depth(self, expert: Expert) -> int:
+        """Return how far an expert looks back here."""
+        most = _MOST_NUMBERS if expert.memory else _MOST_SEEN
+        return max(2, min(expert.horizon, most // max(1, self.topology.pairs[0].size)))
 
 
 def _rounds(paths: PathSet) -> int:
@@ -234,12 +252,7 @@ def lay_scenarios(expert: Expert, past: Floats, waking: Floats) -> tuple[Floats,
     `waking` `(P,)` is what pairs may begin with that were silent as far as the expert looks.
     """
     past = past[-expert.horizon - 1 :]
-    means = np.empty_like(past)
-    means[0] = past[0]
-    for step in range(1, len(past)):
-        means[step] = expert.memory * past[step] + (1 - expert.memory) * means[step - 1]
-    forecast = means[-1]
-    surprises = past[1:] - means[:-1]
+    forecast, surprises = _foreseen(expert.memory, past)
     cases = np.concatenate((forecast[None], forecast + expert.stretch * surprises))
     floor = _FLOOR * past.mean(axis=0)
     weights = np.ones(len(cases))
@@ -250,6 +263,18 @@ def lay_scenarios(expert: Expert, past: Floats, waking: Floats) -> tuple[Floats,
         cases = np.concatenate((cases, np.where(is_silent, waking, forecast)[None]))
         weights = np.append(weights, _WOKEN_WEIGHT)
     return cases, weights
+
+
+def _foreseen(memory: float, past: Floats) -> tuple[Floats, Floats]:
+    """Return the mean weighted by age `(P,)`, and how far off it was before `(T - 1, P)`."""
+    if memory == 0.0:
+        mean: Floats = past.mean(axis=0)
+        return mean, past[1:] - mean
+    means = np.empty_like(past)
+    means[0] = past[0]
+    for step in range(1, len(past)):
+        means[step] = memory * past[step] + (1 - memory) * means[step - 1]
+    return means[-1], past[1:] - means[:-1]
 
 
 def utilisation(paths: PathSet, splits: Floats, demands: Floats) -> Floats:

@@ -3,8 +3,9 @@
 Variables are one logit per path, softmax per pair. Minimised is the weighted mean over scenarios
 of the logarithm of a smooth maximum (log-sum-exp) of link utilisation, by Adam; the sharpness of
 the maximum grows tenfold over the run. The logarithm makes a part count alike in calm and busy
-cases. A smooth solution keeps its quality when the demand turns out different, where the vertex of
-a linear programme does not.
+cases. With a power above 0 it is instead that power of the maximum, over the least that the links
+of each node allow any routing: the worst cases count the more. A smooth solution keeps its quality
+when the demand turns out different, where the vertex of a linear programme does not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.network.paths import PathSet
-from qnx_hw.network.topology import Floats
+from qnx_hw.network.topology import Floats, Topology
 
 Singles = npt.NDArray[np.float32]
 # Sharpness of the smooth maximum in the first and last round, in units of 1 / largest utilisation.
@@ -27,16 +28,25 @@ _MEMORY_MEAN, _MEMORY_SQUARE, _STEP = 0.9, 0.99, 0.1
 _LOGIT_LIMIT = 12.0
 # Scenarios that a round looks at: at most, and at least in large networks.
 _PART_SIZE, _LEAST_PART = 64, 4
-# Scenarios times slots (a pair and a link that it may use) in one round.
-_ROUND_WORK = 4_000_000
+# Scenarios times slots (a pair and a link that it may use) in one round: at most, and up to which
+# a part may be larger.
+_ROUND_WORK, _LITTLE_WORK = 4_000_000, 70_000
 # Links narrower than that are no different from each other; more would not fit into a float.
 _NARROWEST = 1e15
+# So many times what is least all is alike: the worst alone would have a say.
+_MUCH_WORSE = np.float32(10.0)
 # Below e^-12 of the largest a link has no say; below this share it carries nothing.
 _FAR_BELOW, _NO_SHARE = np.float32(-12.0), np.float32(0.0)
 
 
 def search(
-    paths: PathSet, scenarios: Floats, weights: Floats, start: Floats, *, iterations: int
+    paths: PathSet,
+    scenarios: Floats,
+    weights: Floats,
+    start: Floats,
+    *,
+    iterations: int,
+    power: float = 0.0,
 ) -> Floats:
     """Return logits `(paths,)` that are good for all `scenarios` `(S, P)`, weighted by `(S,)`.
 
@@ -46,12 +56,15 @@ def search(
     if not logits.size:
         return logits
     slots, offsets, links = paths.supports
-    size = max(_LEAST_PART, min(_PART_SIZE, _ROUND_WORK // max(1, links.size)))
+    size = max(_PART_SIZE, _LITTLE_WORK // max(1, links.size))
+    size = max(_LEAST_PART, min(size, _ROUND_WORK // max(1, links.size)))
     demands, shares_of_cases = _deal(scenarios, weights, size)
+    inverse = _inverse(paths.topology.capacities)
+    ease = _ease(paths.topology, demands, inverse) if power else np.ones_like(shares_of_cases)
     _descend(
-        demands,
-        shares_of_cases,
-        _inverse(paths.topology.capacities),
+        (demands, shares_of_cases, ease),
+        np.float32(power),
+        inverse,
         (paths.offsets, slots, paths.first, offsets, links),
         logits,
         iterations,
@@ -63,6 +76,20 @@ def _inverse(capacities: Floats) -> Singles:
     """Return how much narrower each link is than the widest."""
     inverse: Floats = np.minimum(capacities.max() / capacities, _NARROWEST)
     return inverse.astype(np.float32)
+
+
+def _ease(topology: Topology, demands: Singles, inverse: Singles) -> Singles:
+    """Return 1 over the utilisation `(parts, size)` that no routing falls below, 0 without demand.
+
+    It is that of all links from a node, or to it, as if they were one.
+    """
+    least = np.zeros((demands.shape[0], demands.shape[2]))
+    for ends, pair_ends in zip((topology.sources, topology.targets), topology.pairs, strict=True):
+        able = np.bincount(ends, 1.0 / inverse, topology.node_count)
+        for node in np.flatnonzero(able):
+            least = np.maximum(least, demands[:, pair_ends == node].sum(axis=1) / able[node])
+    ease: Floats = np.divide(1.0, least, out=np.zeros_like(least), where=least > 0)
+    return ease.astype(np.float32)
 
 
 def _deal(scenarios: Floats, weights: Floats, size: int) -> tuple[Singles, Singles]:
@@ -106,7 +133,8 @@ def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _descend(demands, weights, inverse, structure, logits, iterations):  # type: ignore[no-untyped-def]
+def _descend(cases, power, inverse, structure, logits, iterations):  # type: ignore[no-untyped-def]
+    demands, weights, ease = cases
     first, links = structure[2], structure[4]
     splits, slope = np.empty(logits.size), np.empty(logits.size)
     mean, square = np.zeros(logits.size), np.zeros(logits.size)
@@ -118,7 +146,7 @@ def _descend(demands, weights, inverse, structure, logits, iterations):  # type:
         _spread(splits, inverse, structure, use)
         _carry(demands[part], use, structure, load)
         sharp = _SHARP_FIRST * _SHARP_GROWTH ** (turn / max(1, iterations - 1))
-        _weigh(load, weights[part], sharp)
+        _weigh(load, weights[part], ease[part], power, sharp)
         _push(demands[part], load, inverse, structure, use)
         _slopes(use, splits, structure, slope)
         if not _adam(turn, slope, mean, square, logits):
@@ -150,14 +178,18 @@ def _carry(demands, use, structure, load):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _weigh(load, weights, sharp):  # type: ignore[no-untyped-def]
-    """Replace utilisations by the gradient of the weighted logarithms of the smooth maxima."""
+def _weigh(load, weights, ease, power, sharp):  # type: ignore[no-untyped-def]
+    """Replace utilisations by the gradient of the weighted powers of the smooth maxima."""
     links, scenarios = load.shape
     sharp = np.float32(sharp)
     peak, total = load[0].copy(), np.zeros(scenarios, dtype=np.float32)
     for link in range(1, links):
         for scenario in range(scenarios):
             peak[scenario] = max(peak[scenario], load[link, scenario])
+    gain = np.ones(scenarios, dtype=np.float32)
+    if power > 0.0:
+        for scenario in range(scenarios):
+            gain[scenario] = min(peak[scenario] * ease[scenario], _MUCH_WORSE) ** power
     for scenario in range(scenarios):
         peak[scenario] = 1.0 / peak[scenario] if peak[scenario] > 0.0 else 0.0
     for link in range(links):
@@ -169,7 +201,8 @@ def _weigh(load, weights, sharp):  # type: ignore[no-untyped-def]
     for scenario in range(scenarios):
         # A scenario without demand has no peak and no say.
         flat = peak[scenario] == 0.0 or total[scenario] == 0.0
-        total[scenario] = 0.0 if flat else weights[scenario] * peak[scenario] / total[scenario]
+        told = weights[scenario] * gain[scenario]
+        total[scenario] = 0.0 if flat else told * peak[scenario] / total[scenario]
     for link in range(links):
         for scenario in range(scenarios):
             load[link, scenario] *= total[scenario]
