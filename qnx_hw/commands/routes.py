@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 action="append",
                 default=[],
                 metavar="HOP",
-                help="a hop ('SOURCE TARGET') or node to think away; repeat",
+                help="a hop, one way ('SOURCE TARGET'), or a node to think away; repeat",
             )
             action.add_argument("--demand-factor", type=float, default=1.0, metavar="F")
             action.add_argument("--objective", metavar="OBJECTIVE", help="aim at this instead")
@@ -97,10 +97,22 @@ def run(arguments: argparse.Namespace) -> int:
             raise QnxError(f"the plan has no route from '{ends[0]}' to '{ends[1]}'")
         print(f"{route.source} to {route.destination}: {route.reason}")
     else:
+        if arguments.action == "what-if":
+            print(_supposed(arguments))
         _show(plan)
     if arguments.json is not None:
         _write(arguments.json, msgspec.json.encode(plan))
     return 0
+
+
+def _supposed(arguments: argparse.Namespace) -> str:
+    """Say what was supposed, in words."""
+    parts = [f"'{name}' were down" for name in arguments.down]
+    if arguments.demand_factor != 1.0:
+        parts.append(f"demand were {arguments.demand_factor:g} times what is expected")
+    if arguments.objective is not None:
+        parts.append(f"the aim were '{arguments.objective}'")
+    return f"if {' and '.join(parts) or 'all stayed as it is'} (nothing is put into force):"
 
 
 def _plan(arguments: argparse.Namespace) -> PlanView:

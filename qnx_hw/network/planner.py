@@ -49,6 +49,8 @@ SEEN = Expert("seen", memory=0.0, horizon=4096, stretch=1.0, power=6.0)
 """What comes is like what came, in no order. Who sends in bursts cannot be foreseen better."""
 _HEARD, _TURNS = 0.01, 8
 """An expert with less of a say is asked only every so many intervals; its splits stay."""
+_SEEN_TURNS = 4
+"""One without memory is asked so often at most: an interval adds little to all that it saw."""
 _ROUNDS, _ROUNDS_WORK = (60, 100), 600_000
 """Rounds of a search, and rounds times slots (a pair and a link that it may use)."""
 _MOST_NUMBERS, _MOST_SEEN = 20_000_000, 400_000
@@ -113,10 +115,12 @@ class Planner:
         waking = woken(past)
         logits: tuple[Floats, ...] = ()
         for number, weight in enumerate(weights):
-            if previous is not None and weight < _HEARD and (revision + number) % _TURNS:
-                logits += (previous.logits[number],)
-            else:
+            turns = _SEEN_TURNS if not self._experts[number].memory else 1
+            turns = _TURNS if weight < _HEARD else turns
+            if previous is None or (revision + number) % turns == 0:
                 logits += (self._ask(number, past, waking, previous, logits),)
+            else:
+                logits += (previous.logits[number],)
         mixed = np.zeros(len(self.paths))
         for weight, own in zip(weights, logits, strict=True):
             mixed += weight * first_order.shares(self.paths, own)

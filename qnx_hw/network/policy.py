@@ -91,7 +91,7 @@ class Decision:
         if demand <= 0.0:
             return f"nothing is expected to be sent; what comes goes over {told}"
         loads = self.loads
-        text = f"{demand:.3g} Mbit/s over {told}"
+        text = f"{_rate(demand)} over {told}"
         short, alone, link = self._alone(pair)
         fullest = float(loads.max()) if loads.size else 0.0
         if ways[0][1] > 1 - _TOLD_SHARE and ways[0][0] == short:
@@ -99,9 +99,12 @@ class Decision:
         elif alone > max(fullest, 1e-9) * (1 + 1e-3):
             text += f": on the shortest way alone {link} would be {alone:.0%} full"
         else:
-            text += ": the others leave more room than the shortest way alone needs to give"
+            text += (
+                f": the shortest way alone would do, with {link} {alone:.0%} full, but leave less "
+                "room for more than is expected"
+            )
         if self.rates[pair] < self.expected[pair] * (1 - 1e-6):
-            text += f"; limited from {self.expected[pair]:.3g} Mbit/s because links are full"
+            text += f"; limited from {_rate(self.expected[pair])} because links are full"
         return text
 
     def _alone(self, pair: int) -> tuple[tuple[str, ...], float, str]:
@@ -278,6 +281,14 @@ class Policy:
                 )
                 parts.append(f"{', '.join(names)} {word}")
         return "; ".join(parts)
+
+
+def _rate(mbps: float) -> str:
+    """Return a rate in the unit in which people say it."""
+    scales = (("Gbit/s", 1e3), ("Mbit/s", 1.0), ("kbit/s", 1e-3), ("bit/s", 1e-6))
+    unit, size = next((each for each in scales if mbps >= each[1]), scales[-1])
+    value = mbps / size
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _limits(rates: Floats, demands: Floats) -> Floats:

@@ -199,6 +199,7 @@ def test_a_plan_from_a_record_is_shown_explained_and_questioned(
 
     assert main(["routes", "what-if", "--down", "a b", "--demand-factor", "0.5", *data]) == 0
     out = capsys.readouterr().out
+    assert "if 'a b' were down and demand were 0.5 times what is expected (nothing is" in out
     assert "100% a-c-b" in out
     assert "a-b " not in out
 

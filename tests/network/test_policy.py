@@ -115,6 +115,16 @@ def test_the_reason_names_the_link_that_would_fill() -> None:
     assert "a-b would be 150% full" in decision.explain(0)
 
 
+@pytest.mark.parametrize(
+    ("mbps", "words"),
+    [(2500.0, "2.5 Gbit/s"), (150.0, "150 Mbit/s"), (0.0042, "4.2 kbit/s"), (1e-7, "0.1 bit/s")],
+)
+def test_a_reason_says_rates_in_units_of_their_size(mbps: float, words: str) -> None:
+    policy = Policy(triangle())
+
+    assert policy.decide(situation(mbps)).explain(0).startswith(f"{words} over a-")
+
+
 def test_a_link_short_of_key_is_spared_and_used_again_when_key_is_back() -> None:
     policy = Policy(triangle())
     policy.decide(situation(50.0))
