@@ -327,6 +327,8 @@ class Edge:
             return
         self.tell(Level.WARNING, self.node, words, line.traffic.name)
         line.is_in_order = False
+        if line.sessions:  # others go on, or its user came back before this end noticed
+            self._tell_open(line)
 
     def _hop_changed(self, hop: Hop) -> None:
         about = f"the way to '{hop.target}'"

@@ -18,6 +18,8 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """Whether an event of level warning or alarm was raised."""
     recovered_s: float | None
     """From the end of the fault to the next block of key at both ends; None: not in time."""
+    alarms: int = 0
+    """Warnings and alarms that were raised meanwhile."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """That came back through tunnels as they were sent."""
     searched_bytes: int
     """Captured on wires between nodes and searched for keys and user data."""
+    left_open: tuple[str, ...] = ()
+    """Warnings and alarms since the first fault that were not over at the end."""
 
     @property
     def is_good(self) -> bool:
@@ -107,6 +111,9 @@ edge follows the newest routes.
 | bytes through tunnels, back as they were sent | {sum(each.tunnel_bytes for each in reports):,} |
 | bytes captured between nodes, without a key or a user's byte in the clear | \
 {sum(each.searched_bytes for each in reports):,} |
+
+Of {sum(fault.alarms for each in reports for fault in each.faults):,} warnings and alarms \
+{sum(len(each.left_open) for each in reports):,} were not over at the end.
 
 Invariants that did not hold: {len(broken)}.
 

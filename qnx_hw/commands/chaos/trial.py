@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from qnx_hw.commands.chaos.report import Recovery, Report
 from qnx_hw.commands.chaos.schedule import ALWAYS_TOLD, Fault, Kind
 from qnx_hw.commands.chaos.screens import looking_on
 from qnx_hw.commands.chaos.traffic import Echo, steps_of
-from qnx_hw.commands.chaos.watch import LOOK_S, Keys, Sight
+from qnx_hw.commands.chaos.watch import LOOK_S, Alarm, Keys, Sight
 from qnx_hw.commands.chaos.wires import joined
 from qnx_hw.commands.laboratory import laboratory
 from qnx_hw.errors import QnxError
@@ -97,6 +97,9 @@ class _Trial:
         self._disturber = Disturber(layout, self._nodes)
         self._sight = Sight(layout.apis)
         self._recoveries: list[Recovery] = []
+        self._usual: Set[Alarm] = frozenset()
+        """Raised before any fault."""
+        self._left_open: list[Alarm] = []
         self._began_s = time.monotonic()
 
     async def go(self) -> None:
@@ -127,6 +130,7 @@ class _Trial:
                 if not self._keys.owed:
                     break
                 await asyncio.sleep(1.0)
+            self._left_open = open_since(self._sight.alarms(), self._usual)
             for task in watching:
                 task.cancel()
         if self._keys.owed:
@@ -139,6 +143,7 @@ class _Trial:
         self._say("waiting for the first key on every link")
         if await self._new_blocks(everything, START_DEADLINE_S) is None:
             raise QnxError(f"no key on every link within {START_DEADLINE_S:g} s, without any fault")
+        self._usual = self._sight.alarms().keys()
         end_s = time.monotonic() + 60 * self._wish.minutes
         done, turn = 0, 0
         while True:
@@ -155,7 +160,7 @@ class _Trial:
                 return
 
     async def _befall(self, fault: Fault) -> None:
-        before = self._sight.alarms()
+        before = self._sight.alarms().keys()
         blocks = self._made(fault)
         self._say(f"{fault.kind}: {fault.target}, {fault.lasts_s:.1f} s")
         began_s = time.monotonic()
@@ -168,21 +173,22 @@ class _Trial:
             self._broken.append(f"{fault.target} served with a certificate that had ended")
         await self._disturber.mend(fault)
         recovered_s = await self._recovery(fault)
-        told = bool(self._sight.alarms() - before)
+        raised = self._sight.alarms().keys() - before
         self._recoveries.append(
             Recovery(
                 kind=fault.kind,
                 target=fault.target,
                 lasted_s=lasted_s,
-                told=told,
+                told=bool(raised),
                 recovered_s=recovered_s,
+                alarms=len(raised),
             )
         )
         if recovered_s is None:
             self._broken.append(
                 f"no key within {RECOVERY_DEADLINE_S:g} s after '{fault.kind}' of {fault.target}"
             )
-        if fault.kind in ALWAYS_TOLD and not told:
+        if fault.kind in ALWAYS_TOLD and not raised:
             self._broken.append(f"nobody was told of '{fault.kind}' of {fault.target}")
         words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
         self._say(f"  {words}")
@@ -280,6 +286,9 @@ class _Trial:
             minutes=(time.monotonic() - self._began_s) / 60,
             faults=tuple(self._recoveries),
             broken=tuple(self._broken),
+            left_open=tuple(
+                f"{each.source} of {each.node}: {each.message}" for each in self._left_open
+            ),
             blocks=blocks,
             keys_delivered=self._keys.delivered,
             tunnel_bytes=sum(echo.returned_bytes for echo in self._echoes),
@@ -299,6 +308,11 @@ class _Trial:
         if gap(ours.keys(), theirs.keys()):
             self._broken.append(f"one end of {link} lacks a block that the other holds")
         return len(common)
+
+
+def open_since(alarms: Mapping[Alarm, bool], before: Set[Alarm]) -> list[Alarm]:
+    """Return the alarms that are open and were not raised before."""
+    return sorted(each for each, is_open in alarms.items() if is_open and each not in before)
 
 
 def gap(ours: Set[int], theirs: Set[int]) -> set[int]:

@@ -9,10 +9,10 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 from qnx_hw.api.client import NodeClient
-from qnx_hw.api.schema import Level, LinkPhase, Snapshot
+from qnx_hw.api.schema import LinkPhase, Snapshot
 from qnx_hw.commands.keys import client_of
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
@@ -101,6 +101,15 @@ class Keys:
                 self.broken.append(f"{master} and {slave} got different keys {name}")
 
 
+class Alarm(NamedTuple):
+    """A warning or an alarm that a node told."""
+
+    node: str
+    time_s: float
+    source: str
+    message: str
+
+
 @dataclass(eq=False)
 class Sight:
     """The newest state of every node, by its API; None while a node does not answer."""
@@ -154,14 +163,14 @@ class Sight:
             for state in states
         )
 
-    def alarms(self) -> set[tuple[str, float, str]]:
-        """Return the events that ask for attention."""
+    def alarms(self) -> dict[Alarm, bool]:
+        """Return the warnings and alarms that were raised, and whether each is still open."""
         return {
-            (node, event.time_s, event.message)
+            Alarm(node, event.time_s, event.source, event.message): event.is_open
             for node, state in self.states.items()
             if state is not None
             for event in state.events
-            if event.level in (Level.WARNING, Level.ALARM)
+            if event.is_trouble
         }
 
 

@@ -7,6 +7,7 @@ import tomllib
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from free_ports import free_ports
@@ -17,7 +18,8 @@ from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
 from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
-from qnx_hw.commands.chaos.trial import gap
+from qnx_hw.commands.chaos.trial import gap, open_since
+from qnx_hw.commands.chaos.watch import Alarm
 from qnx_hw.commands.chaos.wires import Wire, joined
 from qnx_hw.errors import ConfigError
 
@@ -177,6 +179,16 @@ def test_recovery_times_are_summed_up_over_runs() -> None:
     (line,) = lines([report(1, 1.0, 9.0), report(2, 2.0, None)])
 
     assert (line.count, line.survived, line.median_s, line.p99_s) == (4, 3, 2.0, 9.0)
+
+
+def test_an_alarm_is_left_open_where_it_came_with_a_fault_and_is_not_over() -> None:
+    usual, over, stays = (Alarm("bob", at, "bob tagger", "lost") for at in (1.0, 2.0, 3.0))
+
+    left = open_since({usual: True, stays: True, over: False}, {usual})
+
+    assert left == [stays]
+    one = msgspec.structs.replace(report(1, 1.0), left_open=("bob tagger of bob: lost",))
+    assert "1 were not over at the end" in page([one, report(2, 1.0)])
 
 
 def test_the_page_names_what_broke() -> None:
