@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from drivers.knobs import Setting, number_within
 from drivers.swabian_package import Tagger
@@ -46,7 +47,7 @@ class Inputs:
     def steps(self, settings: Mapping[str, Setting]) -> list[Callable[[Tagger], None]]:
         """Return what sets each; edges first, for delay and dead time belong to an edge."""
         order = sorted(settings, key=lambda key: not key.startswith("edge"))
-        return [lambda tagger, key=key: self._apply(tagger, key, settings[key]) for key in order]  # type: ignore[misc]
+        return [partial(self._apply, key=key, value=settings[key]) for key in order]
 
     def check(self, key: str, value: Setting, known: Mapping[str, Setting]) -> None:
         """Refuse what makes no sense."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,7 @@ def read_everything(instrument: Instrument, timeout_s: float) -> list[tuple[str,
     try:
         if not outcomes[0][1]:
             for call in reading(calls_of(instrument)):
-                act = call.act
-                outcomes.append((call.name, _error(lambda act=act: act(0, timeout_s))))  # type: ignore[misc]
+                outcomes.append((call.name, _error(partial(call.act, 0, timeout_s))))
     finally:
         instrument.close()
     return outcomes

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+from typing import TypeVar, TypeVarTuple, cast
 
 from qnx_hw.api.commands import Setting
 from qnx_hw.api.instrument import InstrumentSettings, revision_of
@@ -39,6 +39,7 @@ from qnx_hw.qkd.pulses import Score
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+_Given = TypeVarTuple("_Given")
 
 READ_INTERVAL_S = 1.0
 CLOSE_DEADLINE_S = 0.8
@@ -300,9 +301,9 @@ class Pump:
         else:
             self._hand(self._feed.deliver, block)
 
-    def _hand(self, function: object, *arguments: object) -> None:
+    def _hand(self, function: Callable[[*_Given], object], *arguments: *_Given) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
+            self._loop.call_soon_threadsafe(function, *arguments)
 
 
 def _settings(instrument: Instrument) -> Mapping[str, Setting]:

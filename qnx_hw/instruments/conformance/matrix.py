@@ -8,6 +8,7 @@ that it lost its wire, it is connected again first, as a supervisor would.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qnx_hw.errors import InstrumentError, InstrumentRefused, NotConnected, Unsupported
@@ -37,21 +38,17 @@ def run_matrix(
         for kind in kinds:
             for call in calls:
                 name = f"{kind} × {call.name}"
-                checks.append(
-                    judge(name, lambda kind=kind, call=call: _cell(subject, saboteur, kind, call))  # type: ignore[misc]
-                )
+                checks.append(judge(name, partial(_cell, subject, saboteur, kind, call)))
             if subject.instrument.family is Family.TIME_TAGGER and any(
                 call.name == "stream" for call in calls
             ):
                 checks.append(
                     judge(
                         f"{kind} × stream under way",
-                        lambda kind=kind: _stream_under_way(subject, saboteur, kind),  # type: ignore[misc]
+                        partial(_stream_under_way, subject, saboteur, kind),
                     )
                 )
-            checks.append(
-                judge(f"{kind} × close", lambda kind=kind: _closing(subject, saboteur, kind))  # type: ignore[misc]
-            )
+            checks.append(judge(f"{kind} × close", partial(_closing, subject, saboteur, kind)))
     finally:
         saboteur.heal()
         subject.instrument.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from qnx_hw.errors import (
     Busy,
@@ -61,9 +62,9 @@ def _while_connected(subject: Subject, calls: tuple[Call, ...]) -> list[Check]:
         judge("unknown setting", lambda: _unknown_setting(subject)),
     ]
     for what, call in out_of_range(subject.instrument):
-        checks.append(judge(f"refuses {what}", lambda call=call: _refuses(subject, call)))  # type: ignore[misc]
+        checks.append(judge(f"refuses {what}", partial(_refuses, subject, call)))
     for each in calls:
-        checks.append(judge(each.name, lambda each=each: _answers(subject, each)))  # type: ignore[misc]
+        checks.append(judge(each.name, partial(_answers, subject, each)))
     checks += [
         judge("threads", lambda: _threads(subject, calls)),
         judge("stop", lambda: _stop(subject, calls)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,8 +41,8 @@ def record(folder: Path) -> RecordingView:
     )  # fmt: skip
     recorder, bench = Recorder(folder, about), Bench.from_network(table)
     for node in ("alice", "bob"):
-        origin = Origin(node=node, instrument="tagger", model="TDC1", serial=node)
-        tap = recorder.tap(node, "tagger", lambda origin=origin: origin)  # type: ignore[misc]
+        origin = partial(Origin, node=node, instrument="tagger", model="TDC1", serial=node)
+        tap = recorder.tap(node, "tagger", origin)
         for block in tag_blocks(bench, node, SECONDS):
             tap.deliver(block)
     return recorder.close()
