@@ -35,6 +35,7 @@ from qnx_hw.secret import Secret
 START_DEADLINE_S = 300.0
 RECOVERY_DEADLINE_S = 180.0
 SETTLE_DEADLINE_S = 30.0
+NOTICE_DEADLINE_S = 60.0
 MOST_BLOCKS_WHILE_HEARD = 2
 """Blocks that may still be released after an eavesdropper came: their detections are older."""
 
@@ -166,6 +167,8 @@ class _Trial:
         began_s = time.monotonic()
         await self._disturber.inject(fault)
         await asyncio.sleep(fault.lasts_s)
+        if fault.kind is Kind.EAVESDROPPER:
+            await self._noticed(before)
         lasted_s = time.monotonic() - began_s
         if fault.kind is Kind.EAVESDROPPER and blocks is not None:
             self._check_silence(fault, blocks)
@@ -192,6 +195,16 @@ class _Trial:
             self._broken.append(f"nobody was told of '{fault.kind}' of {fault.target}")
         words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
         self._say(f"  {words}")
+
+    async def _noticed(self, before: Set[Alarm]) -> None:
+        """Wait until somebody was told of something new: so long the eavesdropper stays.
+
+        A block that was heard only in part may rightly be key, so the whole of one has to go by.
+        """
+        for _ in range(int(NOTICE_DEADLINE_S / LOOK_S)):
+            if self._sight.alarms().keys() - before:
+                return
+            await asyncio.sleep(LOOK_S)
 
     def _ends(self, link: str) -> tuple[str, str]:
         section = self._layout.network.links[link]
