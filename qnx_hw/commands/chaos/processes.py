@@ -15,6 +15,9 @@ from qnx_hw.commands.laboratory import stop
 
 STOP_DEADLINE_S = 30.0
 
+MOST_LAST_WORDS = 16 << 10
+"""Enough for where all tasks and threads of a node stand."""
+
 
 class _Printed:
     """Keeps what a program prints, also while it cannot write files itself."""
@@ -45,6 +48,8 @@ class NodeProcess:
         self._file = file
         self._printed = _Printed(printed)
         self._process: asyncio.subprocess.Process | None = None
+        self.last_words = ""
+        """The end of what it printed, once it has ended."""
 
     async def start(self) -> None:
         """Start it, also again."""
@@ -99,6 +104,7 @@ class NodeProcess:
         was_running = self._process.returncode is None
         await stop(self._process)
         printed = self._printed.end()
+        self.last_words = printed[-MOST_LAST_WORDS:].decode(errors="replace")
         if was_running:
             return f"it did not end within {STOP_DEADLINE_S:g} s"
         if self._process.returncode:

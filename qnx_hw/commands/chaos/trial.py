@@ -281,6 +281,7 @@ class _Trial:
     async def _finish(self, name: str, node: NodeProcess) -> None:
         if wrong := await node.finish():
             self._broken.append(f"{name} did not end in good order: {wrong}; see {name}.log")
+            self._say(node.last_words)
 
     def report(self) -> Report:
         """Compare the stores, search what was captured, and sum up; the nodes have ended."""
