@@ -16,6 +16,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 
+from qnx_hw.attempts import attempt
 from qnx_hw.config import StepSection, StreamSection
 from qnx_hw.edge.edge import Edge
 from qnx_hw.edge.steps import Pipeline, Unpacking
@@ -87,7 +88,7 @@ class StreamSource:
                 async with self._changed:
                     await self._changed.wait_for(lambda: self._waiting)
                 try:
-                    await self._send()
+                    await attempt(self._send())
                 except* _BROKEN as errors:
                     log.info("stream '%s' waits: %s", self._traffic.name, errors.exceptions[0])
                     await asyncio.sleep(RETRY_S)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from qnx_hw.api.schema import Level
 from qnx_hw.api.teller import Teller
+from qnx_hw.attempts import attempt
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import pki
@@ -137,7 +138,7 @@ class TlsWire:
         """Connect again and again until cancelled."""
         while True:
             try:
-                await self._attend()
+                await attempt(self._attend())
             except* QnxError as errors:
                 log.debug("the key managers' way to %s broke: %s", self._peer, errors.exceptions)
             await asyncio.sleep(PAUSE_S)

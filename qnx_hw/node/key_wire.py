@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from qnx_hw.attempts import attempt
 from qnx_hw.errors import ChannelError, QnxError
 from qnx_hw.keys.kme import Kme
 from qnx_hw.keys.messages import (
@@ -66,20 +67,20 @@ class KeyWire:
         """Connect again and again until cancelled."""
         while True:
             try:
-                async with self._way.channel() as channel:
-                    await self._converse(channel)
+                await attempt(self._meet())
             except* QnxError as errors:
                 # The peer's absence shows in `Kme.is_connected`; the reason is for us.
                 log.debug("the key managers' way to %s broke: %s", self._peer, errors.exceptions)
             await asyncio.sleep(PAUSE_S)
 
-    async def _converse(self, channel: Channel) -> None:
-        line = await SealedLine.open(channel, self._role, self._channel_key())
-        way = WirePeer(line)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(channel.keep_alive())
-            tasks.create_task(self._serve(line, way))
-            tasks.create_task(self._kme.attend(self._peer, way, self._link))
+    async def _meet(self) -> None:
+        async with self._way.channel() as channel:
+            line = await SealedLine.open(channel, self._role, self._channel_key())
+            way = WirePeer(line)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(channel.keep_alive())
+                tasks.create_task(self._serve(line, way))
+                tasks.create_task(self._kme.attend(self._peer, way, self._link))
 
     async def _serve(self, line: SealedLine, way: WirePeer) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -21,6 +21,7 @@ import msgspec
 
 from qnx_hw.api.schema import Level, LinkPhase
 from qnx_hw.api.teller import Teller
+from qnx_hw.attempts import attempt
 from qnx_hw.config import LinkSection
 from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 from qnx_hw.instruments.tags import TagBlock
@@ -198,7 +199,7 @@ class Station:
             while True:
                 await self._rest_until_wanted()
                 blocks = self._metrics.blocks_done + self._earlier.blocks_done
-                reason = await self._live()
+                reason = await attempt(self._live())
                 done = self._metrics.blocks_done + self._earlier.blocks_done > blocks
                 pause_s = SHORTEST_PAUSE_S if done else min(2 * pause_s, LONGEST_PAUSE_S)
                 if self._wanted.is_set():

@@ -15,7 +15,7 @@ from qnx_hw.errors import ChannelError
 from qnx_hw.keys import KeyStore, Kme, LinkEnd
 from qnx_hw.node.door import DialedWay, Doorman, OpenedWay
 from qnx_hw.node.key_wire import SUFFIX, KeyWire, SealedLine
-from qnx_hw.node.peer_link import Greeting, listening
+from qnx_hw.node.peer_link import Channel, Greeting, listening
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
@@ -126,3 +126,41 @@ def test_a_message_changed_on_the_way_is_refused(fault: str) -> None:
             await hear()
 
     asyncio.run(scenario())
+
+
+class LeavesAsWell:
+    """The way to a peer that goes away in the moment in which we do."""
+
+    def __init__(self) -> None:
+        self.is_waiting = asyncio.Event()
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[Channel]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lose())
+            await asyncio.Event().wait()
+        yield Channel.__new__(Channel)  # never comes
+
+    async def _lose(self) -> None:
+        try:
+            self.is_waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            raise ChannelError("the peer went away")
+
+
+async def _told_to_end(folder: Path) -> None:
+    with KeyStore(folder) as store:
+        way = LeavesAsWell()
+        wire = KeyWire(Kme("alice", store.issued, {}), "bob", Role.ALICE, way, lambda: KEY)
+        running = asyncio.create_task(wire.run())
+        await way.is_waiting.wait()
+        running.cancel()
+        done, _ = await asyncio.wait([running], timeout=60.0)
+        running.cancel()
+        assert done
+        assert running.cancelled()
+
+
+def test_a_wire_ends_though_its_peer_leaves_in_the_same_moment(tmp_path: Path) -> None:
+    asyncio.run(_told_to_end(tmp_path))

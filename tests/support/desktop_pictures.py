@@ -160,8 +160,8 @@ def _wavering(link: LinkView, dice: np.random.Generator) -> LinkView:
 
 
 def settle(window: MainWindow, name: str) -> None:
-    """Wait until a card shows what it asked the node for."""
-    panel = window.panel(name)
+    """Wait until a card shows what it asked the node for, and that it is of now."""
+    panel, client = window.panel(name), window.client
     panel.redraw()
     window.draw()
     series, held = getattr(panel, "_series", None), getattr(panel, "families", None)
@@ -171,6 +171,7 @@ def settle(window: MainWindow, name: str) -> None:
     if held is not None:
         wait(lambda: panel.held is not None)
     for _ in range(3):
+        wait(lambda: client.is_live and not client.requests._pending)
         panel.redraw()
         window.draw()
         QApplication.processEvents()

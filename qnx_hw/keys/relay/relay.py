@@ -28,6 +28,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from qnx_hw.attempts import attempt
 from qnx_hw.errors import AuthenticationError, ChannelError, Conflict, KeyExhausted, QnxError
 from qnx_hw.keys.envelope import pad_bytes, seal, unseal
 from qnx_hw.keys.kme import Kme, Relaying
@@ -337,7 +338,7 @@ class Relay(Relaying):
     async def _attend(self, peer: str) -> None:
         while True:
             try:
-                await self._kme.attend(peer, _Beyond(self, peer))
+                await attempt(self._kme.attend(peer, _Beyond(self, peer)))
             except QnxError as error:
                 log.debug("the key managers' way to %s broke: %s", peer, error)
             await asyncio.sleep(PAUSE_S)
@@ -349,7 +350,7 @@ class Relay(Relaying):
                 high_bits = self._high_bits(peer)
                 if await self._kme.stock_bits(peer) < high_bits * self._low_part:
                     while await self._kme.stock_bits(peer) < high_bits:
-                        await self.fill(peer)
+                        await attempt(self.fill(peer))
             except QnxError as error:
                 log.debug("no key was relayed to %s: %s", peer, error)
             await asyncio.sleep(LOOK_INTERVAL_S)
