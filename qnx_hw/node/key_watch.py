@@ -11,6 +11,8 @@ from qnx_hw.api.teller import Teller
 from qnx_hw.errors import StoreFailed
 from qnx_hw.keys import Kme
 
+STOCK_OF = "keys for"
+"""Begins what an event about a stock of keys is about; the peer follows."""
 LOOK_INTERVAL_S = 0.5
 RECOVERED = 2
 """Stock counts as recovered at so many times the mark, so that it is not told again and again."""
@@ -51,7 +53,7 @@ class KeyWatch:
             words = f"the key manager of {peer} {state}"
             self._tell(level, self._kme.node, words, f"key manager of {peer}")
         bits = await self._kme.stock_bits(peer)
-        about = f"keys for {peer}"
+        about = f"{STOCK_OF} {peer}"
         if told.is_low is None and bits >= self._low_bits:
             self._tell(Level.INFO, self._kme.node, f"{about} are in stock", about)
             told.is_low = False

@@ -42,7 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     searched_bytes: int
     """Captured on wires between nodes and searched for keys and user data."""
     left_open: tuple[str, ...] = ()
-    """Warnings and alarms since the first fault that were not over at the end."""
+    """Warnings and alarms since the first fault that were not over at the end: of few keys."""
 
     @property
     def is_good(self) -> bool:
@@ -113,7 +113,8 @@ edge follows the newest routes.
 {sum(each.searched_bytes for each in reports):,} |
 
 Of {sum(fault.alarms for each in reports for fault in each.faults):,} warnings and alarms \
-{sum(len(each.left_open) for each in reports):,} were not over at the end.
+{sum(len(each.left_open) for each in reports):,} were not over at the end;
+that keys in stock are few may still be true then, every other had to be over.
 
 Invariants that did not hold: {len(broken)}.
 

@@ -16,6 +16,7 @@ from qnx_hw.api.schema import LinkPhase, Snapshot
 from qnx_hw.commands.keys import client_of
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
+from qnx_hw.node.key_watch import STOCK_OF
 
 LOOK_S, FETCH_S = 0.25, 2.0
 IN_ORDER = frozenset({"ready", "busy", "streaming"})
@@ -108,6 +109,15 @@ class Alarm(NamedTuple):
     time_s: float
     source: str
     message: str
+    about: str = ""
+
+    @property
+    def is_of_stock(self) -> bool:
+        """Whether it tells that few keys are left, which stays so until more were made."""
+        return self.about.startswith(STOCK_OF)
+
+    def __str__(self) -> str:
+        return f"{self.source} of {self.node}: {self.message}"
 
 
 @dataclass(eq=False)
@@ -166,7 +176,7 @@ class Sight:
     def alarms(self) -> dict[Alarm, bool]:
         """Return the warnings and alarms that were raised, and whether each is still open."""
         return {
-            Alarm(node, event.time_s, event.source, event.message): event.is_open
+            Alarm(node, event.time_s, event.source, event.message, event.about): event.is_open
             for node, state in self.states.items()
             if state is not None
             for event in state.events

@@ -187,6 +187,8 @@ def test_an_alarm_is_left_open_where_it_came_with_a_fault_and_is_not_over() -> N
     left = open_since({usual: True, stays: True, over: False}, {usual})
 
     assert left == [stays]
+    assert not stays.is_of_stock
+    assert Alarm("bob", 1.0, "bob", "keys for eve run low", "keys for eve").is_of_stock
     one = msgspec.structs.replace(report(1, 1.0), left_open=("bob tagger of bob: lost",))
     assert "1 were not over at the end" in page([one, report(2, 1.0)])
 
