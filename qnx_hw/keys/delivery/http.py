@@ -31,13 +31,23 @@ log = logging.getLogger(__name__)
 MAX_PATH_BYTES = 2048
 MAX_HEADER_BYTES = 16 << 10
 MAX_BODY_BYTES = 64 << 10
+MAX_HEAD_BYTES = 64 << 10
+"""What may be read ahead of a body, spaces and half a piece of another request included."""
+MAX_CHUNKING = 8
+"""How many times its own length a body may take on the wire: a chunk of one byte takes six."""
+PIECE_BYTES = 16 << 10
+"""What is looked at in one go: what arrives together may hold many requests."""
 MAX_CONNECTIONS = 1024
 MAX_PIPELINED = 16
 """Requests that may wait on one connection before it is no longer read."""
 REQUEST_DEADLINE_S = 10.0
 """For a whole request to arrive, for the next to begin, and for an answer to be taken."""
 HANDSHAKE_DEADLINE_S = 5.0
+QUIET_S = 0.5
+"""After this long without another byte nothing more of what is too large is expected."""
 SWEEP_INTERVAL_S = 0.5
+TOO_LARGE = (413, 431)
+"""Answers to clients that may still be sending."""
 RETRY_AFTER_S = 1
 """What a client is asked to wait after a 503."""
 _ABSOLUTE = re.compile(rb"^https://[^/?]*", re.IGNORECASE)
@@ -138,6 +148,7 @@ class _Connection(asyncio.Protocol):
         self._is_expected = False
         self._is_answering = False
         self._bell = asyncio.Event()
+        self._more = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
         self._is_ended = False
@@ -178,15 +189,22 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_ended:
-            return
-        if not self._is_in_body:
-            self._fed_bytes += len(data)
-            if self._fed_bytes > MAX_HEADER_BYTES + self._service.max_body_bytes:
-                self._refuse(431, "the header of the request is too large")
+        self._more.set()
+        for start in range(0, len(data), PIECE_BYTES):
+            if self._is_ended:
                 return
+            self._feed(data[start : start + PIECE_BYTES])
+
+    def _feed(self, piece: bytes) -> None:
+        self._fed_bytes += len(piece)
+        limit = MAX_HEAD_BYTES
+        if self._is_in_body:
+            limit += MAX_CHUNKING * self._service.max_body_bytes
+        if self._fed_bytes > limit:
+            self._refuse(431, "the header of the request is too large")
+            return
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             self._is_ended = True  # answered as if it had not asked for another protocol
         except httptools.HttpParserCallbackError as error:
@@ -278,8 +296,21 @@ class _Connection(asyncio.Protocol):
             await self._writable.wait()
             if not is_kept:
                 self._is_ended = True
+                if response.status in TOO_LARGE:
+                    await self._quiet()
                 self._transport.close()
                 return
+
+    async def _quiet(self) -> None:
+        """Let what is not wanted go by: who is cut off while sending reads no answer."""
+        while True:
+            self._more.clear()
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._more.wait()
+            except TimeoutError:
+                if not self._more.is_set():
+                    return
 
     async def _answer(self, request: Request) -> Response:
         try:

@@ -218,6 +218,11 @@ WORDS = {
     "length in words": Said(request(ENC, b"Content-Length: two", body=b"{}"), [400]),
     "length beyond numbers": Said(request(ENC, b"Content-Length: " + b"9" * 5000), [400]),
     "huge body announced": Said(request(ENC, b"Content-Length: 9999999999"), [413]),
+    "huge body sent": Said(request(ENC, b"Content-Length: 1000000", body=bytes(300_000)), [413]),
+    "endless trailer": Said(
+        request(ENC, b"Transfer-Encoding: chunked", body=b"0\r\nX: " + b"x" * 900_000),
+        [431],
+    ),
     "huge chunked body": Said(
         request(ENC, b"Transfer-Encoding: chunked", body=b"11000\r\n" + bytes(0x11000)), [413]
     ),

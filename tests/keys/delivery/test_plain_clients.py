@@ -29,7 +29,13 @@ NULLS = (
     b'{"number":null,"size":null,"additional_slave_SAE_IDs":null,'
     b'"extension_mandatory":null,"extension_optional":null,"x":null}'
 )
+LARGE = b'{"x":"%b"}' % (b"a" * 60_000)
 WORDS = {
+    "large bodies at once": Said(
+        request(ENC, b"Content-Length: %d" % len(LARGE), body=LARGE) * 4 + request(GET, CLOSE),
+        [200] * 5,
+        5,
+    ),
     "JSON with a character set": Said(
         request(ENC, b"content-TYPE: Application/JSON; charset=UTF-8", LENGTH, CLOSE, body=b"{}"),
         [200],
