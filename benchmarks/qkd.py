@@ -127,13 +127,16 @@ def _max_key(alice: Bits, bob: Bits, rate: float, seed: bytes) -> reconciliation
     return max_key.reconcile(alice, bob, rate, seed=seed)
 
 
-def frames(size: int, rate: float, count: int, way: Way) -> Frames:
-    """Reconcile frames after one that warms up; means."""
+def frames(size: int, rate: float, count: int, way: Way, *, are_drawn: bool = True) -> Frames:
+    """Reconcile frames after one that warms up; means.
+
+    The number of errors is drawn, or the same in each.
+    """
     random = np.random.default_rng(round(rate * 1e4))
     factors, rounds, spent_s, failed = [], [], 0.0, 0
     for frame in range(count + 1):
         alice = random.integers(0, 2, size, dtype=np.uint8)
-        bob = alice ^ (random.random(size) < rate).astype(np.uint8)
+        bob = alice ^ _errors(random, size, rate, are_drawn=are_drawn)
         seed, start_s = frame.to_bytes(8), time.process_time()
         result = way(alice, bob, rate, seed)
         if frame == 0:
@@ -146,6 +149,15 @@ def frames(size: int, rate: float, count: int, way: Way) -> Frames:
     speed = size * count / spent_s / 1e6
     late = 100 * float(np.mean(np.array(rounds) > 2))
     return Frames(float(np.mean(factors)), float(np.mean(rounds)), speed, late, failed)
+
+
+def _errors(random: np.random.Generator, size: int, rate: float, *, are_drawn: bool) -> Bits:
+    """Return where errors are."""
+    if are_drawn:
+        return (random.random(size) < rate).astype(np.uint8)
+    found = np.zeros(size, np.uint8)
+    found[random.choice(size, round(rate * size), replace=False)] = 1
+    return found
 
 
 def cascade_results(size: int, mode: Mode, rate: float, goal: float) -> Iterator[Result]:
@@ -188,10 +200,13 @@ def ldpc_results() -> Iterator[Result]:
     other = peers.ldpc(code(160, 128), 0.026)
     speed = None if other is None or not other[1] else other[0]
     for rate in (0.0275, 0.05):
-        one = frames(100_000, rate, 100, _ldpc(LdpcParameters(efficiency=1.10)))
+        way = _ldpc(LdpcParameters(efficiency=1.10))
+        one = frames(100_000, rate, 200, way, are_drawn=False)
         name = f"ldpc n=1e5 Q={100 * rate:g}% from f=1.10"
         yield _result(f"{name}: f", one.f, "", most=1.10 + 0.002)
         yield _result(f"{name}: frames that one syndrome did not mend", one.late, "%", most=1.0)
+        drawn = frames(100_000, rate, 200, way)
+        yield _result(f"{name}: such frames where the number of errors is drawn", drawn.late, "%")
         peer = (PACKAGE, speed)
         yield _result(f"{name}: speed", one.mbit_per_s, "Mbit/s", least=2.0, peer=peer)
     for rate in (0.02, 0.03, 0.05, 0.08):

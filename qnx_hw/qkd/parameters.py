@@ -15,7 +15,7 @@ from qnx_hw.qkd.refill import Aside
 from qnx_hw.qkd.roles import Role
 from qnx_hw.secret import Secret
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 """Raised whenever a message, a step, a code or an order of questions changes; parties of different
 versions refuse each other."""
 

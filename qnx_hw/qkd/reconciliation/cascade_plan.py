@@ -26,7 +26,7 @@ class CascadeParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Public settings of Cascade; both ends must hold the same ones."""
 
     mode: Mode = Mode.LOW_LEAK
-    confirmations: int = 12
+    confirmations: int = 14
     """Parities of random subsets that must agree at the end; each halves the residual failures."""
     leak_limit: float = 1.0
     """Bits that Alice discloses at most, per bit of key; more would leave no key."""
