@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QToolButton, QWi
 from gui.desktop.client import Connection
 from gui.desktop.desk import Desk
 from gui.desktop.fields import Choice
+from gui.desktop.look import Look
 from gui.theme import Theme
 from qnx_hw.api.schema import LinkPhase, LinkView
 
@@ -210,10 +211,10 @@ class SimulatedBadge(QLabel):
         self._words = words
         self._is_simulated: bool | None = None
 
-    def show_origin(self, is_simulated: bool | None, look: object) -> None:
+    def show_origin(self, is_simulated: bool | None, look: Look) -> None:
         """Show simulated, hardware, or, before the node said so, nothing."""
         self._is_simulated = is_simulated
-        colours = look.colours  # type: ignore[attr-defined]
+        colours = look.colours
         if is_simulated:
             _paint(self, self._words, colours.simulated)
         else:

@@ -63,7 +63,7 @@ class Runner:
     def __init__(self, loop: Loop, figures: Figures, pages: Pages, n_words: int) -> None:
         self._loop = loop
         self._table = pages.table
-        self._figures = np.frombuffer(figures, np.dtype(Figures))  # type: ignore[call-overload]
+        self._figures = np.frombuffer(memoryview(figures), np.dtype(Figures))
         self._scratch = np.zeros(n_words, np.int64)
 
     def run(self) -> int:

@@ -7,8 +7,8 @@ none is to be had, records are sealed and opened by the interpreter alone.
 
 from __future__ import annotations
 
+import _ssl
 import ctypes
-import ssl
 import weakref
 from functools import cache
 from importlib import metadata
@@ -35,7 +35,7 @@ class Context:
 @cache
 def library() -> ctypes.CDLL | None:
     """Return the newest library; None where none can be reached."""
-    own = getattr(ssl._ssl, "__file__", None)  # type: ignore[attr-defined]
+    own = getattr(_ssl, "__file__", None)
     found = [each for each in map(_opened, (own, *_brought())) if each is not None]
     return max(found, key=lambda each: int(each.OpenSSL_version_num()), default=None)
 

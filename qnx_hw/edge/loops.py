@@ -10,10 +10,12 @@ Importing this module compiles the loops, or loads them from disk. It needs libc
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
+import numpy.typing as npt
 from numba import njit, typeof, types
 
 from qnx_hw.edge import libcrypto, pages
@@ -44,19 +46,25 @@ _TIME, _POLL, _LENGTH, _ERROR = 4, 6, 7, 8
 _NONCE_AT = 4
 """Epoch and number stand in the header as they do in the nonce."""
 
+Words = npt.NDArray[np.int64]
+AllFigures = npt.NDArray[Any]  # one element, of `FIGURES`
+
 _int, _long = types.int32, types.int64
 _system = ctypes.CDLL(None)
 _cipher = libcrypto.library()
 
 
-def _external(library: ctypes.CDLL | None, name: str, returned: Any, *arguments: Any) -> Any:
+def _external(
+    library: ctypes.CDLL | None, name: str, returned: Any, *arguments: Any
+) -> Callable[..., int]:
     """Return a C function under a name of ours, which is looked up again when loops are loaded."""
     try:
         found = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
     except AttributeError as error:
         raise ImportError(f"this system has no {name}") from error
     llvm.add_symbol(f"qnx_{name}", found)
-    return types.ExternalFunction(f"qnx_{name}", returned(*arguments))
+    function: Callable[..., int] = types.ExternalFunction(f"qnx_{name}", returned(*arguments))
+    return function
 
 
 _recv = _external(_system, "recv", _long, _int, _long, _long, _int)
@@ -81,6 +89,7 @@ _control = _external(_cipher, "EVP_CIPHER_CTX_ctrl", _int, _long, _int, _int, _l
 FIGURES = np.dtype(Figures)
 _SCRATCH = np.zeros(SCRATCH_WORDS, np.int64)
 _TABLE = np.zeros((1, 1), np.int64)
+# `typeof` has no annotations.
 _entered = [_long(typeof(np.zeros(1, FIGURES)), typeof(_TABLE), typeof(_SCRATCH))]  # type: ignore[no-untyped-call]
 _compiled = njit(nogil=True, cache=True)
 _loop = njit(_entered, nogil=True, cache=True)
@@ -88,7 +97,7 @@ _release, _turn = _compiled(pages.release), _compiled(pages.turn)
 
 
 @_compiled
-def _swapped(word):  # type: ignore[no-untyped-def]
+def _swapped(word: int) -> int:
     """Return a word with its bytes in the other order; the compiler knows an instruction for it."""
     word = ((word & 0x00FF00FF00FF00FF) << 8) | ((word >> 8) & 0x00FF00FF00FF00FF)
     word = ((word & 0x0000FFFF0000FFFF) << 16) | ((word >> 16) & 0x0000FFFF0000FFFF)
@@ -96,20 +105,20 @@ def _swapped(word):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _errno(scratch):  # type: ignore[no-untyped-def]
+def _errno(scratch: Words) -> int:
     scratch[_ERROR] = 0
     _memmove(scratch.ctypes.data + 8 * _ERROR, _errno_location(), 4)
-    return scratch[_ERROR]
+    return int(scratch[_ERROR])
 
 
 @_compiled
-def _now_ns(scratch):  # type: ignore[no-untyped-def]
+def _now_ns(scratch: Words) -> int:
     _clock_gettime(_CLOCK_MONOTONIC, scratch.ctypes.data + 8 * _TIME)
-    return scratch[_TIME] * _SECOND_NS + scratch[_TIME + 1]
+    return int(scratch[_TIME] * _SECOND_NS + scratch[_TIME + 1])
 
 
 @_compiled
-def _may_go_on(socket, events, scratch):  # type: ignore[no-untyped-def]
+def _may_go_on(socket: int, events: int, scratch: Words) -> bool:
     """Wait where a call was interrupted or would block; whether to call again."""
     error = _errno(scratch)
     if error == _EAGAIN:
@@ -119,7 +128,7 @@ def _may_go_on(socket, events, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _receive_some(socket, address, size, scratch):  # type: ignore[no-untyped-def]
+def _receive_some(socket: int, address: int, size: int, scratch: Words) -> int:
     while True:
         received = _recv(socket, address, size, 0)
         if received >= 0 or not _may_go_on(socket, _POLLIN, scratch):
@@ -127,7 +136,7 @@ def _receive_some(socket, address, size, scratch):  # type: ignore[no-untyped-de
 
 
 @_compiled
-def _send_all(socket, address, size, scratch):  # type: ignore[no-untyped-def]
+def _send_all(socket: int, address: int, size: int, scratch: Words) -> bool:
     while size > 0:
         sent = _send(socket, address, size, _MSG_NOSIGNAL)
         if sent >= 0:
@@ -139,7 +148,7 @@ def _send_all(socket, address, size, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _give_all(figures, size, scratch):  # type: ignore[no-untyped-def]
+def _give_all(figures: Figures, size: int, scratch: Words) -> bool:
     """Send what was opened to the user; a call returns now and then where he takes nothing."""
     address, end = figures.opened, figures.opened + size
     while address < end:
@@ -154,7 +163,7 @@ def _give_all(figures, size, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _seal_one(figures, begin, plain, size, scratch):  # type: ignore[no-untyped-def]
+def _seal_one(figures: Figures, begin: int, plain: int, size: int, scratch: Words) -> bool:
     """Seal one record behind the others; whether the cipher did."""
     header, cipher = scratch.ctypes.data, figures.cipher
     scratch[0] = _swapped((begin << 32) | figures.epoch)
@@ -181,7 +190,7 @@ def _seal_one(figures, begin, plain, size, scratch):  # type: ignore[no-untyped-
 
 
 @_compiled
-def _has_room(figures, table, size, count, scratch):  # type: ignore[no-untyped-def]
+def _has_room(figures: Figures, table: Words, size: int, count: int, scratch: Words) -> bool:
     """Whether so much may be sealed, and there is memory for it; needs the send lock."""
     _release(figures, table, figures.acknowledged)
     return (
@@ -192,7 +201,7 @@ def _has_room(figures, table, size, count, scratch):  # type: ignore[no-untyped-
 
 
 @_compiled
-def _pass_out(figures, table, scratch):  # type: ignore[no-untyped-def]
+def _pass_out(figures: Figures, table: Words, scratch: Words) -> int:
     """Seal what is pending and send it; needs the send lock."""
     size = figures.pending
     count = (size + MAX_PLAIN_BYTES - 1) // MAX_PLAIN_BYTES
@@ -218,7 +227,7 @@ def _pass_out(figures, table, scratch):  # type: ignore[no-untyped-def]
 
 
 @_loop
-def send_loop(all_figures, table, scratch):  # type: ignore[no-untyped-def]
+def send_loop(all_figures: AllFigures, table: Words, scratch: Words) -> int:
     """Read the user, seal and send until something else is due."""
     figures = all_figures[0]
     while figures.attention == 0 and figures.budget > 0:
@@ -241,7 +250,7 @@ def send_loop(all_figures, table, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _open_one(figures, record, size, opened, scratch):  # type: ignore[no-untyped-def]
+def _open_one(figures: Figures, record: int, size: int, opened: int, scratch: Words) -> bool:
     """Open a record whose header stands in the scratch; whether its tag is right."""
     header, cipher = scratch.ctypes.data, figures.peer_cipher
     body, length = record + HEADER_BYTES, header + 8 * _LENGTH
@@ -255,7 +264,7 @@ def _open_one(figures, record, size, opened, scratch):  # type: ignore[no-untype
 
 
 @_compiled
-def _open_run(figures, scratch):  # type: ignore[no-untyped-def]
+def _open_run(figures: Figures, scratch: Words) -> tuple[int, bool]:
     """Open what came in a row; return how much data, and whether more must come.
 
     Stops before anything that is not the next record under the newest key, of data or of nothing
@@ -292,7 +301,7 @@ def _open_run(figures, scratch):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _acknowledge(figures, table, scratch):  # type: ignore[no-untyped-def]
+def _acknowledge(figures: Figures, table: Words, scratch: Words) -> int:
     """Tell the peer what has come where that takes no waiting; `DUE` where the interpreter must."""
     if _try_lock(figures.send_lock) != 0:
         return UNSENT  # who holds it sends, and tells with that
@@ -315,7 +324,7 @@ def _acknowledge(figures, table, scratch):  # type: ignore[no-untyped-def]
 
 
 @_loop
-def receive_loop(all_figures, table, scratch):  # type: ignore[no-untyped-def]
+def receive_loop(all_figures: AllFigures, table: Words, scratch: Words) -> int:
     """Receive, open and give to the user until there is something else than data."""
     figures = all_figures[0]
     while True:

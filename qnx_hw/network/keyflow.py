@@ -188,6 +188,7 @@ class _Programme:
         )
         rows = np.arange(self._rows, dtype=np.int32)
         lowest = np.full(self._rows, -highspy.kHighsInf)
+        # highspy's stubs leave it out.
         self._solver.changeRowsBounds(self._rows, rows, lowest, limits)  # type: ignore[attr-defined]
         self._solver.run()
         status = self._solver.getModelStatus()

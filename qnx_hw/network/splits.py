@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.network.paths import PathSet
-from qnx_hw.network.topology import Floats, Topology
+from qnx_hw.network.topology import Floats, Integers, Topology
 
 Singles = npt.NDArray[np.float32]
+Structure = tuple[Integers, Integers, Integers, Integers, Integers]
+"""Of the paths: `offsets`, `slots`, `first`; of the slots: `offsets`, `links`."""
 # Sharpness of the smooth maximum in the first and last round, in units of 1 / largest utilisation.
 _SHARP_FIRST, _SHARP_GROWTH = 8.0, 10.0
 # Adam: memory of the mean and of the square, step in logits.
@@ -114,7 +116,7 @@ def shares(paths: PathSet, logits: Floats) -> Floats:
 
 
 @numba.njit(nogil=True, cache=True)
-def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
+def _softmax(first: Integers, logits: Floats, splits: Floats) -> None:
     for pair in range(first.size - 1):
         low, high = first[pair], first[pair + 1]
         if low == high:
@@ -133,7 +135,14 @@ def _softmax(first, logits, splits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _descend(cases, power, inverse, structure, logits, iterations):  # type: ignore[no-untyped-def]
+def _descend(
+    cases: tuple[Singles, Singles, Singles],
+    power: np.float32,
+    inverse: Singles,
+    structure: Structure,
+    logits: Floats,
+    iterations: int,
+) -> None:
     demands, weights, ease = cases
     first, links = structure[2], structure[4]
     splits, slope = np.empty(logits.size), np.empty(logits.size)
@@ -146,7 +155,7 @@ def _descend(cases, power, inverse, structure, logits, iterations):  # type: ign
         _spread(splits, inverse, structure, use)
         _carry(demands[part], use, structure, load)
         sharp = _SHARP_FIRST * _SHARP_GROWTH ** (turn / max(1, iterations - 1))
-        _weigh(load, weights[part], ease[part], power, sharp)
+        _weigh(load, weights[part], ease[part], power, np.float32(sharp))
         _push(demands[part], load, inverse, structure, use)
         _slopes(use, splits, structure, slope)
         if not _adam(turn, slope, mean, square, logits):
@@ -154,7 +163,7 @@ def _descend(cases, power, inverse, structure, logits, iterations):  # type: ign
 
 
 @numba.njit(nogil=True, cache=True)
-def _spread(splits, inverse, structure, use):  # type: ignore[no-untyped-def]
+def _spread(splits: Floats, inverse: Singles, structure: Structure, use: Singles) -> None:
     """Write the utilisation that one unit of each pair's demand puts on each link it may use."""
     path_offsets, slots, _, _, links = structure
     use[:] = 0.0
@@ -164,7 +173,7 @@ def _spread(splits, inverse, structure, use):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _carry(demands, use, structure, load):  # type: ignore[no-untyped-def]
+def _carry(demands: Singles, use: Singles, structure: Structure, load: Singles) -> None:
     """Write the utilisation of every link in every scenario."""
     offsets, links = structure[3], structure[4]
     load[:] = 0.0
@@ -178,10 +187,11 @@ def _carry(demands, use, structure, load):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _weigh(load, weights, ease, power, sharp):  # type: ignore[no-untyped-def]
+def _weigh(
+    load: Singles, weights: Singles, ease: Singles, power: np.float32, sharp: np.float32
+) -> None:
     """Replace utilisations by the gradient of the weighted powers of the smooth maxima."""
     links, scenarios = load.shape
-    sharp = np.float32(sharp)
     peak, total = load[0].copy(), np.zeros(scenarios, dtype=np.float32)
     for link in range(1, links):
         for scenario in range(scenarios):
@@ -209,7 +219,9 @@ def _weigh(load, weights, ease, power, sharp):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _push(demands, load, inverse, structure, use):  # type: ignore[no-untyped-def]
+def _push(
+    demands: Singles, load: Singles, inverse: Singles, structure: Structure, use: Singles
+) -> None:
     """Write what one more unit of a pair's demand costs on each link it may use."""
     offsets, links = structure[3], structure[4]
     for pair in range(offsets.size - 1):
@@ -222,7 +234,7 @@ def _push(demands, load, inverse, structure, use):  # type: ignore[no-untyped-de
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _slopes(costs, splits, structure, slope):  # type: ignore[no-untyped-def]
+def _slopes(costs: Singles, splits: Floats, structure: Structure, slope: Floats) -> None:
     """Carry the gradient from links through paths to logits."""
     path_offsets, slots, first = structure[0], structure[1], structure[2]
     for pair in range(first.size - 1):
@@ -238,7 +250,7 @@ def _slopes(costs, splits, structure, slope):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True)
-def _adam(turn, slope, mean, square, logits):  # type: ignore[no-untyped-def]
+def _adam(turn: int, slope: Floats, mean: Floats, square: Floats, logits: Floats) -> bool:
     """Move the logits one step (Kingma and Ba 2015, algorithm 1); False where all is flat."""
     size = np.abs(slope).max()
     if size == 0.0:

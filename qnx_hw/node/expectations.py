@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,16 @@ MOST_SHOWN = 60
 """Pairs of nodes whose forecasts the screens get: those with the most demand."""
 STOCK_SPENT_S = 3_600.0
 """Stock above the reserve may be spent over this time, on top of what is made."""
-_Row = tuple[float, Floats, Floats, Floats, Floats]
+
+
+class _Row(NamedTuple):
+    """One interval: when it ended, what was expected of it, and what came."""
+
+    time_s: float
+    expected: Floats
+    low: Floats
+    high: Floats
+    actual: Floats
 
 
 class Expectations:
@@ -58,7 +68,7 @@ class Expectations:
         ):
             said = forecaster.expect()
             if forecaster.steps:
-                self._rows[name].append((time_s, said.values, said.low, said.high, came))
+                self._rows[name].append(_Row(time_s, said.values, said.low, said.high, came))
             forecaster.observe(came)
 
     def demand(self) -> Floats:
@@ -107,17 +117,17 @@ class Expectations:
     ) -> Forecast:
         rows = self._rows[kind]
 
-        def column(which: int) -> tuple[float | None, ...]:
-            values = (float(row[which][place]) for row in rows)  # type: ignore[index]
+        def known(column: Iterable[Floats]) -> tuple[float | None, ...]:
+            values = (float(forecasts[place]) for forecasts in column)
             return tuple(value if np.isfinite(value) else None for value in values)
 
         return Forecast(
             name=name,
             unit=unit,
             model=forecaster.expect().models[place],
-            times_s=tuple(row[0] for row in rows),
-            expected=column(1),
-            low=column(2),
-            high=column(3),
-            actual=column(4),
+            times_s=tuple(row.time_s for row in rows),
+            expected=known(row.expected for row in rows),
+            low=known(row.low for row in rows),
+            high=known(row.high for row in rows),
+            actual=known(row.actual for row in rows),
         )

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 _Arguments = ParamSpec("_Arguments")
@@ -39,9 +40,9 @@ class Worker:
             try:
                 result = function(*arguments, **named)
             except BaseException as error:
-                _hand_over(loop, future, error=error)
+                _hand_over(loop, future, partial(future.set_exception, error))
             else:
-                _hand_over(loop, future, result=result)
+                _hand_over(loop, future, partial(future.set_result, result))
 
         self._calls.put(run)
         return await future
@@ -64,19 +65,11 @@ class Worker:
 
 
 def _hand_over(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[_Result],
-    *,
-    result: _Result | None = None,
-    error: BaseException | None = None,
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[_Result], settle: Callable[[], None]
 ) -> None:
-    def settle() -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # None only where _Result is None
+    def settle_if_awaited() -> None:
+        if not future.cancelled():
+            settle()
 
     if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
+        loop.call_soon_threadsafe(settle_if_awaited)

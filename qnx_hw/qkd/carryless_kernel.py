@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-Words = npt.NDArray[np.uint64]
+from qnx_hw.timing.arrays import inner, kernel
 
-# numba has no types for these options.
-_kernel: Callable[..., Any] = partial(numba.njit, nogil=True, cache=True, no_cfunc_wrapper=True)
+Words = npt.NDArray[np.uint64]
 
 PLAIN_WORDS = 32
 """Smaller blocks are multiplied plainly."""
@@ -66,7 +62,7 @@ def _add_products(_typing: Any, window: Any, x: Any, count: Any) -> Any:  # numb
     return signature, generate
 
 
-@_kernel(no_cpython_wrapper=True)
+@inner()
 def _plain(window: Words, x: Words, low: Words, high: Words) -> None:
     n = x.size
     window_at, x_at = np.uint64(window.ctypes.data), np.uint64(x.ctypes.data)
@@ -75,7 +71,7 @@ def _plain(window: Words, x: Words, low: Words, high: Words) -> None:
         low[i], high[i] = _add_products(at, x_at, n)  # type: ignore[call-arg]  # the typing context
 
 
-@_kernel("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1])", _nrt=False)
+@kernel("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1])", _nrt=False)
 def multiply_square(window: Words, x: Words, low: Words, high: Words, workspace: Words) -> None:
     """Set low, high to the halves of z[i] = xor over j of window[i - j + n - 1] * x[j].
 

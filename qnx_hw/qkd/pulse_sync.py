@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
+import numpy.typing as npt
 
 from qnx_hw.qkd.pulses import Bits, Numbers, PulseParameters, training_bits
 from qnx_hw.qkd.sifting import Events
+from qnx_hw.timing.arrays import kernel
 from qnx_hw.timing.pulse_clock import PulseTrain, recover
 
 BIN_PS = 5_000_000_000
@@ -253,10 +254,10 @@ def _onset(times: Numbers, start_ps: int, end_ps: int) -> tuple[int | None, floa
     return int(near[int(np.argmax(gain))]), r1 * 1e12
 
 
-@numba.njit(nogil=True, cache=True)
-def _find_number(  # type: ignore[no-untyped-def] # numba infers
-    shining, tested, reach, wanted
-):
+@kernel()
+def _find_number(
+    shining: npt.NDArray[np.uint8], tested: Numbers, reach: int, wanted: int
+) -> tuple[int, int, int]:
     """Return the best shift of the tested pulses, its hits, and how many shifts have enough."""
     best, most, rivals = 0, -1, 0
     for shift in range(-reach, reach + 1):

@@ -7,14 +7,14 @@ depends on them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from qnx_hw.timing.arrays import kernel
 
 Bits = npt.NDArray[np.uint8]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -107,9 +107,7 @@ def warm_up() -> None:
 
 
 # They allocate nothing: that would take longer to compile than the loops.
-_kernel: Callable[..., Any] = partial(
-    numba.njit, nogil=True, cache=True, _nrt=False, no_cfunc_wrapper=True
-)
+_kernel = partial(kernel, _nrt=False)
 
 
 @_kernel()
@@ -120,9 +118,13 @@ def _count(alice: Bits, bob: Bits, counts: npt.NDArray[np.int64]) -> None:
 
 
 @_kernel()
-def _move(  # type: ignore[no-untyped-def]
-    alice, bob, values, starts, moved
-):
+def _move(
+    alice: Bits,
+    bob: Bits,
+    values: npt.NDArray[Scalar],
+    starts: npt.NDArray[np.uint64],
+    moved: npt.NDArray[Scalar],
+) -> None:
     for k in range(alice.size):
         kind = (alice[k] << 2 | bob[k]) & 7
         moved[starts[kind]] = values[k]
@@ -130,9 +132,12 @@ def _move(  # type: ignore[no-untyped-def]
 
 
 @_kernel()
-def _parted(  # type: ignore[no-untyped-def]
-    values, mask, chosen, others
-):
+def _parted(
+    values: npt.NDArray[Scalar],
+    mask: Bits,
+    chosen: npt.NDArray[Scalar],
+    others: npt.NDArray[Scalar],
+) -> np.int64:
     # Every value is written to both sides; only the place of one of them moves on.
     i, j = np.uint64(0), np.uint64(0)
     for k in range(values.size):

@@ -19,14 +19,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.qkd.parameters import StationInputs
+from qnx_hw.timing.arrays import Times, kernel
 
-Times = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 
 LONG_AGO_PS = -(1 << 62)
@@ -109,10 +108,17 @@ class Events:
         return first, rest
 
 
-@numba.njit(nogil=True, cache=True)
-def _cluster(  # type: ignore[no-untyped-def]  # noqa: PLR0913, PLR0917 - numba infers, and takes no structs
-    times, kinds, window_ps, dead_time_ps, limit_ps, state, out_times, out_masks
-):
+@kernel()
+def _cluster(  # noqa: PLR0913, PLR0917 - numba takes no structs
+    times: Times,
+    kinds: npt.NDArray[np.int64],
+    window_ps: int,
+    dead_time_ps: int,
+    limit_ps: int,
+    state: npt.NDArray[np.int64],
+    out_times: Times,
+    out_masks: npt.NDArray[np.uint8],
+) -> int:
     """Group clicks into events; a mask of 0 stands for one whose station was not live."""
     previous, start, mask, live = state[0], state[1], state[2], state[3]
     count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -207,8 +207,9 @@ def polygon(across: Floats, down: Floats) -> QPolygonF:
     made = QPolygonF()
     made.resize(across.size)
     if across.size:
-        room = VoidPtr(made.data(), across.size * 16, True)  # type: ignore[call-arg,arg-type]
-        points = np.frombuffer(room, np.float64).reshape(-1, 2)  # type: ignore[call-overload]
+        # PySide's stubs know neither what a VoidPtr takes nor that it is a buffer.
+        room: Any = VoidPtr(made.data(), across.size * 16, True)  # type: ignore[call-arg,arg-type]
+        points: Floats = np.frombuffer(room, np.float64).reshape(-1, 2)
         points[:, 0] = across
         points[:, 1] = down
     return made

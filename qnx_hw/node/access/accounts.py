@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
+from typing import Any
 
 from qnx_hw.api.access import NewToken, Right, TokenView, UserView
 from qnx_hw.errors import ConfigError, Conflict
@@ -224,9 +225,10 @@ class Accounts:
         if not others[0]:
             raise Conflict(f"'{name}' is the last user with the right admin")
 
-    def _one(self, statement: str, *values: object) -> tuple:  # type: ignore[type-arg]
-        # None where there is no row: what a cursor gives is untyped.
-        return self._database.execute(statement, values).fetchone()  # type: ignore[no-any-return]
+    def _one(
+        self, statement: str, *values: object
+    ) -> Any:  # a row of whatever is selected, or None
+        return self._database.execute(statement, values).fetchone()
 
 
 def _digest(secret: str) -> str:

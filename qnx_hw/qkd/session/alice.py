@@ -36,7 +36,7 @@ from qnx_hw.qkd.session.rounds import (
     write_kinds,
 )
 from qnx_hw.qkd.sifting import Events
-from qnx_hw.qkd.sifting import Times as TimesPs
+from qnx_hw.timing.arrays import Times as TimesPs
 
 
 class AliceBlock(BlockParty):

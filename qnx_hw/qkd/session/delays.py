@@ -8,7 +8,7 @@ import numpy as np
 
 from qnx_hw.qkd.arrivals import ArrivalTimes
 from qnx_hw.qkd.messages import Bits
-from qnx_hw.qkd.sifting import Times
+from qnx_hw.timing.arrays import Times
 
 BINS = 51
 Counts = tuple[tuple[tuple[int, ...], ...], ...]

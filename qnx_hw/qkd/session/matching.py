@@ -14,7 +14,8 @@ from qnx_hw.api.schema import ClockView, Histogram
 from qnx_hw.errors import ChannelError
 from qnx_hw.qkd.messages import Bits
 from qnx_hw.qkd.parameters import SessionParameters
-from qnx_hw.qkd.sifting import Events, Times
+from qnx_hw.qkd.sifting import Events
+from qnx_hw.timing.arrays import Times
 from qnx_hw.timing.clock_sync import Tracker, acquire
 from qnx_hw.timing.coincidence import Pairs, match
 

@@ -15,7 +15,7 @@ from qnx_hw.qkd.parameters import Protocol, SessionParameters
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.selection import Sifted, part, sample_size, sift
 from qnx_hw.qkd.session.delays import PairDelays, spread
-from qnx_hw.qkd.sifting import Times
+from qnx_hw.timing.arrays import Times
 
 MIN_TEST_BITS = 20
 """Fewer tested rounds of a basis say nothing about it."""
