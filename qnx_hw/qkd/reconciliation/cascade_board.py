@@ -6,23 +6,18 @@ what they take from another. After a change of a constant here, touch `cascade_k
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.qkd.reconciliation.cascade_plan import PASSES
+from qnx_hw.timing import arrays
 
-# numba has no types for its decorator. Kernels release the GIL and are kept on disk between runs.
 # They allocate nothing; without reference counts for the board's arrays they are 3 times faster.
-kernel: Callable[..., Any] = partial(
-    numba.njit, nogil=True, cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True
-)
-# Only kernels call it: there is no way in from Python, which would take as long to compile as it.
-inner: Callable[..., Any] = partial(kernel, no_cpython_wrapper=True)
+kernel = partial(arrays.kernel, _nrt=False)
+inner = partial(arrays.inner, _nrt=False)
 
 UNKNOWN, EVEN, ODD = 0, 2, 3
 QUEUED = 4

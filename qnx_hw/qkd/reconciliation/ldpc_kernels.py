@@ -7,16 +7,16 @@ turns into vector code. Messages are log-likelihood ratios in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from qnx_hw.timing.arrays import inner, kernel
 
 Floats = npt.NDArray[np.float32]
 Whole = npt.NDArray[np.int64]
@@ -43,13 +43,8 @@ STANDSTILL_ROUNDS = 30
 """The decoder gives up when its best round lies so far back."""
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
-
-_kernel: Callable[..., Any] = partial(
-    njit, nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True
-)
-# Arrays without reference counts: these loops are short, and are called for each edge; and without
-# a way in from Python, which would take as long to compile as the loop.
-_vector = partial(_kernel, fastmath=True, _nrt=False, no_cpython_wrapper=True)()
+# Arrays without reference counts: these loops are short, and are called for each edge.
+_vector = inner(fastmath=True, _nrt=False)
 
 
 def _same_bits(source: Any, target: Any) -> Any:
@@ -72,7 +67,7 @@ def _from_word(_typing: Any, value: Any) -> Any:
     return _same_bits(types.int32, types.float32)
 
 
-@_kernel()
+@kernel()
 def syndrome(word: Bits, starts: Whole, columns: Whole, shifts: Whole, lifting: int) -> Bits:
     """Return the parity of each check, shape `(rows * lifting,)`, of a word of 0 and 1."""
     rows = starts.size - 1
@@ -160,7 +155,7 @@ def _go_back(product: Floats, tangents: Floats, old: Floats, values: Floats) -> 
         old[z] = message
 
 
-@_kernel(no_cpython_wrapper=True)
+@inner()
 def _unsatisfied(
     totals: Floats, wanted: Floats, starts: Whole, columns: Whole, shifts: Whole, lifting: int
 ) -> int:
@@ -210,7 +205,7 @@ def _round(
     return bad
 
 
-@_kernel()
+@kernel()
 def decode(
     totals: Floats, wanted: Floats, starts: Whole, columns: Whole, shifts: Whole, *sizes: int
 ) -> int:
@@ -241,7 +236,7 @@ def decode(
     return -1
 
 
-@_kernel()
+@kernel()
 def shuffle(n: int, seed: np.uint64) -> Whole:
     """Return the numbers below `n` in an order that the seed alone decides.
 

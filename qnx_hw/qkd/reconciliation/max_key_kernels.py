@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from qnx_hw.timing.arrays import kernel
 
 Whole = npt.NDArray[np.int64]
 UNIT = 1 << 16
@@ -44,7 +45,7 @@ class Trees(NamedTuple):
     waiting: Whole
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def weight(trees: Trees, bit: int, besides: int) -> int:
     """Return how likely a bit is wrong, by all opened passes but one."""
     total = np.int64(UNIT)
@@ -58,7 +59,7 @@ def weight(trees: Trees, bit: int, besides: int) -> int:
     return int(total)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def weights(trees: Trees) -> Whole:
     """Return the weight of each bit by all opened passes."""
     found = np.empty(trees.bits.size, np.int64)
@@ -67,7 +68,7 @@ def weights(trees: Trees) -> Whole:
     return found
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def open_pass(trees: Trees, order: Whole, borders: Whole) -> None:
     """Begin a pass over an order, with roots between borders, and ask for each."""
     registers, nodes = trees.registers, trees.nodes
@@ -88,7 +89,7 @@ def open_pass(trees: Trees, order: Whole, borders: Whole) -> None:
     registers[OPENED] += 1
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _queue(trees: Trees, node: int) -> None:
     if trees.nodes[node, QUEUED] or not trees.nodes[node, ODD]:
         return
@@ -97,7 +98,7 @@ def _queue(trees: Trees, node: int) -> None:
     trees.registers[WAITING] += 1
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _child(trees: Trees, parent: int, start: int, end: int, odd: int) -> None:
     registers, nodes = trees.registers, trees.nodes
     node = registers[NODES]
@@ -111,7 +112,7 @@ def _child(trees: Trees, parent: int, start: int, end: int, odd: int) -> None:
     _queue(trees, node)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _correct(trees: Trees, bit: int) -> None:
     registers, nodes = trees.registers, trees.nodes
     registers[ERRORS] += 1
@@ -128,7 +129,7 @@ def _correct(trees: Trees, bit: int) -> None:
         _queue(trees, leaf)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _ask(trees: Trees, node: int) -> None:
     """Halve an odd node where a bit is as likely wrong on either side, or correct its only bit."""
     p, start, end = trees.nodes[node, PASS], trees.nodes[node, START], trees.nodes[node, END]
@@ -159,7 +160,7 @@ def _ask(trees: Trees, node: int) -> None:
     trees.nodes[node, SPLIT] = 1
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _search(trees: Trees) -> None:
     """Halve the odd nodes of the first pass that has some; the others wait.
 
@@ -186,7 +187,7 @@ def _search(trees: Trees) -> None:
                 _ask(trees, node)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def turn(trees: Trees, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> int:
     """Take the answers to all questions and ask the next; return how many, -1: contradiction."""
     registers, nodes = trees.registers, trees.nodes
@@ -208,7 +209,7 @@ def turn(trees: Trees, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8
     return -1 if registers[FAILED] else int(registers[QUESTIONS])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def say(trees: Trees, ours: npt.NDArray[np.uint8]) -> None:
     """Write this party's parities for all questions."""
     for k in range(trees.registers[QUESTIONS]):
