@@ -68,7 +68,7 @@ def soaked_mb(app: QApplication, window: MainWindow, filling_s: int, whole_s: in
             before_mb = resident_mb(app)
         for step in range(VIEWS_PER_S):
             at = second + step / VIEWS_PER_S
-            window.desk.now = lambda at=at: NOW_S + at  # type: ignore[misc]
+            window.desk.now = lambda at=at: NOW_S + at
             wave = 300 * math.sin(at / 7)
             rates = tuple(
                 msgspec.structs.replace(r, rate_cps=r.rate_cps + wave) for r in link.rates

@@ -355,7 +355,7 @@ def _distil(alice: AliceBlock, bob: BobBlock, size: int, rate: float) -> float:
             elif isinstance(output, KeyReady):
                 keys[role] = output.key.reveal()
 
-    act(Role.BOB, bob.begin(alice.plan()[1].message))  # type: ignore[union-attr]
+    act(Role.BOB, bob.begin(alice.plan()[1].message))
     start_s = 0.0
     events = Events(times, bases[1], theirs, 0, end_ps + 1)
     act(Role.BOB, bob.add(events)[0])

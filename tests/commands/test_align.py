@@ -115,7 +115,7 @@ def _link(**changes: object) -> LinkView:
         "qber": Estimate(value=0.065),
         "histogram": delay_histogram(10_000, 1, 200.0),
     }
-    return LinkView(**(fields | changes))  # type: ignore[arg-type]
+    return LinkView(**(fields | changes))
 
 
 def test_a_window_that_is_far_too_wide_is_narrowed() -> None:

@@ -20,15 +20,13 @@ def suite():
 """
 
 
-def test_a_suites_results_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_suites_results_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny.py").write_text(SUITE)
-    monkeypatch.setattr(bench, "FOLDER", tmp_path)
+    out = tmp_path / "out.json"
 
-    assert main(["bench", "tiny", "--json", str(tmp_path / "out.json")]) == 0
+    assert main(["bench", "tiny", "--folder", str(tmp_path), "--json", str(out)]) == 0
 
-    written = json.loads((tmp_path / "out.json").read_text())
+    written = json.loads(out.read_text())
     assert written["machine"]["cores"] >= 1
     assert [each["name"] for each in written["results"]] == ["speed", "size"]
     assert set(written["results"][1]) == {
@@ -51,19 +49,19 @@ def test_what_did_not_come_is_kept_and_said(
 
 
 def test_a_suite_runs_in_the_parts_that_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half = "    return [Result(name='{0}', value=1.0, unit='1')]\n"
     parts = "".join(f"\ndef {name}():\n{half.format(name)}" for name in ("left", "right"))
     (tmp_path / "tiny.py").write_text(f"{SUITE}{parts}\nPARTS = {{'left': left, 'right': right}}")
-    monkeypatch.setattr(bench, "FOLDER", tmp_path)
+    tiny = ["bench", "tiny", "--folder", str(tmp_path)]
 
-    assert main(["bench", "tiny", "--part", "right"]) == 0
+    assert main([*tiny, "--part", "right"]) == 0
     shown = capsys.readouterr().out
     assert "right" in shown
     assert "left" not in shown
     assert "speed" not in shown
-    assert main(["bench", "tiny", "--part", "middle"]) == 1
+    assert main([*tiny, "--part", "middle"]) == 1
     assert "no part 'middle'; it has left, right" in capsys.readouterr().err
 
 

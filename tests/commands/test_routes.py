@@ -29,7 +29,7 @@ def write_traffic(path: Path, **changes: object) -> Path:
         "edge_cap_mbps": np.full(6, 1000.0),
         "edge_weight": np.ones(6),
     } | changes
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(path, **arrays)
     return path
 
 

@@ -33,7 +33,7 @@ BLOCK_PS = 50_000_000_000
 
 
 def tagger_on(package: FakePackage, url: str = "swabian://") -> Swabian:
-    return Swabian(url, package=package)  # type: ignore[arg-type] # it knows its own tagger only
+    return Swabian(url, package=package)  # it knows its own tagger only
 
 
 def test_a_tagger_is_found_by_its_serial_number_or_on_a_server() -> None:
@@ -104,16 +104,16 @@ class NarrowPackage(FakePackage):
     """A package whose objects have no more calls than those."""
 
     def createTimeTagger(self, serial: str = "") -> FakeTagger:
-        return Narrow(super().createTimeTagger(serial))  # type: ignore[return-value]
+        return Narrow(super().createTimeTagger(serial))
 
     def freeTimeTagger(self, tagger: FakeTagger) -> None:
-        super().freeTimeTagger(tagger.whole)  # type: ignore[attr-defined]
+        super().freeTimeTagger(tagger.whole)
 
     def TimeTagStream(
         self, tagger: FakeTagger, n_max_events: int, channels: Sequence[int]
     ) -> FakeStream:
-        stream = super().TimeTagStream(tagger.whole, n_max_events, channels)  # type: ignore[attr-defined]
-        return Narrow(stream)  # type: ignore[return-value]
+        stream = super().TimeTagStream(tagger.whole, n_max_events, channels)
+        return Narrow(stream)
 
 
 def test_a_package_with_fewer_calls_will_do() -> None:

@@ -72,7 +72,7 @@ ciphers = pytest.mark.parametrize("make", [gcm, pad])
 @ciphers
 @given(plain=st.binary(max_size=300), number=st.integers(0, 2**64 - 1))
 def test_a_record_opens_to_what_was_sealed(make: object, plain: bytes, number: int) -> None:
-    sealing, opening = make()  # type: ignore[operator]
+    sealing, opening = make()
 
     header, opened = unseal(opening, seal(sealing, plain, number))
 
@@ -83,7 +83,7 @@ def test_a_record_opens_to_what_was_sealed(make: object, plain: bytes, number: i
 @ciphers
 @given(plain=st.binary(max_size=100), data=st.data())
 def test_a_flipped_bit_anywhere_is_refused(make: object, plain: bytes, data: st.DataObject) -> None:
-    sealing, opening = make()  # type: ignore[operator]
+    sealing, opening = make()
     record = bytearray(seal(sealing, plain))
     bit = data.draw(st.integers(0, 8 * len(record) - 1))
     record[bit // 8] ^= 1 << bit % 8

@@ -18,7 +18,7 @@ def table(revision: int, *hops: tuple[str, float], **fields: object) -> RouteTab
         destination="d",
         traffic_class="any",
         next_hops=tuple(NextHop(node=node, weight=weight) for node, weight in hops),
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
     return RouteTable(node="a", revision=revision, time_s=0.0, entries=(entry,))
 

@@ -27,7 +27,7 @@ APT = (0x0403, 0xFAF0)
 
 
 def port(place: str, **more: object) -> UsbPort:
-    return UsbPort(place.removeprefix("serial://"), 0x04D8, 0x000A, **more)  # type: ignore[arg-type]
+    return UsbPort(place.removeprefix("serial://"), 0x04D8, 0x000A, **more)
 
 
 def test_a_port_whose_descriptor_names_the_instrument_is_asked() -> None:

@@ -68,7 +68,7 @@ def test_a_motion_is_not_repeated_after_a_loss() -> None:
         controller = registry.make("mpc320", relay.url, "paddles", recorder=record)
         with Supervisor(controller, name="paddles") as supervisor, ThreadPoolExecutor(1) as pool:
             supervisor.wait_ready(LONG_S)
-            move = pool.submit(supervisor.call, lambda held: held.move(1, 160.0))  # type: ignore[attr-defined]
+            move = pool.submit(supervisor.call, lambda held: held.move(1, 160.0))
             assert moving.wait(LONG_S)
             relay.strike(Sabotage.UNPLUG)
             with pytest.raises(NotConnected):

@@ -67,7 +67,7 @@ def package() -> FakePackage:
 
 def subject_on(package: FakePackage) -> Subject:
     def make(url: str, recorder: Recorder | None) -> Instrument:
-        return Swabian(url, package=package)  # type: ignore[arg-type] # it has its own
+        return Swabian(url, package=package)  # it has its own
 
     return Subject("swabian://?channels=4", make, consent=True, patience=PATIENCE)
 
@@ -98,7 +98,7 @@ def test_a_lost_tagger_comes_back_and_its_stream_says_what_is_missing(package: F
 def test_a_package_that_hangs_has_a_deadline_and_makes_no_call_that_was_given_up(
     package: FakePackage,
 ) -> None:
-    tagger = Swabian("swabian://", package=package)  # type: ignore[arg-type]
+    tagger = Swabian("swabian://", package=package)
     tagger.connect()
     package.plug.answers.clear()
 

@@ -58,7 +58,7 @@ class Tagger:
 
 def supervised(port: int, **more: object) -> Supervisor[TimeTagger]:
     tagger: TimeTagger = Tdc1(f"tcp://127.0.0.1:{port}", name="alice.tagger")
-    return Supervisor(tagger, name="alice.tagger", back_off_s=FAST, **more)  # type: ignore[arg-type]
+    return Supervisor(tagger, name="alice.tagger", back_off_s=FAST, **more)
 
 
 def wait_for_connects(supervisor: Supervisor[TimeTagger], number: int) -> None:

@@ -14,7 +14,7 @@ from key_net import KeyNet, as_sent, key_net
 
 from qnx_hw.errors import KeyExhausted, KeyNotFound, QnxError
 from qnx_hw.keys.ledger import KEYS, Wish
-from qnx_hw.keys.messages import Carry, Forward, Request, Reserve
+from qnx_hw.keys.messages import Carry, Forward, Request, Reserve, decode_requests
 from qnx_hw.keys.relay import RelaySettings
 
 CHAIN = [("a", "b"), ("b", "c"), ("c", "d")]
@@ -31,7 +31,7 @@ def play(
     **given: bool | int,
 ) -> None:
     async def scenario() -> None:
-        async with asyncio.timeout(120), key_net(folder, links, settings, **given) as net:  # type: ignore[arg-type]
+        async with asyncio.timeout(120), key_net(folder, links, settings, **given) as net:
             await scene(net)
 
     asyncio.run(scenario())
@@ -176,11 +176,11 @@ def test_a_relay_that_puts_its_own_key_in_place_is_found_out(tmp_path: Path) -> 
         honest = net.relays["b"]._send
 
         async def lying(parcel: object, octets: object) -> None:
-            changed = bytearray(octets.reveal())  # type: ignore[attr-defined]
+            changed = bytearray(octets.reveal())
             changed[-1] ^= 1
-            await honest(parcel, type(octets)(changed))  # type: ignore[arg-type,call-arg]
+            await honest(parcel, type(octets)(changed))
 
-        net.relays["b"]._send = lying  # type: ignore[method-assign]
+        net.relays["b"]._send = lying
         await net.kmes["a"].connected("c")
         with pytest.raises(QnxError, match="another key"):
             await net.relays["a"].fill("c")
@@ -246,17 +246,18 @@ def test_who_forges_an_order_of_keys_gives_no_bit_twice(tmp_path: Path) -> None:
         orders: list[Reserve] = []
         await net.kmes["a"].connected("d")
         await net.relays["a"].fill("d")
-        keep = net.kmes["d"].answer
 
-        async def listen(peer: str, requests: list[Request]) -> object:
-            orders.extend(each for each in requests if isinstance(each, Reserve))
-            return await keep(peer, requests)
+        def listen(asker: str, answerer: str, request: Request) -> Request:
+            if isinstance(request, Forward) and answerer == "d" and not request.is_answer:
+                asked = decode_requests(request.content)
+                orders.extend(each for each in asked if isinstance(each, Reserve))
+            return request
 
-        net.kmes["d"].answer = listen  # type: ignore[method-assign,assignment]
+        net.tamper = listen
         await agree(net, "a", "d")
         order = replace(orders[0].order, holders=("thief",))
         stolen = msgspec.structs.replace(orders[0], order=order)
-        (reply,) = await keep("a", [stolen])
+        (reply,) = await net.kmes["d"].answer("a", [stolen])
         assert "used before" in str(reply)
 
     play(tmp_path, CHAIN, scene, fills=False)

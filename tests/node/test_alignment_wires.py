@@ -48,7 +48,7 @@ def _bench() -> Bench:
 def _mounted(bench: Bench, name: str) -> AbstractContextManager[list[Mounted]]:
     """Serve the emulators of a controller in front of Bob, and mount their drivers."""
     driver, kind, query, each = CONTROLLERS[name]
-    emulators = [(driver, _make(kind, bench.station("bob"), options, None)) for options in each]  # type: ignore[arg-type]
+    emulators = [(driver, _make(kind, bench.station("bob"), options, None)) for options in each]
     # Rotators turn by 10 degrees a second, and a fibre may want half a turn.
     return mounted("bob", emulators, query=query, pace=10.0 if driver == "kdc101" else 1.0)
 

@@ -48,12 +48,12 @@ class Bank(NamedTuple):
 
 
 def _biases(**limits: float) -> Callable[[Path], NodeLoop]:
-    section = BiasSection(algorithm="climb", **limits)  # type: ignore[arg-type]
+    section = BiasSection(algorithm="climb", **limits)
     return lambda log: BiasLoop(TITLE, section, INPUTS, lambda: (4e4,) * 4, log)
 
 
 def _levels(**limits: float) -> Callable[[Path], NodeLoop]:
-    section = ThresholdsSection(**limits)  # type: ignore[arg-type]
+    section = ThresholdsSection(**limits)
     return lambda log: ThresholdsLoop(TITLE, section, INPUTS, log)
 
 
@@ -101,7 +101,7 @@ def _bench() -> Bench:
 
 def _served(bench: Bench, bank: Bank) -> AbstractContextManager[list[Mounted]]:
     emulators = [
-        (bank.driver, _make(bank.driver, bench.station("bob"), options, None))  # type: ignore[arg-type]
+        (bank.driver, _make(bank.driver, bench.station("bob"), options, None))
         for options in bank.options
     ]
     return mounted("bob", emulators, query=bank.query)

@@ -103,7 +103,7 @@ def test_a_message_changed_on_the_way_is_refused(fault: str) -> None:
         to_alice, to_bob = asyncio.Queue[bytes](), asyncio.Queue[bytes]()
         async with asyncio.TaskGroup() as tasks:
             opening = [
-                tasks.create_task(SealedLine.open(pipe, role, KEY))  # type: ignore[arg-type]
+                tasks.create_task(SealedLine.open(pipe, role, KEY))
                 for role, pipe in zip(
                     Role, (Pipe(to_alice, to_bob), Pipe(to_bob, to_alice)), strict=True
                 )

@@ -50,7 +50,7 @@ def _looked(
     folder: Path,
 ) -> LoopView:
     async def scene() -> LoopView:
-        kind = WindowLoop(TITLE, section, in_force, set_window, folder)  # type: ignore[arg-type]
+        kind = WindowLoop(TITLE, section, in_force, set_window, folder)
         runner = LoopRunner(kind, lambda *_: None)
         async with asyncio.timeout(120):
             loop = await runner.open([])

@@ -127,7 +127,7 @@ def fill_rates(window: MainWindow) -> None:
     link, dice = links["alice-bob"], np.random.default_rng(1)
     for step in range(_STEPS):
         at = NOW_S - 60.0 * (1.0 - (step + 1) / _STEPS)
-        window.desk.now = lambda at=at: at  # type: ignore[misc]
+        window.desk.now = lambda at=at: at
         seen = tuple(
             msgspec.structs.replace(
                 rate,

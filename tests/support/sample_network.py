@@ -142,7 +142,7 @@ def fill_history(
 ) -> None:
     """Put a past of slow waves behind what the hub shows."""
     kinds = (LinkView, HopView, PoolView, NodeView)
-    views = [view for kind in kinds for view in api.hub.latest(kind)]  # type: ignore[type-var]
+    views = [view for kind in kinds for view in api.hub.latest(kind)]
     for step in range(samples):
         wave = 1.0 + 0.1 * math.sin(step / 20.0)
         for view in views:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from pathlib import Path
 from threading import Event, Thread
@@ -271,7 +272,7 @@ class ServedApi:
         app = api.application(self._site.pages, hosts, is_tls=self._site.tls is not None)
         self._loop = asyncio.get_running_loop()
         finished = asyncio.Event()
-        self.stop = lambda: self._loop.call_soon_threadsafe(finished.set) and None  # type: ignore[union-attr]
+        self.stop = partial(self._loop.call_soon_threadsafe, finished.set)
         async with serving(app, taken, self.hub.tell, self._site.tls):
             self.running.set()
             await finished.wait()

@@ -83,7 +83,7 @@ def test_nothing_that_a_run_puts_out_holds_a_bit_of_a_key(
     counts = tmp_path / "counts.json"
     words = ("--verbose", "--seconds", "1100", "--json", str(counts))
     node = Listener(start("run", str(file), *words))
-    url = re.search(r"http://\S+", node.line_with("API"))[0]  # type: ignore[index]
+    url = re.search(r"http://\S+", node.line_with("API"))[0]
     node.line_with("serves keys to applications", 600.0)  # a first run compiles
     with streamed(url) as stream:
         known += made_and_delivered(network, node, b"".join(known))

@@ -60,7 +60,7 @@ def test_both_ends_follow_window_and_delays_in_programs_of_their_own(
     alice, bob = (Listener(start(*run, name)) for name in ("alice", "bob"))
 
     bob.line_with("as the other end wants it", timeout_s=600.0)
-    urls = [re.search(r"http://\S+", end.line_with("API"))[0] for end in (alice, bob)]  # type: ignore[index]
+    urls = [re.search(r"http://\S+", end.line_with("API"))[0] for end in (alice, bob)]
     _await_delays(urls[0], "alice-bob alice delays", 2)
     _await_delays(urls[1], "alice-bob bob delays", 1)
 

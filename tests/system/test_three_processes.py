@@ -35,7 +35,7 @@ def test_two_nodes_and_a_laboratory_make_the_same_key(
     nodes = [
         start("run", str(file), "--node", name, "--seconds", "300") for name in ("alice", "bob")
     ]
-    urls = [re.search(r"http://\S+", line_with(node, "API"))[0] for node in nodes]  # type: ignore[index]
+    urls = [re.search(r"http://\S+", line_with(node, "API"))[0] for node in nodes]
     for node in nodes:
         line_with(node, "secret bits in")
 

@@ -79,7 +79,7 @@ def test_tags_that_overlap_only_in_part_are_enough() -> None:
     ],
     ids=["metro", "asymmetric 30 dB", "symmetric 40 dB"],
 )
-def test_weak_links_are_found(scene: Scene, limits: tuple[float, float]) -> None:  # type: ignore[valid-type]
+def test_weak_links_are_found(scene: Scene, limits: tuple[float, float]) -> None:
     times_a, times_b, truth = scene.tags(4)
 
     lock = acquire(times_a, times_b, offset_limit_s=limits[0], drift_limit_ppm=limits[1])

@@ -26,7 +26,7 @@ Scene = synthetic.Scene
 LINK = Scene(4e4, 4e4, 8e3, 8.0, offset_s=0.3, ppm=5.0, wander=1e-9)
 
 
-def lock_at_start(scene: Scene, jitter_ps: float = 300.0) -> Lock:  # type: ignore[valid-type]
+def lock_at_start(scene: Scene, jitter_ps: float = 300.0) -> Lock:
     offset = round(scene.offset_s * 1e12)
     return Lock(
         clock=ClockMap(offset, offset, scene.ppm * 1e-6 / (1 + scene.ppm * 1e-6)),

@@ -52,7 +52,7 @@ class LineDevice:
 
 @contextmanager
 def opened(wire: Wire, **more: object) -> Iterator[Link]:
-    link = Link(wire, Lines(), name="device", **more)  # type: ignore[arg-type]
+    link = Link(wire, Lines(), name="device", **more)
     link.open()
     try:
         yield link

@@ -129,7 +129,7 @@ class Usbtmc:
 
 def test_a_message_resource_is_read_where_a_question_was_asked() -> None:
     device = Usbtmc()
-    wire = VisaWire("USB0::0x1313::0x8078::P1::INSTR", opener=lambda *_: device)  # type: ignore[arg-type,return-value]
+    wire = VisaWire("USB0::0x1313::0x8078::P1::INSTR", opener=lambda *_: device)
     with opened(wire) as link:
         link.send(b"*CLS\nSENS:CORR:WAV 1550\n")
         with pytest.raises(InstrumentTimeout):
@@ -142,7 +142,7 @@ def test_a_message_resource_is_read_where_a_question_was_asked() -> None:
 
 def test_a_question_that_is_passed_on_is_not_read_for() -> None:
     device = Usbtmc()
-    wire = VisaWire("GPIB0::2::INSTR", opener=lambda *_: device)  # type: ignore[arg-type,return-value]
+    wire = VisaWire("GPIB0::2::INSTR", opener=lambda *_: device)
     with opened(wire) as link:
         link.send(b'SNDT 1,"VOLT?"\n')
         assert ask(link, "GETN? 1,128") == "=GETN? 1,128"

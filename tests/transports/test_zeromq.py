@@ -57,7 +57,7 @@ def replier() -> Iterator[Replier]:
 
 @contextmanager
 def opened(url: str, **more: object) -> Iterator[Link]:
-    link = Link(make_wire(url), Messages(), name="device", **more)  # type: ignore[arg-type]
+    link = Link(make_wire(url), Messages(), name="device", **more)
     link.open(timeout_s=LONG_S)
     try:
         yield link

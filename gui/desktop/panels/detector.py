@@ -16,7 +16,7 @@ class DetectorPanel(InstrumentPanel):
         super().__init__("detector", "Detectors", "circle-dot", desk)
 
     def show_alarm(self, view: InstrumentView) -> None:
-        """Show the newest alarm of blinding that lasts and nobody acknowledged."""
+        """Show the newest alarm of blinding that asks for attention."""
         own = {view.node, f"{view.node} {view.name}"}
         own |= {x.name for x in self.client.links.values() if view.node in (x.alice, x.bob)}
         said = next(
@@ -24,8 +24,7 @@ class DetectorPanel(InstrumentPanel):
                 event
                 for event in reversed(self.client.events.events[-500:])
                 if event.level is Level.ALARM
-                and not event.is_acknowledged
-                and event.cleared_s is None
+                and event.is_open
                 and event.source in own
                 and "blind" in event.message.lower()
             ),

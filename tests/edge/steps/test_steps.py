@@ -19,13 +19,13 @@ values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 
 
 def step(name: str, **settings: object) -> RecordStep:
-    made = make_step(StepSection(step=name, settings=settings))  # type: ignore[arg-type]
+    made = make_step(StepSection(step=name, settings=settings))
     assert isinstance(made, RecordStep)
     return made
 
 
 def byte_step(name: str, **settings: object) -> ByteStep:
-    made = make_step(StepSection(step=name, settings=settings))  # type: ignore[arg-type]
+    made = make_step(StepSection(step=name, settings=settings))
     assert isinstance(made, ByteStep)
     return made
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def event(number: int, **changes: object) -> Event:
     values = {"number": number, "time_s": float(number), "level": Level.ALARM, "source": "a"}
-    return Event(**{**values, "message": "m", **changes})  # type: ignore[arg-type]
+    return Event(**{**values, "message": "m", **changes})
 
 
 def test_a_slow_card_is_drawn_less_often_and_recovers(qapp: QApplication) -> None:

@@ -106,7 +106,7 @@ def test_the_events_are_a_proper_model(desktop: Desktop, qtmodeltester: object) 
     card = desktop.window.panel("events")
     card.model.follow(desktop.client.events)
 
-    qtmodeltester.check(card.model)  # type: ignore[attr-defined]
+    qtmodeltester.check(card.model)
 
     assert card.model.rowCount() >= 18
 

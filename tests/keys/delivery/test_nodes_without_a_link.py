@@ -71,7 +71,7 @@ async def served(network: NetworkFile, folder: Path) -> AsyncIterator[tuple[KeyN
             ports[node] = int(address.rpartition(":")[2])
         for one, other in (*LINKS, ("a", "c"), ("c", "a")):
             await net.kmes[one].connected(other)
-        yield net, Sites(network, None, ports)  # type: ignore[arg-type]  # the pair is not used
+        yield net, Sites(network, None, ports)  # the pair is not used
 
 
 def test_saes_of_nodes_without_a_link_get_the_same_keys(

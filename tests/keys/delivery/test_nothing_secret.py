@@ -31,7 +31,7 @@ from qnx_hw.secret import Secret
         lambda key: repr([key[16:].hex()]).encode(),
     ],
 )
-def test_a_leak_is_found_in_every_form(shown) -> None:  # type: ignore[no-untyped-def]
+def test_a_leak_is_found_in_every_form(shown) -> None:
     key = secrets.token_bytes(32)
 
     assert found([secrets.token_bytes(32), key], [b"", shown(key)])

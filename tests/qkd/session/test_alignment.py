@@ -82,7 +82,7 @@ def _run(
         looked = block
         metrics = told[-1].metrics
         if loop.observe(
-            lambda values, seen=metrics: Measurement.of_matrix(  # type: ignore[misc]
+            lambda values, seen=metrics: Measurement.of_matrix(
                 seen.matrix, values, near_is_rows=False, tested=seen.tested
             )
         ):

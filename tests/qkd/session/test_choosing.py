@@ -70,7 +70,7 @@ def test_codes_spare_bits_where_both_directions_count_and_processors_follow(
 
 
 def way_of(pair: object) -> set[str]:
-    said = (messages.decode(octets) for _, octets in pair.said)  # type: ignore[attr-defined]
+    said = (messages.decode(octets) for _, octets in pair.said)
     return {message.way for message in said if isinstance(message, messages.Test)}
 
 

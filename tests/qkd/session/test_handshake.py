@@ -49,7 +49,7 @@ def test_each_session_has_a_name_of_its_own() -> None:
     [({"qber_limit": 0.07}, "settings"), ({"link": "other"}, "links"), ({}, "nonce")],
 )
 def test_what_differs_is_named(changes: dict[str, object], word: str) -> None:
-    other = SessionParameters(**{"link": "test", **changes})  # type: ignore[arg-type]
+    other = SessionParameters(**{"link": "test", **changes})
     alice = greet(Role.ALICE, PARAMETERS, Resumption(), bytes(16))
     bob = greet(Role.BOB, other, Resumption(), bytes(16))
 
