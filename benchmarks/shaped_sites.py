@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,9 @@ class Sites:
         """Return what a node said so far."""
         return (self.folder / f"{node}.log").read_text()
 
+    def _is_up(self, node: str, peers: int) -> bool:
+        return self.said(node).count(" is up") >= peers
+
     def key_rate(self, link: str, rate_bps: float) -> None:
         """Let a link make so much key from `HEADROOM_S` on."""
         first = int(time.time()) + HEADROOM_S
@@ -112,7 +116,7 @@ class Sites:
                 )
         for node in self.net.names:
             peers = [wire.ends for wire in self.net.wires if node in wire.ends]
-            self.wait(lambda: self.said(node).count(" is up") >= len(peers), f"{node} is not up")  # noqa: B023
+            self.wait(partial(self._is_up, node, len(peers)), f"{node} is not up")
 
 
 def network_text(sites: Sites, core: NatsCore, more: str) -> str:

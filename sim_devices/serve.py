@@ -83,7 +83,7 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
     endpoints: dict[str, list[str]] = {}
     for name, table in _table(_table(raw, "bench"), "emulators").items():
         if not isinstance(table, Mapping):
-            raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004
+            raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004 - a wrong file
         station: Station | Light | Beam | None = None
         if "station" in table:
             station = bench.station(str(table["station"]))
@@ -132,7 +132,7 @@ def _run(server: Server) -> None:
 def _table(raw: Mapping[str, object], name: str) -> Mapping[str, object]:
     table = raw.get(name, {})
     if not isinstance(table, Mapping):
-        raise ValueError(f"[{name}] is not a table")  # noqa: TRY004
+        raise ValueError(f"[{name}] is not a table")  # noqa: TRY004 - a wrong file
     return table
 
 

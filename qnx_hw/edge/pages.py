@@ -7,13 +7,13 @@ numbers alone, of the figures and of a table with a column for each page.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from qnx_hw.edge.figures import Figures, Memory
 from qnx_hw.edge.records import MAX_PLAIN_BYTES, MAX_RECORD_BYTES
+
+Table = npt.NDArray[np.int64]
 
 RETAINED_BYTES = 32 << 20
 """How much unacknowledged ciphertext is kept for a new circuit; more than the way usually holds."""
@@ -32,7 +32,7 @@ QUEUE, FREE = 4, 5
 _ROWS = 6
 
 
-def release(figures: Any, table: Any, number: int) -> None:
+def release(figures: Figures, table: Table, number: int) -> None:
     """Free the pages that hold nothing from record `number` on."""
     while figures.full > 0:
         oldest = int(table[QUEUE, figures.full_at])
@@ -48,7 +48,7 @@ def release(figures: Any, table: Any, number: int) -> None:
         figures.page_first = figures.number
 
 
-def turn(figures: Any, table: Any, size: int) -> bool:
+def turn(figures: Figures, table: Table, size: int) -> bool:
     """Go on to a free page where `size` bytes do not fit any more; whether they fit now."""
     if figures.page_used + size <= PAGE_BYTES:
         return True
@@ -72,7 +72,7 @@ class Pages:
     """A direction's pages; belongs to who holds the send lock."""
 
     def __init__(self, figures: Figures) -> None:
-        self.table: npt.NDArray[np.int64] = np.zeros((_ROWS, MOST_PAGES), np.int64)
+        self.table: Table = np.zeros((_ROWS, MOST_PAGES), np.int64)
         self._figures = figures
         self._views: list[memoryview] = []
         self._add()

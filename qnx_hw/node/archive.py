@@ -170,11 +170,12 @@ class Archive:
 
     def _id(self, key: Key) -> int:
         if key not in self._ids:
-            where = "kind = ? AND thing = ? AND name = ?"
             self._file.execute(
                 "INSERT OR IGNORE INTO series (kind, thing, name) VALUES (?, ?, ?)", key
             )
-            row = self._file.execute(f"SELECT id FROM series WHERE {where}", key).fetchone()  # noqa: S608
+            row = self._file.execute(
+                "SELECT id FROM series WHERE kind = ? AND thing = ? AND name = ?", key
+            ).fetchone()
             self._ids[key] = int(row[0])
         return self._ids[key]
 

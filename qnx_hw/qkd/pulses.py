@@ -118,5 +118,5 @@ def _words(key: bytes, pulses: Numbers) -> Numbers:
 
 def _encrypted(key: bytes, blocks: npt.NDArray[np.uint64]) -> bytes:
     # Each block is a counter of its own: this is counter mode with any part of it at once.
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - see above
     return encryptor.update(blocks.tobytes())

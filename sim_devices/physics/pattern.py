@@ -70,5 +70,5 @@ def _encrypted(key: bytes, counters: Pulses) -> Choices:
     blocks = np.zeros((len(counters), 2), dtype=">u8")
     blocks[:, 1] = counters
     # Each block is a counter of its own: counter mode with any part of it at once.
-    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+    encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305 - see above
     return np.frombuffer(encryptor.update(blocks.tobytes()), dtype=np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,11 +13,9 @@ from qnx_hw.errors import (
     ConfigError,
     InstrumentError,
     InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.agiltron import AgiltronEmulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
@@ -92,14 +89,3 @@ def test_garbage_costs_at_most_one_request(serve: Serve) -> None:
             switch.connections()
 
         assert switch.apply({1: 5}) == {1: 5}
-
-
-def test_a_silent_switch_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        switch = Agiltron(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            switch.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        switch.apply({1: 1})
-    assert switch.status().state is InstrumentState.DISCONNECTED

@@ -14,13 +14,11 @@ from drivers.cc1 import Cc1, decode_firmware
 from qnx_hw.errors import (
     Cancelled,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import Edge, InstrumentState, Reference
+from qnx_hw.instruments.values import Edge, Reference
 from sim_devices.emulators.cc1 import Cc1Emulator
 
 Serve = Callable[..., list[str]]
@@ -169,17 +167,6 @@ def test_old_firmware_is_refused() -> None:
     counter_replies = _unit({b"FIRM?": b"Firmware v2.1.3\n"})
     with TcpDevice(counter_replies) as device, pytest.raises(Unsupported, match=r"2\.1"):
         Cc1(f"tcp://127.0.0.1:{device.port}").connect()
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        counter = Cc1(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            counter.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        counter.count_rates(0.1)
-    assert counter.status().state is InstrumentState.DISCONNECTED
 
 
 def test_a_late_acknowledgement_and_other_forms_of_replies_are_taken() -> None:

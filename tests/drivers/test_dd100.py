@@ -14,13 +14,10 @@ from drivers.dd100 import Dd100, Replies, fields_of
 from qnx_hw.errors import (
     Cancelled,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.dd100 import Dd100Emulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
@@ -116,14 +113,3 @@ def test_a_disturbed_wire_does_not_disturb_a_move(serve: Serve, kind: FaultKind)
 
     with Dd100(url) as attenuator:
         assert attenuator.set_attenuation_db(3.0, timeout_s=LONG_S) == pytest.approx(3.0)
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        attenuator = Dd100(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            attenuator.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        attenuator.set_attenuation_db(10.0)
-    assert attenuator.status().state is InstrumentState.DISCONNECTED

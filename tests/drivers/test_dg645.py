@@ -12,13 +12,10 @@ from hypothesis import strategies as st
 from drivers.dg645 import LONGEST_DELAY_PS, Dg645, decode_delay, encode_delay
 from qnx_hw.errors import (
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.dg645 import Dg645Emulator
 
 Serve = Callable[..., list[str]]
@@ -99,17 +96,6 @@ def test_the_units_own_error_reaches_the_caller() -> None:
         pytest.raises(InstrumentRefused, match="10"),
     ):
         generator.set_delay_ps("A", 5)
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        generator = Dg645(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            generator.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        generator.set_delay_ps("A", 5)
-    assert generator.status().state is InstrumentState.DISCONNECTED
 
 
 def test_edges_refer_to_others(serve: Serve) -> None:

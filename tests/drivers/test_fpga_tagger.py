@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +17,6 @@ from qnx_hw.errors import (
     Busy,
     Cancelled,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
@@ -131,14 +128,3 @@ def test_a_second_stream_is_refused_and_a_closed_one_can_be_followed(serve: Serv
             stream.read(timeout_s=120.0)
         with tagger.start_stream() as stream:
             assert stream.read(timeout_s=120.0).is_complete
-
-
-def test_a_silent_board_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        tagger = FpgaTagger(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            tagger.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        tagger.start_stream()
-    assert tagger.status().state is InstrumentState.DISCONNECTED

@@ -10,13 +10,10 @@ from answering import TcpDevice
 from drivers.osw import Osw
 from qnx_hw.errors import (
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.osw import OswEmulator
 
 Serve = Callable[..., list[str]]
@@ -75,14 +72,3 @@ def test_another_instrument_is_not_taken_for_a_switch() -> None:
         pytest.raises(ProtocolError, match="paddles"),
     ):
         Osw(f"tcp://127.0.0.1:{device.port}").connect()
-
-
-def test_a_silent_switch_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        switch = Osw(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            switch.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        switch.apply({1: 1})
-    assert switch.status().state is InstrumentState.DISCONNECTED

@@ -16,7 +16,6 @@ from qnx_hw.errors import (
     Cancelled,
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
@@ -149,14 +148,3 @@ def test_an_error_or_a_cut_reply_is_told() -> None:
         answers[b"V?\r\n"] = b"Error!\r\n"
         with pytest.raises(InstrumentRefused):
             squeezers.connect()
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        squeezers = Epc400(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            squeezers.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        squeezers.positions()
-    assert squeezers.status().state is InstrumentState.DISCONNECTED

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,12 +13,10 @@ from drivers.pax1000 import Measurement, Pax1000, decode_measurement
 from qnx_hw.errors import (
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.pax1000 import Pax1000Emulator
 
 Serve = Callable[..., list[str]]
@@ -109,14 +106,3 @@ def test_nonsense_is_refused(serve: Serve) -> None:
         with pytest.raises(InstrumentRefused, match="-222"):
             polarimeter.configure({"mode": 5, "wavelength_nm": 500.0})
         assert polarimeter.settings()["mode"] == 1
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        polarimeter = Pax1000(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            polarimeter.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        polarimeter.stokes()
-    assert polarimeter.status().state is InstrumentState.DISCONNECTED

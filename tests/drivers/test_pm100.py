@@ -12,12 +12,9 @@ from drivers.pm100 import Pm100
 from qnx_hw.errors import (
     Cancelled,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.pm100 import Pm100Emulator
 
@@ -85,17 +82,6 @@ def test_a_stop_leaves_the_meter_usable(serve: Serve) -> None:
     with Pm100(url) as meter:
         meter.stop()
         assert meter.power_w() > 0.0
-
-
-def test_a_silent_meter_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        meter = Pm100(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            meter.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        meter.power_w()
-    assert meter.status().state is InstrumentState.DISCONNECTED
 
 
 def test_the_head_says_who_it_is_and_is_zeroed(serve: Serve) -> None:

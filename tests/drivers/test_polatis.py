@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,13 +19,10 @@ from drivers.polatis import (
 from drivers.text_line import scpi_errors
 from qnx_hw.errors import (
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.polatis import PolatisEmulator
 
@@ -123,17 +119,6 @@ def test_a_failed_port_reaches_the_caller(serve: Serve) -> None:
             switch.apply({1: 4})
 
         assert switch.apply({2: 4}) == {2: 4}
-
-
-def test_a_silent_switch_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        switch = Polatis(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            switch.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        switch.apply({1: 1})
-    assert switch.status().state is InstrumentState.DISCONNECTED
 
 
 def test_ports_are_disabled_and_enabled(serve: Serve) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 
 from drivers.sfifteen_spd import SFifteenSpd
 from qnx_hw.errors import (
     ConfigError,
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import DetectorLevels, InstrumentState
+from qnx_hw.instruments.values import DetectorLevels
 from sim_devices.emulators.s15spd import S15SpdEmulator
 
 Serve = Callable[..., list[str]]
@@ -93,14 +90,3 @@ def test_temperatures_that_are_no_range_are_refused(temperatures: str) -> None:
 def test_a_limit_that_is_no_number_is_refused() -> None:
     with pytest.raises(ConfigError):
         SFifteenSpd("tcp://127.0.0.1:1?max_bias_v=high")
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        detector = SFifteenSpd(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            detector.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        detector.count_rates()
-    assert detector.status().state is InstrumentState.DISCONNECTED

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,12 +17,10 @@ from qnx_hw.errors import (
     ConfigError,
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     ProtocolError,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.sim900 import Sim900Emulator
 
 Serve = Callable[..., list[str]]
@@ -160,17 +157,6 @@ def test_an_empty_slot_is_told(serve: Serve) -> None:
 
     with pytest.raises(ProtocolError, match="slot 3"):
         Sim900(f"{url}?slots=3").connect()
-
-
-def test_a_silent_mainframe_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        source = Sim900(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            source.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        source.stop()
-    assert source.status().state is InstrumentState.DISCONNECTED
 
 
 def test_a_latched_detector_is_seen_and_unlatched(serve: Serve) -> None:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 
 from drivers.thorlabs_ell14 import Ell14
 from qnx_hw.errors import (
@@ -14,11 +13,9 @@ from qnx_hw.errors import (
     ConfigError,
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.elliptec import EllBusEmulator
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 
@@ -113,14 +110,3 @@ def test_replies_that_come_together_do_not_disturb_a_move(serve: Serve) -> None:
         stand = plates.move_all([30.0, 60.0], timeout_s=LONG_S)
 
     assert stand == pytest.approx((30.0, 60.0), abs=STEP_DEG)
-
-
-def test_a_silent_bus_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        plates = Ell14(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            plates.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        plates.move(1, 3.0)
-    assert plates.status().state is InstrumentState.DISCONNECTED

@@ -6,17 +6,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from answering import TcpDevice
 
 from drivers.thorlabs_kdc101 import Kdc101
 from qnx_hw.errors import (
     Cancelled,
-    InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.emulator import Emulator
 from sim_devices.emulators.kinesis import K10cr1Emulator, Kdc101Emulator
 
@@ -81,14 +77,3 @@ def test_nonsense_is_refused_before_the_wire(serve: Serve) -> None:
         with pytest.raises(Unsupported):
             plate.configure({"colour": 5})
         assert plate.status().counters["requests"] == sent
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        plate = Kdc101(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            plate.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        plate.positions()
-    assert plate.status().state is InstrumentState.DISCONNECTED

@@ -10,12 +10,9 @@ from answering import TcpDevice
 from drivers.thorlabs_lcc25 import Lcc25
 from qnx_hw.errors import (
     InstrumentRefused,
-    InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.lcc25 import Lcc25Emulator
 
@@ -99,14 +96,3 @@ def test_the_units_own_error_reaches_the_caller() -> None:
         with pytest.raises(InstrumentRefused) as refused:
             retarder.move(1, 1.0)
         assert refused.value.code == "CMD_ARG_INVALID"
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        retarder = Lcc25(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            retarder.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        retarder.positions()
-    assert retarder.status().state is InstrumentState.DISCONNECTED

@@ -9,18 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from answering import TcpDevice
 
 from drivers.thorlabs_mpc320 import Mpc320
 from qnx_hw.errors import (
     Cancelled,
     InstrumentRefused,
     InstrumentTimeout,
-    NotConnected,
     RangeError,
     Unsupported,
 )
-from qnx_hw.instruments.values import InstrumentState
 from qnx_hw.transports import Direction
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.mpc320 import Mpc320Emulator
@@ -167,14 +164,3 @@ def test_the_units_own_error_reaches_the_caller(serve: Serve) -> None:
 
         with pytest.raises(InstrumentRefused):
             moving.result(LONG_S)
-
-
-def test_a_silent_unit_times_out_and_a_lost_one_says_so() -> None:
-    with TcpDevice(lambda _: b"") as device:
-        paddles = Mpc320(f"tcp://127.0.0.1:{device.port}")
-        with pytest.raises(InstrumentTimeout):
-            paddles.connect(timeout_s=0.2)
-
-    with pytest.raises(NotConnected):
-        paddles.positions()
-    assert paddles.status().state is InstrumentState.DISCONNECTED

@@ -20,13 +20,13 @@ LEVEL_STEP_V = 0.01
 
 @dataclass
 class Buffer:
-    tStart: int  # noqa: N815
-    tGetData: int  # noqa: N815
+    tStart: int
+    tGetData: int
     times: NDArray[np.int64]
     channels: NDArray[np.int32]
     kinds: NDArray[np.uint8]
     missed: NDArray[np.uint16]
-    hasOverflows: bool = False  # noqa: N815
+    hasOverflows: bool = False
 
     def getTimestamps(self) -> NDArray[np.int64]:
         return self.times

@@ -146,12 +146,17 @@ def fill_history(
     for step in range(samples):
         wave = 1.0 + 0.1 * math.sin(step / 20.0)
         for view in views:
-            if isinstance(view, LinkView) and view.secret_rate_bps is not None:
-                qber = Estimate(value=0.025 * wave)
-                view = msgspec.structs.replace(  # noqa: PLW2901
-                    view, secret_rate_bps=view.secret_rate_bps * wave, qber=qber, qber_z=qber
-                )
-            api.history.sample(view, now_s - seconds + step * seconds / samples)
+            waved = _waved(view, wave) if isinstance(view, LinkView) else view
+            api.history.sample(waved, now_s - seconds + step * seconds / samples)
+
+
+def _waved(link: LinkView, wave: float) -> LinkView:
+    if link.secret_rate_bps is None:
+        return link
+    qber = Estimate(value=0.025 * wave)
+    return msgspec.structs.replace(
+        link, secret_rate_bps=link.secret_rate_bps * wave, qber=qber, qber_z=qber
+    )
 
 
 def _reading(instrument: str) -> Reading:

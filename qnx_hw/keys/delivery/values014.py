@@ -23,17 +23,17 @@ Extension = dict[str, Any]
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Clause 6.1."""
 
-    source_KME_ID: str  # noqa: N815 - the standard's spelling
-    target_KME_ID: str  # noqa: N815
-    master_SAE_ID: str  # noqa: N815
-    slave_SAE_ID: str  # noqa: N815
+    source_KME_ID: str
+    target_KME_ID: str
+    master_SAE_ID: str
+    slave_SAE_ID: str
     key_size: int
     stored_key_count: int
     max_key_count: int
     max_key_per_request: int
     max_key_size: int
     min_key_size: int
-    max_SAE_ID_count: int  # noqa: N815
+    max_SAE_ID_count: int
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int = 1
     size: int | None = None
-    additional_slave_SAE_IDs: tuple[str, ...] = ()  # noqa: N815
+    additional_slave_SAE_IDs: tuple[str, ...] = ()
     extension_mandatory: tuple[Extension, ...] = ()
     extension_optional: tuple[Extension, ...] = ()
 
@@ -49,15 +49,15 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
 class KeyId(msgspec.Struct, frozen=True, kw_only=True):
     """One key asked for by name."""
 
-    key_ID: str  # noqa: N815
-    key_ID_extension: Extension | None = None  # noqa: N815
+    key_ID: str
+    key_ID_extension: Extension | None = None
 
 
 class KeyIds(msgspec.Struct, frozen=True, kw_only=True):
     """Clause 6.4."""
 
-    key_IDs: tuple[KeyId, ...]  # noqa: N815
-    key_IDs_extension: Extension | None = None  # noqa: N815
+    key_IDs: tuple[KeyId, ...]
+    key_IDs_extension: Extension | None = None
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -92,7 +92,7 @@ class Accounts:
         self._keep_an_admin(name)
         user = self.user(name)
         for table, column in (("sessions", "user"), ("tokens", "owner"), ("users", "name")):
-            self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608
+            self._database.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608 - ours
         return user
 
     def check(self, name: str, password: str) -> bool:

@@ -6,9 +6,10 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from sample_network import sample_network
 from served_api import Site, served
+
+from qnx_hw.node import metrics
 
 DASHBOARD = Path(__file__).parents[3] / "examples" / "grafana.json"
 
@@ -28,7 +29,6 @@ def test_panels_do_not_overlap_and_ask_prometheus() -> None:
 
 
 def test_every_metric_of_it_is_served() -> None:
-    metrics = pytest.importorskip("qnx_hw.node.metrics")
     with served(Site(snapshot=sample_network())) as api:
         text = metrics.text(api.hub)
 
