@@ -20,6 +20,7 @@ from qnx_hw.qkd.reconciliation.cascade_board import (
     ERRORS,
     FIRST,
     FRESH,
+    HALVED,
     MAP_ROWS,
     MAX_SUBSETS,
     N_REGISTERS,
@@ -224,7 +225,7 @@ def _board(
     n_words = max(1, -(-key.size // LANES))
     n_bits = n_words * LANES
     highest = (n_bits - 1).bit_length()
-    sizes, overlap = plan(key.size, qber_hint, parameters)
+    sizes, overlap, halved = plan(key.size, qber_hint, parameters)
     top = [min(size.bit_length() - 1, highest) for size in sizes]
     level_sizes = [-(-n_bits >> level) for level in range(max(top) + 1)]
     first = np.concatenate([[0], np.cumsum(level_sizes)])
@@ -241,6 +242,7 @@ def _board(
     registers[OVERLAP] = overlap * n_bits // 100_000
     registers[FRESH] = parameters.confirmations
     registers[SEED] = number.astype(np.int64)
+    registers[HALVED] = int(halved * (n_bits >> top[1]))
     registers[TOP : TOP + PASSES] = top
     registers[FIRST : FIRST + first.size] = first
     return Board(

@@ -33,11 +33,11 @@ WHOLE = 40
 KIND_SHIFT, LEVEL_SHIFT = 56, 48
 INDEX_MASK = (1 << LEVEL_SHIFT) - 1
 
-# Registers: counters and flags, the seed of the subsets, each pass' block level, and where each
-# level begins in a row of `states`.
+# Registers: counters and flags, the seed of the subsets, how many blocks of the second pass are
+# halved at once, each pass' block level, and where each level begins in a row of `states`.
 OPENED, QUESTIONS, ERRORS, FAILED, SUBSETS, FRESH, SEARCHED, OWNER, WAITING, OVERLAP = range(10)
-SEED = 10
-TOP = 11
+SEED, HALVED = 10, 11
+TOP = 12
 FIRST = TOP + PASSES
 N_REGISTERS = FIRST + 32
 # Rows of `words` behind those of the passes, of `maps`, and of `states`.

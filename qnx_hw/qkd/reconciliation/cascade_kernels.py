@@ -28,6 +28,7 @@ from qnx_hw.qkd.reconciliation.cascade_board import (
     FIRST,
     FIXED,
     FRESH,
+    HALVED,
     INDEX_MASK,
     KIND_SHIFT,
     LEVEL_SHIFT,
@@ -208,6 +209,11 @@ def _settle(board: Board, parked: int) -> None:
 
 
 @inner()
+def _left_half(node: int) -> int:
+    return node - (1 << LEVEL_SHIFT) + (node & INDEX_MASK)
+
+
+@inner()
 def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8]) -> None:
     # Nothing is corrected before all answers are in their nodes. Nodes just halved are parked
     # at once, and the leaves found are kept in the part of `questions` that is already read.
@@ -229,12 +235,23 @@ def _absorb(board: Board, ours: npt.NDArray[np.uint8], theirs: npt.NDArray[np.ui
         state = board.states[kind]
         at = registers[FIRST + level] + index
         state[at] = EVEN | odd
-        if level < board.registers[TOP + kind]:
+        above = registers[TOP + kind] - level
+        if above == 0:
+            if not odd or (k + 1 < answered and questions[k + 1] == _left_half(question)):
+                continue
+        elif above == 1 and not state[registers[FIRST + level + 1] + (index >> 1)] & 1:
+            # A block halved as it was opened, and even: so are both halves, or both are odd.
+            state[at + 1] = EVEN | odd
+            if not odd:
+                continue
+            state[at] |= QUEUED
+            waiting[parked] = question
+            parked += 1
+            index, at = index + 1, at + 1
+        else:
             state[at + 1] = ODD - odd
             index += 1 - odd
             at += 1 - odd
-        elif not odd:
-            continue
         node = (kind << KIND_SHIFT) | (level << LEVEL_SHIFT) | index
         if level == 0:
             questions[found] = node
@@ -321,8 +338,11 @@ def _open_pass(board: Board) -> None:
         )
     level = board.registers[TOP + p]
     n_bits = board.words.shape[1] << 6
+    halved = board.registers[HALVED] if p == 1 else _ZERO
     for index in range((n_bits + (1 << level) - 1) >> level):
         _ask(board, p, level, index)
+        if index < halved:
+            _ask(board, p, level - 1, 2 * index)
     board.registers[OPENED] = p + 1
 
 

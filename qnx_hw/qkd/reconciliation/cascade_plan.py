@@ -49,6 +49,8 @@ class Plan(NamedTuple):
     overlap: int = 0
     """Questions in a message, per 1e5 bits of the string; with no more than these left, the next
     pass begins beside the current one."""
+    halved: float = 0.0
+    """Part of the second pass's blocks whose halves are told apart in the same message."""
 
 
 def plan(n: int, qber_hint: float, parameters: CascadeParameters) -> Plan:
@@ -84,7 +86,7 @@ _PLANS: tuple[tuple[float, Plan, Plan], ...] = (
     (0.04, Plan((32, 256, 16384)), Plan((32, 128, 16384), 12)),
     (0.065, Plan((16, 256, 16384)), Plan((16, 64, 16384), 1)),
     (0.09, Plan((8, 256, 16384)), Plan((8, 64, 16384), 4)),
-    (0.15, Plan((8, 256, 16384)), Plan((8, 32, 16384))),
+    (0.15, Plan((8, 256, 16384)), Plan((8, 64, 16384), 0, 0.875)),
 )
 
 
