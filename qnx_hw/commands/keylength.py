@@ -35,7 +35,9 @@ ALIASES = {
 }
 """The papers' short names; options and input files may use either."""
 
-Count = Annotated[int, Meta(ge=0)]
+MOST = 10**15
+"""More in one block than any link makes; beyond that the exact bound takes minutes."""
+Count = Annotated[int, Meta(ge=0, le=MOST)]
 Counts = Annotated[tuple[Count, ...], Meta(min_length=2, max_length=3)]
 Epsilon = Annotated[float, Meta(gt=0.0, lt=1.0)]
 KeyBits = Annotated[Count, Meta(description="key bits of this basis that were reconciled")]

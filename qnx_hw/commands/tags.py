@@ -313,7 +313,6 @@ def _pair_lines(result: Coincidences) -> Iterator[str]:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
-    return value
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above zero")
+    return int(text)

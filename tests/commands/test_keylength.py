@@ -109,6 +109,8 @@ def test_e91_says_what_its_test_showed(capsys: pytest.CaptureFixture[str]) -> No
         ["e91", *BLOCK, "--counts", "1,2,3"],
         ["decoy", *DECOY, "--means", "0.1,0.5,0"],
         ["decoy", *DECOY, "--vacuum", "none"],
+        ["bbm92", *BLOCK, "--n", "1" + "0" * 400],
+        ["decoy", *DECOY, "--means", "1e308,0.1,0"],
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(

@@ -125,7 +125,8 @@ class Skip:
 
 def _parameters(query: bytes) -> dict[str, str]:
     try:
-        pairs = parse_qsl(query.decode("ascii"), strict_parsing=bool(query), max_num_fields=8)
+        text = query.decode("ascii")
+        pairs = parse_qsl(text, True, strict_parsing=bool(query), max_num_fields=8)
     except ValueError:
         raise RequestRefused("the query cannot be read", 400) from None
     if len(dict(pairs)) != len(pairs):

@@ -14,7 +14,8 @@ def bb84_fraction(qber_z: float, qber_x: float, f: float = 1.0) -> float:
     For BBM92 and BB84 with single photons (Shor, Preskill, PRL 85, 441 (2000)); f is what error
     correction leaks in units of the Shannon limit.
     """
-    return max(0.0, 1.0 - binary_entropy(qber_x) - f * binary_entropy(qber_z))
+    known = 1.0 - binary_entropy(qber_x) - f * binary_entropy(qber_z)
+    return max(0.0, known) if max(qber_x, qber_z) < 0.5 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def decoy_rate_limit(
 ) -> float:
     """Return secret bits per pulse with infinitely many decoys (Ma et al. 2005)."""
     y1 = channel.background + channel.efficiency
+    if y1 <= 0.0:
+        return 0.0
     e1 = (channel.background / 2.0 + channel.misalignment * channel.efficiency) / y1
     return _rate(channel, mu, y1, e1, (f, sifting))
 
@@ -69,6 +72,8 @@ def _rate(
 ) -> float:
     f, sifting = weights
     gain = channel.gain(mu)
+    if gain <= 0.0:
+        return 0.0
     single = y1 * mu * math.exp(-mu)
     lost = gain * f * binary_entropy(channel.error_gain(mu) / gain)
     return max(0.0, sifting * (single * (1.0 - binary_entropy(min(0.5, max(0.0, e1)))) - lost))

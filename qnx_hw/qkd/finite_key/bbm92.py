@@ -66,7 +66,7 @@ def bbm92_key_length(
     Serfling's inequality; valid for a length chosen after `errors` is seen (Tupkary, Nahar, Sinha,
     Luetkenhaus 2024). Conditions: docs/explanation/security.md.
     """
-    if min(n, k, errors, leak_bits) < 0 or errors > k:
+    if not all(0 <= each < math.inf for each in (n, k, errors, leak_bits)) or errors > k:
         raise ValueError(f"n {n}, k {k}, errors {errors}, leak {leak_bits} cannot be")
     if n == 0 or k == 0:
         return KeyLength(0, 1.0, n, leak_bits, budget.tag_bits, budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -53,6 +54,8 @@ class ChshTest:
     a1_b1: Correlator
 
     def __post_init__(self) -> None:
+        if any(min(dataclasses.astuple(setting)) < 0 for setting in self._settings):
+            raise ValueError("a count cannot be below 0")
         if any(setting.trials < 1 for setting in self._settings):
             raise ValueError("every pair of settings needs at least one trial")
 
@@ -102,7 +105,7 @@ def device_independent_fraction(s: float, qber: float) -> float:
     An indicator to show (Acin et al., PRL 98, 230501 (2007)): with the detection loophole
     open it secures nothing.
     """
-    if s <= 2.0:
+    if not s > 2.0 or qber >= 0.5:
         return 0.0
     inner = min(1.0, math.sqrt((s / 2.0) ** 2 - 1.0))
     return max(0.0, 1.0 - binary_entropy(qber) - binary_entropy((1.0 + inner) / 2.0))

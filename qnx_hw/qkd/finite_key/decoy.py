@@ -20,6 +20,8 @@ from qnx_hw.qkd.finite_key.counts import CountBounds
 from qnx_hw.qkd.finite_key.entropy import error_entropy
 from qnx_hw.qkd.finite_key.hypergeometric import hypergeometric_upper
 
+MOST_PHOTONS = 100.0
+"""On average in a pulse; far beyond what any protocol sends."""
 SAFETY_BITS = 16
 """Floors inside the bound can break its monotony by log2((1-e)/e) bits; this covers e > 2e-5."""
 
@@ -51,7 +53,8 @@ class DecoyKeyLength:
     """Detections of the key basis in which no photon was sent: a lower bound with two decoys
     (it adds nothing to the key), an upper bound with one."""
     single_x: float
-    """Lower bound on detections of the key basis in which one photon was sent."""
+    """Lower bound on detections of the key basis in which one photon was sent; 0 where the counts
+    and the intensities cannot belong together."""
     single_z: float
     single_errors_z: float
     """Upper bound on the errors among `single_z`."""
@@ -69,8 +72,10 @@ class Intensities:
         mu = self.means
         if len(mu) not in (2, 3) or len(self.shares) != len(mu):
             raise ValueError("two or three intensities are needed, each with its probability")
-        if min(self.shares) <= 0.0 or abs(sum(self.shares) - 1.0) > 1e-9:
+        if not (min(self.shares) > 0.0 and abs(sum(self.shares) - 1.0) <= 1e-9):
             raise ValueError(f"the probabilities {self.shares} do not add up to 1")
+        if not mu[0] <= MOST_PHOTONS:
+            raise ValueError(f"the intensities {mu} lie above {MOST_PHOTONS:g} photons a pulse")
         falls = all(a > b for a, b in itertools.pairwise(mu))
         if not falls or mu[-1] < 0.0 or (len(mu) == 2 and mu[1] == 0.0):
             raise ValueError(f"the intensities {mu} must fall, and a single decoy must not be 0")
@@ -161,12 +166,24 @@ def _photons(
         mu1, mu2 = source.means
         none = _vacuum_upper(source, basis, bounds, p, vacuum)
         inner = n.lower[1] - mu2**2 / mu1**2 * n.upper[0] - (mu1**2 - mu2**2) / mu1**2 * none / tau0
-        return none, max(0.0, tau1 * mu1 / (mu2 * (mu1 - mu2)) * inner)
+        return none, _possible(source, n, tau1 * mu1 / (mu2 * (mu1 - mu2)) * inner)
     mu1, mu2, mu3 = source.means
     none = max(0.0, tau0 * (mu2 * n.lower[2] - mu3 * n.upper[1]) / (mu2 - mu3))
     inner = n.lower[1] - n.upper[2] - (mu2**2 - mu3**2) / mu1**2 * (n.upper[0] - none / tau0)
     divisor = mu1 * (mu2 - mu3) - mu2**2 + mu3**2
-    return none, max(0.0, tau1 * mu1 * inner / divisor)
+    return none, _possible(source, n, tau1 * mu1 * inner / divisor)
+
+
+def _possible(source: Intensities, n: _Scaled, single: float) -> float:
+    """Return a bound on single photons; 0 where one intensity has fewer detections than its share.
+
+    An intensity has p mu e^-mu/tau1 of all single photons. A bound that gives it more of them than
+    it has detections comes of counts in another order, or of another source.
+    """
+    pairs = zip(source.means, n.upper, strict=True)
+    if single > 0.0 and all(single * mu / source.emits(1) <= up for mu, up in pairs):
+        return single
+    return 0.0
 
 
 def _vacuum_upper(
@@ -187,7 +204,9 @@ def _single_errors(source: Intensities, test: DecoyBasis, bounds: CountBounds, p
     m = _scaled(source, test.errors, bounds, p)
     *_, high, low = range(len(source.means))
     gap = source.means[high] - source.means[low]
-    return max(0.0, source.emits(1) * (m.upper[high] - m.lower[low]) / gap)
+    found = source.emits(1) * (m.upper[high] - m.lower[low]) / gap
+    # More errors at less light contradict the source: then any detection may be wrong.
+    return found if found >= 0.0 else float(sum(test.detections))
 
 
 def _phase_error(

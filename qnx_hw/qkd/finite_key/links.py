@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -48,6 +49,12 @@ class PairLink:
     """Of the difference of the two times: both detectors, taggers, dispersion, in quadrature."""
     polarization_error: float
 
+    def __post_init__(self) -> None:
+        numbers = dataclasses.astuple(self)
+        parts = (self.efficiency_a, self.efficiency_b, self.polarization_error)
+        if not all(0.0 <= number < math.inf for number in numbers) or max(parts) > 1.0:
+            raise ValueError(f"no number of a link is negative, and no part above 1: {self}")
+
     def rates(self) -> LinkRates:
         """Return singles, coincidences and the error rate."""
         singles_a = self.pairs_cps * self.efficiency_a + self.dark_a_cps
@@ -80,6 +87,8 @@ def pulsed_pair_statistics(
     For efficiencies above 1e-5; below, the formula cancels and is refused.
     """
     lam, (ea, eb), (ya, yb) = pairs_per_mode, efficiencies, backgrounds
+    if lam < 0.0 or min(ya, yb) < 0.0:
+        raise ValueError(f"{lam!r} pairs and backgrounds of {ya!r} and {yb!r} cannot be")
     if min(ea, eb) < 1e-5:
         raise ValueError("the formula needs efficiencies above 1e-5")
     both = 1.0 + ea * lam + eb * lam - ea * eb * lam
@@ -89,6 +98,8 @@ def pulsed_pair_statistics(
         - (1.0 - yb) / (1.0 + eb * lam) ** 2
         + (1.0 - ya) * (1.0 - yb) / both**2
     )
+    if gain <= 0.0:
+        return 0.0, 0.5
     signal = ea * eb * lam * (1.0 + lam) / ((1.0 + ea * lam) * (1.0 + eb * lam) * both)
     return gain, 0.5 - (1.0 - 2.0 * misalignment) * signal / gain
 
@@ -112,6 +123,8 @@ def free_space_transmission(
     Geometric loss (D_r/(D_t + theta L))^2, at most 1, and Kruse's extinction
     13/V (lambda/550 nm)^-q dB/km with q by visibility (Kim, McArthur, Korevaar 2001).
     """
+    if not visibility_km > 0.0:
+        raise ValueError(f"air is seen through for some way, not {visibility_km!r} km")
     geometric = min(1.0, (receiver_m / (transmitter_m + divergence_rad * length_m)) ** 2)
     slope = _extinction_slope(visibility_km)
     loss_db_per_km = 13.0 / visibility_km * (wavelength_nm / 550.0) ** -slope

@@ -72,6 +72,7 @@ def test_a_router_learns_what_it_may_ask(network: NetworkFile, tmp_path: Path) -
         ("/key?remoteSystemID=sae-slow", 404),
         ("/key?remoteSystemID=sae-b&size=7", 400),
         ("/key?remoteSystemID=sae-b&size=x", 400),
+        ("/key?remoteSystemID=sae-b&size=", 400),
         ("/key?remoteSystemID=sae-b&remoteSystemID=sae-c", 400),
         ("/key/12?remoteSystemID=sae-b", 400),
         (f"/key/{'0' * 32}?remoteSystemID=sae-b", 404),

@@ -154,6 +154,7 @@ def test_the_asymptotic_key_ends_at_11_percent() -> None:
     assert bb84_fraction(0.1101, 0.1101) == 0.0
     assert bb84_fraction(0.0981, 0.0981, 1.16) > 0.0
     assert bb84_fraction(0.0982, 0.0982, 1.16) == 0.0
+    assert bb84_fraction(1.0, 1.0) == 0.0
 
 
 def test_unequal_detectors_widen_the_bound() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -143,6 +145,9 @@ def test_silence_makes_no_key() -> None:
         ((0.5, 0.1, 0.0), (0.7, 0.2, 0.2)),
         ((0.5, 0.1, 0.0), (0.9, 0.1, 0.0)),
         ((0.5, 0.1), (0.7, 0.3)),
+        ((0.5, 0.1, 0.0), (0.7, math.nan, 0.3)),
+        ((math.inf, 0.1, 0.0), (0.7, 0.2, 0.1)),
+        ((1e3, 0.1, 0.0), (0.7, 0.2, 0.1)),
     ],
 )
 def test_sources_that_the_proof_does_not_cover_are_refused(
@@ -150,6 +155,36 @@ def test_sources_that_the_proof_does_not_cover_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"intensit|probabilit|signal"):
         decoy_key_length(TWO_KEY, TWO_TEST, 0, means=means, shares=shares, budget=EpsilonBudget())
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))][1:])
+def test_counts_in_another_order_give_no_key(order: tuple[int, ...]) -> None:
+    def swapped(basis: DecoyBasis) -> DecoyBasis:
+        return DecoyBasis(
+            tuple(basis.detections[index] for index in order),
+            tuple(basis.errors[index] for index in order),
+        )
+
+    lengths = [
+        decoy_key_length(
+            key, test, 0, means=(0.5, 0.1, 0.0), shares=(0.7, 0.2, 0.1), budget=EpsilonBudget()
+        )
+        for key, test in [(swapped(TWO_KEY), TWO_TEST), (TWO_KEY, swapped(TWO_TEST))]
+    ]
+
+    # Exchanging two weak intensities can leave a key basis that fits some other channel.
+    assert lengths[1].bits == 0
+    assert all(length.single_x <= sum(TWO_KEY.detections) for length in lengths)
+
+
+def test_more_errors_at_less_light_give_no_key() -> None:
+    odd = DecoyBasis(ONE_TEST.detections, (510, 3_500))
+
+    length = decoy_key_length(
+        ONE_KEY, odd, 0, means=(0.5, 0.15), shares=(0.7, 0.3), budget=EpsilonBudget()
+    )
+
+    assert length.bits == 0
 
 
 def gys(length_km: float) -> DecoyChannel:
@@ -161,6 +196,7 @@ def test_the_asymptotic_rate_ends_where_the_literature_says() -> None:
     assert decoy_rate_limit(gys(142.1), 0.48, f=1.22) == 0.0
     assert decoy_rate(gys(140.5), 0.48, 0.05, f=1.22) > 0.0
     assert decoy_rate(gys(140.7), 0.48, 0.05, f=1.22) == 0.0
+    assert decoy_rate_limit(DecoyChannel(0.0, 0.0, 0.03), 0.48) == 0.0
 
 
 @given(st.floats(0.0, 140.0))

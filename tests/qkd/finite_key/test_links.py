@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from qnx_hw.qkd.finite_key import (
@@ -40,6 +42,15 @@ def test_a_pulsed_pair_source() -> None:
 
     assert gain == pytest.approx(1.1185308e-3, rel=1e-7)
     assert qber == pytest.approx(0.053476165, rel=1e-7)
+
+
+def test_no_light_makes_no_pairs_and_less_than_none_is_refused() -> None:
+    assert pulsed_pair_statistics(0.0, (0.1, 0.1), (0.0, 0.0), 0.015) == (0.0, 0.5)
+    with pytest.raises(ValueError, match="cannot be"):
+        pulsed_pair_statistics(-0.1, (0.1, 0.1), (0.0, 0.0), 0.015)
+    for pairs_cps, efficiency in [(-1.0, 0.1), (math.nan, 0.1), (1e6, 1.1)]:
+        with pytest.raises(ValueError, match="link"):
+            PairLink(pairs_cps, efficiency, 0.1, 0, 0, 1e-9, 0.0, 0.0)
 
 
 def test_a_cancelling_formula_is_refused() -> None:
