@@ -55,6 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except QnxError as error:
         print(f"qnx {arguments.command}: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"qnx {arguments.command}: cannot use {error.filename}: {error.strerror}",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         return 130
     return status

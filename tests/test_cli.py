@@ -22,6 +22,18 @@ def test_every_command_helps_with_an_example(
     assert f"qnx {command}" in capsys.readouterr().out.split("example", 1)[1]
 
 
+def test_a_result_that_cannot_be_written_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "lab.toml", tmp_path / "none" / "users.json"
+    nodes = '[nodes.alice]\nlisten = "127.0.0.1:8471"\n'
+    file.write_text(f'[network]\nname = "lab"\ndata_dir = "{tmp_path}"\n{nodes}')
+
+    assert main(["users", "list", str(file), "--json", str(out)]) == 1
+
+    assert f"qnx users: cannot use {out}: No such file or directory" in capsys.readouterr().err
+
+
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     recording = tmp_path / "long.ts"
     recording.write_text("".join(f"{count << 10 | 1:016x}\n" for count in range(9000)))

@@ -369,7 +369,11 @@ class NodeClient:
             return msgspec.json.decode(response.read(), type=answer)
         except (OSError, http.client.HTTPException) as error:
             place = f"{self._host}:{self._port}"
-            raise QnxError(f"no answer from the node at {place}: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise QnxError(
+                f"no answer from the node at {place}: {why}; "
+                "start it with `qnx run FILE`, or say where it is"
+            ) from error
         finally:
             connection.close()
 

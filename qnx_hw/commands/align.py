@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from qnx_hw.commands import access
 from qnx_hw.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ EXAMPLE = """examples:
   qnx align replay .qnx/demo/bob/loops/alice-bob-polarization
   qnx align replay .qnx/demo/bob/loops/alice-bob-polarization --algorithm spsa --target 0.02"""
 ACTUATORS = ("plates", "paddles", "squeezers", "crystals")
-DEFAULT_URL = "http://127.0.0.1:8470"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         child = actions.add_parser(name, help=words)
         if name != "show":
             child.add_argument("loop", metavar="LOOP", help="such as 'alice-bob polarization'")
-        child.add_argument("--url", default=DEFAULT_URL, help="a node's API (default: %(default)s)")
-        child.add_argument("--token", default="", help="an API token, where the node has users")
+        access.declare(child)
         child.add_argument("--json", metavar="FILE", help="write the loops as JSON")
 
 
@@ -169,9 +168,7 @@ def _replayed(arguments: argparse.Namespace) -> list[Step]:
 
 
 def _steered(arguments: argparse.Namespace) -> list[LoopView]:
-    from qnx_hw.api.client import NodeClient
-
-    client = NodeClient(arguments.url, token=arguments.token)
+    client = access.client_at(arguments)
     if arguments.action == "show":
         return list(client.state().loops)
     commands: dict[str, Callable[[str], LoopView]] = {

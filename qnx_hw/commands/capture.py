@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         transcript = Transcript(arguments.out, is_new=True)
     except OSError as error:
-        raise ConfigError(f"cannot write {arguments.out}: {error}") from error
+        raise ConfigError(f"cannot write {arguments.out}: {error.strerror}") from error
     transcript.note(driver=driver, url=url, qnx=__version__, unix_s=round(time.time()))
     instrument = registry.make(driver, url, driver, recorder=transcript)
     try:

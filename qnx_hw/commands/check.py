@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             arguments.json.write_bytes(msgspec.json.encode(report.as_mapping()) + b"\n")
         except OSError as error:
-            raise QnxError(f"cannot write {arguments.json}: {error}") from error
+            raise QnxError(f"cannot write {arguments.json}: {error.strerror}") from error
     return 0 if report.is_passed else 1
 
 

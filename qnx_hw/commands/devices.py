@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             arguments.json.write_bytes(msgspec.json.encode(found) + b"\n")
         except OSError as error:
-            raise QnxError(f"cannot write {arguments.json}: {error}") from error
+            raise QnxError(f"cannot write {arguments.json}: {error.strerror}") from error
     if arguments.identify:
         identify(arguments.identify, found)
     return 0

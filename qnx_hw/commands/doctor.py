@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             arguments.json.write_bytes(msgspec.json.encode(findings) + b"\n")
         except OSError as error:
-            raise ConfigError(f"cannot write {arguments.json}: {error}") from error
+            raise ConfigError(f"cannot write {arguments.json}: {error.strerror}") from error
     return 1 if problems else 0
 
 

@@ -49,13 +49,18 @@ class Caller:
         return found
 
 
+def edges_of(network: config.NetworkFile) -> list[str]:
+    """Return the nodes that carry users' traffic."""
+    return [name for name, section in network.nodes.items() if section.edge is not None]
+
+
 @contextmanager
 def at_the_door(file: Path, node: str | None, /, **wishes: str | int) -> Iterator[Caller]:
     """Ask the edge of a running node; `node` may be left out where the file has only one edge."""
     from qnx_hw.edge.local import DOOR, Ask, Key
 
     network = config.load(file)
-    edges = [name for name, section in network.nodes.items() if section.edge is not None]
+    edges = edges_of(network)
     if node is None and len(edges) == 1:
         node = edges[0]
     if node not in edges:

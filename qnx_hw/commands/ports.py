@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from qnx_hw.config.reading import read_tables
 from qnx_hw.errors import ConfigError
 
 LOCAL = re.compile(r"(127\.0\.0\.1:)(\d{1,5})")
@@ -89,10 +89,7 @@ def resolve(file: Path, data_dir: Path | None) -> tuple[Path, dict[int, int]]:
     It is `file` itself where all its local ports are free and the data folder stays; else a copy,
     `network.toml` in the data folder, with all local ports moved together.
     """
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the network file {file}: {error}") from error
+    table = read_tables(file)
     taken = sorted(local_ports(table))
     ports = {}
     if not all(map(is_free, taken)):

@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.json.write_bytes(octets + b"\n")
     if not parcels and arguments.wait:
         raise QnxError(f"no file arrived within {arguments.wait:g} s")
+    if not parcels:
+        print("no file has arrived that was not fetched yet")
     return 0
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from qnx_hw.api.client import NodeClient
 from qnx_hw.api.commands import WhatIf
 from qnx_hw.api.traffic import PLAN, PlanView
+from qnx_hw.commands import access
 from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 EXAMPLE = """examples:
   qnx routes plan                                    the plan of the running controller
+  qnx routes plan --url lab.toml                     the same, where the file names its address
   qnx routes explain alice bob                       why this traffic goes where it goes
   qnx routes what-if --down "alice carol" --demand-factor 1.5
   qnx routes audit                                   what was predicted, and what came
   qnx routes plan --data traffic.npz --at 500        a plan from recorded traffic
   qnx routes evaluate --data traffic.npz --json score.json"""
-DEFAULT_API = "http://127.0.0.1:8470"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             )
             action.add_argument("--demand-factor", type=float, default=1.0, metavar="F")
             action.add_argument("--objective", metavar="OBJECTIVE", help="aim at this instead")
-        action.add_argument("--api", default=DEFAULT_API, metavar="URL", help="the running node")
-        action.add_argument("--token", default="", help="for a node that asks who you are")
+        access.declare(action)
         action.add_argument("--data", type=Path, metavar="FILE.npz", help="recorded traffic")
         action.add_argument("--at", type=int, metavar="T", help="plan for this step of the record")
         action.add_argument("--json", type=Path, metavar="OUT", help="write the plan there")
@@ -63,8 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Show what the running controller's plans were expected to do, and what came: "
         "the fullest link, goodput, delay, loss, and key drawn.",
     )
-    audit.add_argument("--api", default=DEFAULT_API, metavar="URL", help="the running node")
-    audit.add_argument("--token", default="", help="for a node that asks who you are")
+    access.declare(audit)
     audit.add_argument("--last", type=int, default=10, metavar="N", help="intervals (default: 10)")
     audit.add_argument("--json", type=Path, metavar="OUT", help="write all that is shown there")
     evaluate = actions.add_parser(
@@ -94,7 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
         ends = (arguments.source, arguments.destination)
         route = next((r for r in plan.routes if (r.source, r.destination) == ends), None)
         if route is None:
-            raise QnxError(f"the plan has no route from '{ends[0]}' to '{ends[1]}'")
+            known = ", ".join(sorted({each.source for each in plan.routes})) or "no node"
+            raise QnxError(
+                f"the plan has no route from '{ends[0]}' to '{ends[1]}'; it has some from {known}"
+            )
         print(f"{route.source} to {route.destination}: {route.reason}")
     else:
         if arguments.action == "what-if":
@@ -128,14 +129,14 @@ def _plan(arguments: argparse.Namespace) -> PlanView:
         )
     if arguments.data is not None:
         return _from_record(arguments, question)
-    client = NodeClient(arguments.api, token=arguments.token)
+    client = access.client_at(arguments)
     return client.plan() if arguments.action != "what-if" else client.what_if(question)
 
 
 def _from_record(arguments: argparse.Namespace, question: WhatIf) -> PlanView:
     from qnx_hw.network.objectives import Objective
     from qnx_hw.network.policy import Policy, Situation
-    from qnx_hw.node.controller import links_named
+    from qnx_hw.node.controller import links_named, objective_named
     from qnx_hw.node.plan_views import plan_view
 
     record = _read(arguments.data)
@@ -143,10 +144,7 @@ def _from_record(arguments: argparse.Namespace, question: WhatIf) -> PlanView:
     at = len(matrices) if arguments.at is None else arguments.at
     if not 1 <= at <= len(matrices):
         raise QnxError(f"--at {at} is not a step from 1 to {len(matrices)}")
-    try:
-        objective = Objective(question.objective or Objective.UTILISATION)
-    except ValueError as error:
-        raise QnxError(f"--objective is one of: {', '.join(Objective)}") from error
+    objective = objective_named(question.objective or Objective.UTILISATION)
     past = matrices[max(0, at - 1024) : at]
     situation = Situation(past, topology.demands(past[-1]), links_named(topology, question.down))
     decision = Policy(topology, objective=objective).suppose(
@@ -175,7 +173,7 @@ def _show(plan: PlanView) -> None:
 
 def _audit(arguments: argparse.Namespace) -> int:
     """Show what was expected of the plans beside what came."""
-    forecasts = NodeClient(arguments.api, token=arguments.token).forecasts()
+    forecasts = access.client_at(arguments).forecasts()
     figures = [each for each in forecasts if each.model == PLAN]
     if not any(each.times_s for each in figures):
         raise QnxError("the controller has not judged a plan yet; it does after its first interval")
@@ -198,7 +196,7 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content + b"\n")
     except OSError as error:
-        raise QnxError(f"cannot write {path}: {error}") from error
+        raise QnxError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

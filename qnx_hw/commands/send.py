@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qnx_hw.errors import QnxError
+from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
     from qnx_hw.edge.parcels import Progress
@@ -35,10 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Send."""
     import msgspec
 
-    from qnx_hw.commands.door import at_the_door
+    from qnx_hw import config
+    from qnx_hw.commands.door import at_the_door, edges_of
     from qnx_hw.edge.local import Reply
     from qnx_hw.edge.parcels import Progress
 
+    others = [name for name in edges_of(config.load(arguments.network)) if name != arguments.node]
+    if arguments.to not in others:
+        raise ConfigError(
+            f"--to: files go to {', '.join(others) or 'no node'} in {arguments.network}; "
+            f"'{arguments.to}' is not one of them"
+        )
     try:
         size, file = arguments.file.stat().st_size, arguments.file.open("rb")
     except OSError as error:
@@ -53,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
         name = at.answer(Reply).name
         progress = Progress(sent_bytes=0, size=size, state="waiting")
         while not arguments.no_wait and progress.state not in ("arrived", "failed"):
-            progress = at.answer(Progress)
-            _show(progress)
+            before, progress = progress, at.answer(Progress)
+            _show(progress, before)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if arguments.json is not None:
@@ -67,8 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(progress: Progress) -> None:
+def _show(progress: Progress, before: Progress) -> None:
+    """Draw a bar on a terminal; elsewhere say what it waits for, once each."""
     if not sys.stderr.isatty():
+        if progress.message and progress.message != before.message:
+            print(f"{progress.state}: {progress.message}", file=sys.stderr, flush=True)
         return
     part = progress.sent_bytes / progress.size if progress.size else 1.0
     bar = "#" * round(BAR * part)

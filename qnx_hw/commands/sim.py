@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import socket
-import tomllib
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from qnx_hw.config.reading import read_tables
 from qnx_hw.errors import ConfigError, QnxError, Unsupported
 
 EXAMPLE = """examples:
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         for command in arguments.tell:
             print(tell(url, command))
         return 0
+    read_tables(Path(arguments.file))  # a file that cannot be read is refused as everywhere
     return simulator("bench")([arguments.file])
 
 
@@ -62,10 +63,7 @@ def simulator(name: str) -> Callable[[Sequence[str]], int]:
 
 def control_of(file: Path) -> str:
     """Return where the bench of a network file takes commands."""
-    try:
-        bench = tomllib.loads(file.read_text(encoding="utf-8")).get("bench", {})
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the network file {file}: {error}") from error
+    bench = read_tables(file).get("bench", {})
     url = bench.get("control")
     if not isinstance(url, str):
         raise ConfigError(f"{file}: [bench] has no control; set it to a tcp:// address")

@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             arguments.json.write_bytes(msgspec.json.format(content) + b"\n")
         except OSError as error:
-            raise QnxError(f"cannot write {arguments.json}: {error}") from error
+            raise QnxError(f"cannot write {arguments.json}: {error.strerror}") from error
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from qnx_hw.commands import access
 from qnx_hw.errors import ConfigError, QnxError
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for each in (window, pump):
         each.add_argument("link", metavar="LINK", help="a link that makes keys")
         each.add_argument("--block-s", type=float, default=30.0, help="length of a block in s")
-        each.add_argument(
-            "--url", default="http://127.0.0.1:8470", help="a node's API (default: %(default)s)"
-        )
-        each.add_argument("--token", default="", help="an API token, where the node has users")
+        access.declare(each)
         each.add_argument("--json", metavar="FILE", help="write the advice as JSON")
     replay = actions.add_parser("replay", help="show a loop's policy once more what it saw")
     replay.add_argument("folder", type=Path, metavar="FOLDER", help="a loop's decisions")
@@ -77,9 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay a log; or ask the node, compute, tell, and set the window where told to."""
     if arguments.what == "replay":
         return _replay(arguments.folder, arguments.json)
-    from qnx_hw.api.client import NodeClient
-
-    client = NodeClient(arguments.url, token=arguments.token)
+    client = access.client_at(arguments)
     links = {link.name: link for link in client.state().links}
     if arguments.link not in links:
         known = ", ".join(links) or "none"

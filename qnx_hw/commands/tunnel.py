@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", metavar="NODE", help="the node that runs here")
     parser.add_argument("--stdio", action="store_true", help="carry standard input and output")
     parser.add_argument("--url", metavar="URL", help="the node's API; from the file if left out")
+    parser.add_argument("--token", default="", help="an API token, where the node has users")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the tunnels' state")
 
 
@@ -48,15 +49,19 @@ def _show(arguments: argparse.Namespace) -> int:
 
     from qnx_hw import config
     from qnx_hw.api.client import NodeClient
+    from qnx_hw.commands.access import client_of
+    from qnx_hw.errors import ConfigError
 
     network = config.load(arguments.network)
-    alone = network.nodes[arguments.node].api if arguments.node in network.nodes else None
-    url = arguments.url or f"http://{alone or network.api.listen}"
-    tunnels = [
-        tunnel
-        for tunnel in NodeClient(url).state().tunnels
-        if arguments.name in (None, tunnel.name)
-    ]
+    if arguments.url is not None:
+        client = NodeClient(arguments.url, token=arguments.token)
+    else:
+        client = client_of(network, arguments.node, token=arguments.token)
+    shown = client.state().tunnels
+    tunnels = [tunnel for tunnel in shown if arguments.name in (None, tunnel.name)]
+    if arguments.name is not None and not tunnels:
+        known = ", ".join(tunnel.name for tunnel in shown) or "none"
+        raise ConfigError(f"the node shows no tunnel '{arguments.name}'; it shows {known}")
     for tunnel in tunnels:
         print(_line(tunnel))
     if not tunnels:

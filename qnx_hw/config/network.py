@@ -28,6 +28,7 @@ from qnx_hw.config.loops import (
     WindowSection,
 )
 from qnx_hw.config.pulses import PulsesSection
+from qnx_hw.config.reading import read_text
 from qnx_hw.config.section import (
     Address,
     Fraction,
@@ -279,11 +280,7 @@ def parse(text: str, *, source: str = "network file") -> NetworkFile:
 
 def load(path: Path) -> NetworkFile:
     """Read and check a network file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the network file {path}: {error}") from error
-    return parse(text, source=str(path))
+    return parse(read_text(path), source=str(path))
 
 
 def _check_station(network: NetworkFile, station: StationSection, place: str) -> None:

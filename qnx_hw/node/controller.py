@@ -184,18 +184,14 @@ class Controller(RoutingCommands):
 
     async def set_objective(self, objective: str) -> PlanView:
         """Aim at something else from now on."""
-        try:
-            self._policy.objective = Objective(objective)
-        except ValueError as error:
-            known = ", ".join(Objective)
-            raise QnxError(f"the controller can aim at {known}, not '{objective}'") from error
+        self._policy.objective = objective_named(objective)
         await self.step()
         assert self._view is not None
         return self._view
 
     async def what_if(self, question: WhatIf) -> PlanView:
         """Answer what would be decided; nothing is put into force."""
-        objective = Objective(question.objective) if question.objective is not None else None
+        objective = objective_named(question.objective) if question.objective is not None else None
         closed = self._situation.closed | links_named(self.topology, question.down)
         situation = replace(self._situation, closed=closed)
         async with self._stepping:
@@ -365,6 +361,15 @@ def topology_of(network: NetworkFile) -> Topology:
     pairs = np.array(sorted(ends), dtype=np.int64)
     capacities = np.array([ends[tuple(pair)] for pair in pairs.tolist()])
     return Topology(names, pairs[:, 0], pairs[:, 1], capacities, np.ones(len(pairs)))
+
+
+def objective_named(name: str) -> Objective:
+    """Return what a controller is to aim at; `QnxError` for what it cannot."""
+    try:
+        return Objective(name)
+    except ValueError as error:
+        known = ", ".join(Objective)
+        raise QnxError(f"the controller can aim at {known}, not '{name}'") from error
 
 
 def links_named(topology: Topology, names: tuple[str, ...]) -> frozenset[int]:

@@ -140,6 +140,9 @@ def test_mistakes_are_said_in_words(tmp_path: Path) -> None:
             await typed(stream, net.file, "none", "--out", "--node", "bob")
         with pytest.raises(QnxError, match="cannot read"):
             await typed(send, net.file, tmp_path / "gone", "--to", "bob", "--node", "alice")
+        for place in ("mallory", "alice"):
+            with pytest.raises(ConfigError, match=f"'{place}' is not one of them"):
+                await typed(send, net.file, net.file, "--to", place, "--node", "alice")
 
     play(tmp_path, scene)
 

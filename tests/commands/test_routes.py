@@ -221,12 +221,28 @@ def test_the_audit_puts_what_came_beside_what_was_expected(
     assert json.loads(out.read_text())[0]["name"] == "plan: goodput"
 
 
+def test_a_network_file_names_the_node_to_ask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lab.toml"
+    plan = PlanView(revision=7, time_s=1.78e9, objective="fair", routes=())
+    with served(Site(snapshot=sample_snapshot(plans=(plan,)))) as api:
+        address = api.url.removeprefix("http://")
+        nodes = '[network]\nname = "lab"\n[nodes.a]\nlisten = "127.0.0.1:8471"\n'
+        file.write_text(f'{nodes}[api]\nlisten = "{address}"\n')
+        assert main(["routes", "plan", "--url", str(file)]) == 0
+    assert "revision 7" in capsys.readouterr().out
+
+    assert main(["routes", "plan", "--url", str(file)]) == 1
+    assert "start it with `qnx run FILE`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         (["explain", "a", "x"], "no route from 'a' to 'x'"),
         (["what-if", "--down", "a z"], "no hop or node 'a z'"),
-        (["what-if", "--objective", "fame"], "--objective is one of"),
+        (["what-if", "--objective", "fame"], "can aim at"),
         (["plan", "--at", "99"], "--at 99 is not a step"),
     ],
 )

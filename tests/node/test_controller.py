@@ -283,6 +283,8 @@ def test_what_if_pushes_nothing_and_an_objective_does(tmp_path: Path) -> None:
         assert "the objective is now max-min fair" in plan.reason
         with pytest.raises(QnxError, match="no hop or node 'z'"):
             await loop.controller.what_if(WhatIf(down=("z",)))
+        with pytest.raises(QnxError, match=r"can aim at .*, not 'fame'"):
+            await loop.controller.what_if(WhatIf(objective="fame"))
 
     played(scenario())
 

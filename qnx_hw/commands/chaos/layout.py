@@ -7,7 +7,6 @@ in it with the wire's port.
 from __future__ import annotations
 
 import copy
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from qnx_hw import config
 from qnx_hw.commands.chaos.core import Core, server
 from qnx_hw.commands.chaos.wires import Wire
 from qnx_hw.commands.ports import LOCAL, NAMED, held_ports, local_ports, moved
+from qnx_hw.config.reading import read_tables
 from qnx_hw.errors import ConfigError
 
 LONGEST_BLOCK_S = 15.0
@@ -51,10 +51,7 @@ def lay_out(file: Path, folder: Path) -> Layout:
     """Write all files below `folder`; the network file must describe a laboratory."""
     import tomli_w
 
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the network file {file}: {error}") from error
+    table = read_tables(file)
     if "bench" not in table:
         raise ConfigError(f"{file} has no [bench]: chaos is for simulated laboratories only")
     taken, nodes = sorted(local_ports(table)), list(table["nodes"])
