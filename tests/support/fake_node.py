@@ -287,6 +287,8 @@ class FakeNode:
         return Response(msgspec.json.encode(series), media_type="application/json")
 
     async def _recordings(self, request: Request) -> Response:
+        if self.refusal:
+            return _answer(Problem(error=self.refusal), 503)
         return Response(msgspec.json.encode(self.recordings), media_type="application/json")
 
     async def _forecasts(self, request: Request) -> Response:

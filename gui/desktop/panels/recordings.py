@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QDir, Qt
+from PySide6.QtCore import QDir, Qt, QTimer
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QWidget
 
 from gui.desktop.desk import Desk
@@ -17,6 +17,11 @@ from gui.desktop.traffic.table import RowsTable
 from gui.desktop.words import clock, quantity, span
 from qnx_hw.api.commands import StartRecording
 from qnx_hw.api.recordings import RecordingView
+
+AGAIN_MS = 2_000
+"""After so long a list that could not be had is asked for again."""
+NOT_LISTED = "recordings cannot be listed"
+NOTE = "A replay runs beside the node and touches no instrument."
 
 
 class RecordingsPanel(Panel):
@@ -38,10 +43,14 @@ class RecordingsPanel(Panel):
         self.speed.show_choices(tuple(f"{speed}×" for speed in SPEEDS), "1×")
         self.replay_button = QPushButton("Replay…")
         self.replay_button.clicked.connect(self._replay)
-        self.note = QLabel("A replay runs beside the node and touches no instrument.")
+        self.note = QLabel(NOTE)
         self.note.setObjectName("note")
         self.note.setTextFormat(Qt.TextFormat.PlainText)
         self.note.setWordWrap(True)
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(AGAIN_MS)
+        self._again.timeout.connect(self._ask_again)
         self.replay = Replay(desk.client, self)
         self.replay.changed.connect(self._offer)
         self.replay.said.connect(self.note.setText)
@@ -69,7 +78,7 @@ class RecordingsPanel(Panel):
             self._listed_of = state
             self.client.requests.get(
                 ("recordings",), tuple[RecordingView, ...], then=self._list,
-                otherwise=self.note.setText,
+                otherwise=self._not_listed,
             )  # fmt: skip
         everything = {**self._finished, **self.client.recordings}
         self.rows.show_views(
@@ -98,7 +107,17 @@ class RecordingsPanel(Panel):
         self._offer()
         self.redraw()
 
+    def _not_listed(self, words: str) -> None:
+        self.note.setText(f"{NOT_LISTED}: {words}")
+        self._again.start()
+
+    def _ask_again(self) -> None:
+        self._listed_of = ("", False)
+        self.redraw()
+
     def _list(self, found: tuple[RecordingView, ...]) -> None:
+        if self.note.text().startswith(NOT_LISTED):
+            self.note.setText(NOTE)
         self._finished = {each.name: each for each in found}
         self.redraw()
 

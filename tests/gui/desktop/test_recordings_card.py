@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from desktop_pictures import recordings
 from PySide6.QtCore import QProcess, Qt
 
 from gui.desktop.exports import Table, save, save_parquet
 from gui.desktop.panels.pools import PoolsPanel
-from gui.desktop.panels.recordings import RecordingsPanel
+from gui.desktop.panels.recordings import NOTE, RecordingsPanel
 from gui.desktop.report import report
 from qnx_hw.api.recordings import RecordingView
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Lab
+    from conftest import Desktop, Lab
     from pytestqt.qtbot import QtBot
 
 WAIT_MS = 120_000
@@ -66,6 +67,21 @@ def test_a_name_that_cannot_be_is_told_in_the_nodes_words(
 
     qtbot.waitUntil(lambda: "name" in panel.note.text(), timeout=WAIT_MS)
     assert panel.record_button.isEnabled()
+
+
+def test_a_list_that_could_not_be_had_is_asked_for_again(desktop: Desktop, qtbot: QtBot) -> None:
+    desktop.node.refusal = "the disk is away"
+    desktop.window.use_workspace("Analyse")
+    panel = desktop.window.panel("recordings")
+    assert isinstance(panel, RecordingsPanel)
+    qtbot.waitUntil(lambda: "the disk is away" in panel.note.text(), timeout=WAIT_MS)
+    assert panel.rows.rowCount() == 0
+
+    desktop.node.recordings = recordings()
+    desktop.node.refusal = ""
+
+    qtbot.waitUntil(lambda: panel.rows.rowCount() == 3, timeout=WAIT_MS)
+    assert panel.note.text() == NOTE
 
 
 def test_a_replay_that_cannot_start_comes_back_to_the_node_and_says_why(
