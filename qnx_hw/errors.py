@@ -11,7 +11,11 @@ class QnxError(Exception):
 
 
 class ConfigError(QnxError, ValueError):
-    """The network file, or a setting in it, cannot be used as written."""
+    """The network file, or a setting in it, cannot be used as written; its place is attached."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class InstrumentError(QnxError):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim_devices.emulators.emulator import Emulator, PortKind
 from sim_devices.emulators.faults import Faults, parse_fault
@@ -21,6 +21,9 @@ from sim_devices.emulators.fpga_transmitter import Light
 from sim_devices.emulators.server import Server
 from sim_devices.emulators.station import Station
 from sim_devices.physics.beam import Beam
+
+if TYPE_CHECKING:
+    from sim_devices.physics.bench import Bench
 
 # Any: a transmitter's emulator takes its light, an attenuator's or power meter's its beam, the
 # others their station.
@@ -82,26 +85,47 @@ def open_bench(raw: Mapping[str, object], server: Server) -> dict[str, object]:
     bench = Bench.from_network(raw)
     endpoints: dict[str, list[str]] = {}
     for name, table in _table(_table(raw, "bench"), "emulators").items():
-        if not isinstance(table, Mapping):
-            raise ValueError(f"[bench.emulators.{name}] is not a table")  # noqa: TRY004 - a wrong file
-        station: Station | Light | Beam | None = None
-        if "station" in table:
-            station = bench.station(str(table["station"]))
-        elif "transmitter" in table:
-            station = bench.transmitter(str(table["transmitter"]))
-        elif "beam" in table:
-            station = bench.beam(str(table["beam"]))
-        options = {"unix_start_s": time.time(), **table}
-        faults = Faults(parse_fault(str(text)) for text in table.get("faults", ()))
-        emulator = _make(str(table["kind"]), station, options, faults)
-        listen = tuple(str(where) for where in table.get("listen", ()))
-        places = server.add(name, emulator, listen, faults)
-        endpoints[name] = [place.url for place in places]
-    control = server.add("control", BenchControl(bench), _control(raw))[0].url
+        try:
+            endpoints[name] = _open_emulator(name, table, bench, server)
+        except OSError as error:
+            raise ValueError(f"bench.emulators.{name}.listen: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"bench.emulators.{name}: {error}") from error
+    try:
+        control = server.add("control", BenchControl(bench), _control(raw))[0].url
+    except OSError as error:
+        raise ValueError(f"bench.control: {error.strerror}") from error
     # The first chunks, so that what has to be compiled is compiled before anybody measures.
     bench.advance(0.02)
     expected = {name: asdict(bench.expected(name)) for name in bench.links}
     return {"endpoints": endpoints, "control": control, "expected": expected}
+
+
+def _open_emulator(name: str, table: object, bench: Bench, server: Server) -> list[str]:
+    """Serve one emulator of the file; return its endpoints."""
+    if not isinstance(table, Mapping):
+        raise ValueError("is not a table")  # noqa: TRY004 - a wrong file
+    makers: dict[str, Callable[[str], Station | Light | Beam]] = {
+        "station": bench.station,
+        "transmitter": bench.transmitter,
+        "beam": bench.beam,
+    }
+    station: Station | Light | Beam | None = None
+    for key in [key for key in makers if key in table][:1]:
+        try:
+            station = makers[key](str(table[key]))
+        except KeyError:
+            raise ValueError(f"{key}: the bench has no {key} '{table[key]}'") from None
+    if "kind" not in table:
+        raise ValueError(f"kind is missing; known are {', '.join(kinds())}")
+    listen = table.get("listen", ())
+    if not isinstance(listen, Sequence) or isinstance(listen, str):
+        words = 'listen must be a list such as ["tcp://127.0.0.1:0"]'
+        raise ValueError(words)  # noqa: TRY004 - a wrong file
+    options = {"unix_start_s": time.time(), **table}
+    faults = Faults(parse_fault(str(text)) for text in table.get("faults", ()))
+    emulator = _make(str(table["kind"]), station, options, faults)
+    return [place.url for place in server.add(name, emulator, tuple(map(str, listen)), faults)]
 
 
 def kinds() -> list[str]:

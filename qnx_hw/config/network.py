@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from qnx_hw.config.alignment import AlignmentSection
+from qnx_hw.config.complaint import complaint
 from qnx_hw.config.controller import ControllerSection
 from qnx_hw.config.edge import (
     BusSection,
@@ -37,7 +38,7 @@ from qnx_hw.config.section import (
     Probability,
     Section,
 )
-from qnx_hw.errors import UNREADABLE, ConfigError
+from qnx_hw.errors import ConfigError
 
 
 class NetworkSection(Section, frozen=True, kw_only=True):
@@ -255,9 +256,14 @@ def _as_set(table: dict[str, Any]) -> dict[str, Any]:
 def parse(text: str, *, source: str = "network file") -> NetworkFile:
     """Check a network file's text and return it; `ConfigError` names the place and the reason."""
     try:
-        network = msgspec.toml.decode(text, type=NetworkFile)
-    except (tomllib.TOMLDecodeError, *UNREADABLE) as error:
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: {error}") from error
+    try:
+        network = msgspec.convert(tables, NetworkFile)
+    except msgspec.ValidationError as error:
+        place, words = complaint(tables, NetworkFile, error)
+        raise ConfigError(f"{source}: {place}: {words}", place) from error
     for name, link in network.links.items():
         for role in ("alice", "bob"):
             _check_station(network, getattr(link, role), f"{source}: links.{name}.{role}")

@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 
 # Browsers read these with the flag v, where a hyphen in a class is written with a backslash.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9\-]{0,62}$"
+ADDRESS_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._\-]+):[0-9]{1,5}$"
+Name = Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
 OptionalName = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9\-]{0,62})?$")]
 """A name, or nothing: a written default reads back."""
-Address = Annotated[
-    str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._\-]+):[0-9]{1,5}$")
-]
+Address = Annotated[str, msgspec.Meta(pattern=ADDRESS_PATTERN)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Probability = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 

@@ -124,10 +124,7 @@ class Chunks:
             if count == 0:
                 break
         if count > 0 or not found:
-            raise KeyExhausted(
-                f"link {self._link}: fewer than {8 * n_bytes * max(count, 1)} bits "
-                f"for {self._purpose}"
-            )
+            raise self._scarce(n_bytes * max(count, 1))
         run = found[-1][0]
         self.move(run.address + run.count * n_bytes)
         return found
@@ -214,10 +211,13 @@ class Chunks:
             pieces.append(piece)
             at += len(piece)
         if at < address + n_bytes:
-            raise KeyExhausted(
-                f"link {self._link}: fewer than {8 * n_bytes} bits for {self._purpose}"
-            )
+            raise self._scarce(n_bytes)
         return b"".join(pieces)
+
+    def _scarce(self, n_bytes: int) -> KeyExhausted:
+        return KeyExhausted(
+            f"fewer than {8 * n_bytes} bits of key are left on '{self._link}' ({self._purpose})"
+        )
 
     def _is_spent(self, address: int, n_bytes: int) -> bool:
         return (

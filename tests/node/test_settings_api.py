@@ -56,7 +56,7 @@ def test_a_preview_shows_the_difference_and_changes_nothing(api: ServedApi, file
     status, preview = send(api, "preview", (WINDOW, 4000), (["links", "alice-bob", "autostart"], 0))
 
     assert status == 400
-    assert preview["field"] == "links[...].autostart"
+    assert preview["field"] == "links.alice-bob.autostart"
     status, preview = send(api, "preview", (WINDOW, 4000))
     assert status == 200
     assert preview["differences"] == [
@@ -111,12 +111,12 @@ def test_a_stale_draft_is_refused(api: ServedApi, file: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (WINDOW, 1, ">= 10"),
-        (WINDOW, "wide", "Expected `int`"),
+        (WINDOW, 1, "must be a whole number of at least 10, not 1"),
+        (WINDOW, "wide", 'must be a whole number, not "wide"'),
         (["links", "alice-bob", "colour"], "red", "colour"),
         (["links", "alice-bob", "alice", "tagger"], "nothing", "no instrument 'nothing'"),
-        (["network", "name"], "<script>", "matching regex"),
-        (["links"], 1, "Expected"),
+        (["network", "name"], "<script>", "a name of lower-case letters, digits and hyphens"),
+        (["links"], 1, "links: must be a table"),
         ([], 1, "path"),
     ],
 )

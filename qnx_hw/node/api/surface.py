@@ -71,8 +71,7 @@ async def _answer(operation: Operation, request: Request) -> tuple[Call | None, 
     except Refused as error:
         return call, problem(error.status, str(error), error.field), str(error)
     except ConfigError as error:
-        place = re.search(r"`\$\.?([^`]*)`", str(error))
-        return call, problem(400, str(error), place[1] if place else ""), str(error)
+        return call, problem(400, str(error), error.place), str(error)
     except QnxError as error:
         return call, problem(409, str(error)), str(error)
 

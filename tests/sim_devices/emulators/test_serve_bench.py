@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim_devices.serve import serve_bench
+
 NETWORK = """
 [network]
 name = "small"
@@ -42,6 +44,39 @@ kind = "websq"
 station = "bob"
 listen = ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0"]
 """
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('station = "bob"', 'station = "eve"', "bob-tagger: station: the bench has no station 'ev"),
+        ('kind = "tdc1"', 'kind = "tdc9"', "bench.emulators.bob-tagger: there is no kind 'tdc9'"),
+        ('kind = "tdc1"\n', "", "bench.emulators.bob-tagger: kind is missing; known are"),
+        ('["tcp://127.0.0.1:0"]', '"tcp://127.0.0.1:0"', "bob-tagger: listen must be a list such"),
+        ('["tcp://127.0.0.1:0"]', '["here"]', "bob-tagger: cannot listen at 'here': use pty"),
+    ],
+)
+def test_a_mistake_in_the_laboratory_is_named_with_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, words: str
+) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(NETWORK.replace(before, after, 1))
+
+    assert serve_bench([str(file)]) == 1
+
+    assert words in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named_with_its_emulator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "small.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file.write_text(NETWORK.replace('127.0.0.1:0"]', f'127.0.0.1:{port}"]', 1))
+        assert serve_bench([str(file)]) == 1
+
+    assert "bench.emulators.bob-tagger.listen: Address already in use" in capsys.readouterr().err
 
 
 @pytest.mark.slow
