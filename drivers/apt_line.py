@@ -37,6 +37,7 @@ class AptLine:
         self._gap_s = gap_s
         self._next_s = 0.0
         self._fault = ""
+        self._homings = 0
         self._framer = apt.AptFramer()
         self._held = HeldLink(
             url,
@@ -98,6 +99,11 @@ class AptLine:
                 self._next_s = time.monotonic() + self._gap_s
         return apt.decode(frame)
 
+    @property
+    def homings(self) -> int:
+        """How often the unit has said that it found a zero."""
+        return self._homings
+
     def forget_fault(self) -> None:
         """Begin a motion without the fault of an earlier one."""
         self._fault = ""
@@ -109,9 +115,11 @@ class AptLine:
             raise InstrumentRefused(f"'{self.name}' reports a fault: {self._fault}", int(bits))
 
     def _notice(self, frame: bytes) -> None:
-        """Note an error that the unit reports by itself; other unasked messages say nothing new."""
+        """Note an error or a zero that the unit reports by itself; the rest says nothing new."""
         message = apt.decode(frame)
-        if message.number == Id.HW_RESPONSE:
+        if message.number == Id.MOT_MOVE_HOMED:
+            self._homings += 1
+        elif message.number == Id.HW_RESPONSE:
             self._fault = "HW_RESPONSE"
         elif message.number == Id.HW_RICHRESPONSE and len(message.data) >= 4:
             code, text = apt.rich_response(message)

@@ -51,6 +51,8 @@ MOVE_MARGIN_S = 5.0
 HOME_SPEED_DEG_PER_S = 5.0
 SLOWEST_DEG_PER_S = 0.1
 QUIET_S = 0.15
+# The unit may keep a velocity in steps of its own, which no document gives.
+VELOCITY_ROUNDING = 1e-3
 HALT = apt.short(Id.MOT_MOVE_STOP, CHANNEL, STOP_IMMEDIATELY)
 
 
@@ -133,7 +135,7 @@ class Kdc101(PolarizationController):
             fields = struct.pack("<Hiii", CHANNEL, slowest, acceleration, wanted)
             self._line.send(apt.long(MOT_SET_VELPARAMS, fields))
             held = self._velocity(timeout_s)[2]
-        if held != wanted:
+        if abs(held - wanted) > VELOCITY_ROUNDING * wanted:
             raise InstrumentRefused(f"'{self.name}' holds a velocity of {held}, not {wanted}")
         return {"speed_deg_per_s": held / self._model.velocity_unit}
 
@@ -193,22 +195,34 @@ class Kdc101(PolarizationController):
         fields = struct.pack("<HHHii", CHANNEL, REVERSE, REVERSE_SWITCH, velocity, 0)
         command = apt.long(MOT_SET_HOMEPARAMS, fields) + apt.short(Id.MOT_MOVE_HOME, CHANNEL)
         with self._motion.within(timeout_s):
-            return self._travel(0, command, timeout_s or HOME_TIMEOUT_S, cancel)
+            return self._travel(0, command, timeout_s or HOME_TIMEOUT_S, cancel, is_homing=True)
 
     def _travel(
-        self, target: int, command: bytes, timeout_s: float, cancel: threading.Event | None
+        self,
+        target: int,
+        command: bytes,
+        timeout_s: float,
+        cancel: threading.Event | None,
+        *,
+        is_homing: bool = False,
     ) -> float:
-        """Start a motion and watch it until the plate stands at its target."""
+        """Start a motion and watch it until the plate stands at its target.
+
+        Before the first homing the counter says 0 wherever the plate is: only what the unit says
+        of its zero ends that.
+        """
         enable = apt.short(Id.MOD_SET_CHANENABLESTATE, CHANNEL, ENABLE)
         with self._motion.running(timeout_s, cancel) as watch:
             self._line.forget_fault()
+            homings = self._line.homings
             try:
                 self._line.send(enable + command)
                 while True:
                     position, bits = self._look(None)
                     stands_deg = position / self._model.counts_per_deg
                     is_near = abs(position - target) <= ARRIVED_DEG * self._model.counts_per_deg
-                    if is_near and not bits & apt.IN_MOTION:
+                    has_zero = bool(bits & Status.HOMED) or self._line.homings > homings
+                    if is_near and not bits & apt.IN_MOTION and (has_zero or not is_homing):
                         return stands_deg
                     self._line.check(bits)
                     watch.wait(lambda: f"it is at {stands_deg:.2f}°")  # noqa: B023 - called at once

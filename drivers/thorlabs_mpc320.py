@@ -176,7 +176,7 @@ class Mpc320(PolarizationController):
             home = self._parameters(timeout_s)[2]
             self._enable()
             command = apt.short(Id.MOT_MOVE_HOME, _mask(axis))
-            return self._travel({axis: home}, command, timeout_s, cancel)[0]
+            return self._travel({axis: home}, command, timeout_s, cancel, is_homing=True)[0]
 
     def _move(
         self,
@@ -205,15 +205,26 @@ class Mpc320(PolarizationController):
         command: bytes,
         timeout_s: float | None,
         cancel: threading.Event | None,
+        *,
+        is_homing: bool = False,
     ) -> tuple[float, ...]:
-        """Start a motion and watch it until every paddle stands at its target."""
+        """Start a motion and watch it until every paddle stands at its target.
+
+        A counter says anything before the first homing: what the unit says of its zero ends that.
+        """
         with self._motion.running(timeout_s or MOVE_TIMEOUT_S, cancel) as watch:
             self._line.forget_fault()
+            homings = self._line.homings
             try:
                 self._line.send(command)
                 while True:
                     seen = {axis: self._look(axis, None) for axis in targets}
-                    if all(_has_arrived(seen[axis], target) for axis, target in targets.items()):
+                    has_zero = self._line.homings > homings or all(
+                        status.status & apt.Status.HOMED for status in seen.values()
+                    )
+                    if (has_zero or not is_homing) and all(
+                        _has_arrived(seen[axis], target) for axis, target in targets.items()
+                    ):
                         return tuple(_degrees(status.position) for status in seen.values())
                     self._line.check(reduce(or_, (status.status for status in seen.values())))
                     watch.wait(lambda: _places(seen))  # noqa: B023 - called at once

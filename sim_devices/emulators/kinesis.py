@@ -144,6 +144,7 @@ class KinesisEmulator(Emulator):
             case 0x0443:
                 self._start(0.0, self._home_velocity(), now_s)
                 self._is_homing = self._ends_s is not None
+                self._is_homed = self._is_homed and not self._is_homing
             case 0x046A:
                 self._jog(1 if message.p2 == 1 else -1, now_s)
             case 0x0448:

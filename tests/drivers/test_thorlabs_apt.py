@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers import thorlabs_apt as apt
+from drivers.thorlabs_kdc101 import Kdc101
+from drivers.thorlabs_mpc320 import Mpc320
+from sim_devices.emulators.emulator import Emulator, Output
+from sim_devices.emulators.kinesis import Kdc101Emulator
+from sim_devices.emulators.mpc320 import Mpc320Emulator
+
+Serve = Callable[..., list[str]]
+LONG_S = 120.0
 
 
 def test_the_sheets_requests_are_written_to_the_byte() -> None:
@@ -78,3 +88,46 @@ def test_rubbish_is_never_more_than_its_bytes(rubbish: bytes) -> None:
     frames = list(framer.feed(rubbish))
 
     assert sum(map(len, frames)) + framer.stray_bytes + framer.reset() == len(rubbish)
+
+
+class Sluggish(Emulator):
+    """Begins to search for its zero when it was asked how it is for the third time."""
+
+    HOME, ASK = bytes.fromhex("43 04 01 00 50 01"), bytes.fromhex("90 04 01 00 50 01")
+
+    def __init__(self, inner: Emulator) -> None:
+        self._inner = inner
+        self.ports, self.default_listen = inner.ports, inner.default_listen
+        self.looks = 0
+        self._has_heard = False
+
+    def connected(self, port: int, client: int) -> bytes:
+        return self._inner.connected(port, client)
+
+    def disconnected(self, port: int, client: int) -> None:
+        self._inner.disconnected(port, client)
+
+    def feed(self, port: int, client: int, received: bytes, now_s: float) -> list[Output]:
+        if self.HOME in received:
+            self._has_heard = True
+            received = received.replace(self.HOME, b"")
+        elif self._has_heard and self.ASK in received:
+            self.looks += 1
+            received = (self.HOME if self.looks == 3 else b"") + received
+        return self._inner.feed(port, client, received, now_s)
+
+    def tick(self, now_s: float) -> list[Output]:
+        return self._inner.tick(now_s)
+
+
+@pytest.mark.parametrize(("driver", "unit"), [(Kdc101, Kdc101Emulator), (Mpc320, Mpc320Emulator)])
+def test_a_counter_at_zero_is_no_zero_that_was_found(
+    serve: Serve, driver: type[Kdc101 | Mpc320], unit: Callable[[], Emulator]
+) -> None:
+    device = Sluggish(unit())
+    (url,) = serve(device)
+
+    with driver(url) as controller:
+        controller.home(1, timeout_s=LONG_S)
+
+    assert device.looks >= 3
