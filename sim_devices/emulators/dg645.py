@@ -26,6 +26,8 @@ LAST_PAGE = 15
 T1 = 1
 _ZEROS = ("INSR", "*STB", "*TST")
 _MNEMONIC = re.compile(r"\*[A-Z]{3}|[A-Z]{4}")
+# The blank behind a mnemonic may be left out.
+_COMPACT = re.compile(r"(\*[A-Za-z]{3}|[A-Za-z]{4})([-+.\d].*)")
 _SET_ONLY = frozenset({"*CLS", "*RST", "*TRG", "*WAI", "*SAV", "*RCL"})
 _QUERY_ONLY = frozenset({"*IDN", "*ESR", "LERR", *_ZEROS})
 _WITH_NUMBERS = frozenset({"DLAY", "LINK", "DISP", "*SAV", "*RCL"})
@@ -43,7 +45,6 @@ _NUMBERS = {
     "BURD": (0, LONGEST_S, 0.0, "+.12f"),
     "HOLD": (0, 10.0, 0.0, "+.12f"),
     "INHB": (0, 5, 0, "d"),
-    "PRES": (1, 2**32 - 1, 1, "d"),
     "ADVT": (0, 1, 0, "d"),
     "BURT": (0, 1, 0, "d"),
     "*ESE": (0, 255, 0, "d"),
@@ -54,6 +55,8 @@ _OUTPUTS = {
     "LAMP": (0.5, 5.0, 2.5, "+.2f"),
     "LOFF": (-2.0, 2.0, 0.0, "+.2f"),
     "LPOL": (0, 1, 1, "d"),
+    # 0 is the trigger here; a host that names none means it.
+    "PRES": (1, 2**32 - 1, 1, "d"),
 }
 
 
@@ -86,11 +89,13 @@ class Dg645Emulator(LineEmulator):
         name, mark, rest = single.partition("?")
         if mark:
             return self._shown(name.strip().upper(), rest.strip())
-        name, _, rest = single.partition(" ")
+        compact = _COMPACT.fullmatch(single)
+        name, _, rest = (" ".join(compact.groups()) if compact else single).partition(" ")
         self._set(name.upper(), [as_number(word) for word in rest.split(",")] if rest else [])
         return ""
 
     def _shown(self, name: str, argument: str) -> str:
+        argument = "0" if name == "PRES" and not argument else argument
         index = int(argument) if argument.isascii() and argument.isdigit() else -1
         if name == "LERR":
             return str(self._errors.pop(0) if self._errors else 0)
@@ -125,6 +130,7 @@ class Dg645Emulator(LineEmulator):
             self._complain(ILLEGAL_SET if name in _QUERY_ONLY else _unknown(name))
 
     def _set_numbers(self, name: str, given: list[float | None]) -> None:
+        given = [0.0, *given] if name == "PRES" and len(given) == 1 else given
         values = [value for value in given if value is not None]
         needed = {"DLAY": 3, "LINK": 2, "DISP": 2, **dict.fromkeys(_OUTPUTS, 2)}.get(name, 1)
         if len(given) != needed:

@@ -24,6 +24,8 @@ MODULE_S = 0.02
 LARGEST_BLOCK = 128
 LARGEST_QUEUE = 1 << 16
 IDENTITY = "Stanford_Research_Systems,SIM900,s/n152741,ver3.6"
+# What every SRS instrument answers; this one has no fault of its own to report.
+_PLAIN = {"*IDN?": IDENTITY, "*OPC?": "1", "*ESR?": "0", "*STB?": "0", "LEXE?": "0", "LCME?": "0"}
 _SEND = re.compile(r"""\s*(\d+)\s*,\s*(["'])(.*)\2\s*""", re.DOTALL)
 # One command of a line: `;` parts them, but not within quotation marks.
 _COMMANDS = re.compile(r"""(?:"[^"]*"|'[^']*'|[^;])+""")
@@ -130,8 +132,8 @@ class Sim900Emulator(LineEmulator):
     def _obey(self, command: str, client: int, now_s: float) -> bytes:
         name, _, rest = command.partition(" ")
         name = name.upper()
-        if name == "*IDN?":
-            return _line(IDENTITY)
+        if name in _PLAIN:
+            return _line(_PLAIN[name])
         if name == "CTCR?":
             asked = as_number(rest)
             ready = sum(1 << number for number in self._slots)

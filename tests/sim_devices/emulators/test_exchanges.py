@@ -170,6 +170,9 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.0, b"BURM 0.5\nLERR?\nBURM?\nTSRC\nLERR?\n", rb"10\r\n0\r\n116\r\n"),
             (0.0, b"TRAT 1,2;TRAT x;FLIT 1;*TRG?;INSR 1\n", b""),
             (0.0, b"LERR?;LERR?;LERR?;LERR?;LERR?\n", b"115\r\n118\r\n111\r\n112\r\n113\r\n"),
+            (0.0, b"DLAY5,0,2e-6;DLAY?5;TSRC0;TSRC?\n", rb"0,\+0\.0{5}2000000\r\n0\r\n"),
+            (0.0, b"PRES 7;PRES?;PRES?0;PRES 2,9;PRES?2;PRES?\n", b"7\r\n7\r\n9\r\n7\r\n"),
+            (0.0, b"PRES 5,9;LERR?;PRES?5;LERR?\n", b"10\r\n10\r\n"),
         ],
     ),
     "the fibre switch obeys one frame after the other": (

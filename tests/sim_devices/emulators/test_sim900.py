@@ -34,6 +34,7 @@ def host() -> Host:
 def test_the_mainframe_says_who_is_there(host: Host) -> None:
     assert host.say("*IDN?") == b"Stanford_Research_Systems,SIM900,s/n152741,ver3.6\r\n"
     assert host.say("CTCR?\r") == b"38\r\n"
+    assert host.say("*OPC?;*ESR?;LCME?") == b"1\r\n0\r\n0\r\n"
 
 
 def test_raw_bytes_have_no_terminator(host: Host) -> None:
