@@ -75,7 +75,7 @@ class Id900Line:
             self.put_threshold(int(header[4]), replies.quantity(argument, "V"))
             return
         held = self.ask(f"{header} {argument}")
-        if held.upper() != argument.upper():
+        if not replies.is_echo(held, argument):
             raise InstrumentRefused(f"'{self.name}' holds {header} {held}, not {argument}")
 
     def put_threshold(self, channel: int, threshold_v: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -18,6 +19,8 @@ from qnx_hw.instruments.values import Identity
 
 _ERRORS = ("SCPI_ERR_", "No connection")
 _QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(TB|V)?")
+# The letters of a mnemonic's short form.
+SHORT_FORM = 4
 STAMP = np.dtype("<u8")
 # Far beyond a day of continuous acquisition; what is larger is no time stamp.
 LARGEST_PS = 1 << 62
@@ -73,6 +76,17 @@ def quantity(reply: str, unit: str = "") -> float:
             f"{reply!r} is no number{f' of {unit}' if unit else ''}", reply.encode()
         )
     return float(found[1])
+
+
+def is_echo(reply: str, argument: str) -> bool:
+    """Whether a reply says the argument again; words may be in short form, numbers in any."""
+    said, wanted = reply.upper(), argument.upper()
+    numbers = [found for found in map(_QUANTITY.fullmatch, (said, wanted)) if found]
+    if len(numbers) == 2:
+        return Decimal(numbers[0][1]) == Decimal(numbers[1][1])
+    short, full = sorted((said, wanted), key=len)
+    is_short_form = full.isalpha() and len(short) >= SHORT_FORM and full.startswith(short)
+    return said == wanted or is_short_form
 
 
 def stream_id(name: str, reply: bytes) -> str:

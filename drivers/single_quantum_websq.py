@@ -75,9 +75,10 @@ class WebSq(PhotonDetector):
         with self._operation.within(timeout_s), self._link.opening(timeout_s) as labels:
             self._link.read_back(("NumberOfDetectors", "InptMeasurementPeriod"))
             number = labels.get("NumberOfDetectors")
-            if not isinstance(number, int) or not 1 <= number <= MOST_DETECTORS:
+            # JSON knows one kind of number: four detectors may be said as 4 or as 4.0.
+            if number not in range(1, MOST_DETECTORS + 1) or not isinstance(number, int | float):
                 raise ProtocolError(f"'{self.name}' reports {number!r} detectors")
-            self._n_detectors = number
+            self._n_detectors = int(number)
             self._line_ohm = math.inf
             return Identity("Single Quantum", "WebSQ")
 

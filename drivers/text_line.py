@@ -16,7 +16,7 @@ from qnx_hw.transports.request import Cancel, Priority
 REPLY_TIMEOUT_S = 2.0
 # More errors than any queue holds (SCPI 1999, section 21.8, asks for two at least).
 LONGEST_ERROR_QUEUE = 64
-_ERROR = re.compile(r'([+-]?\d+),"([^"]*)"')
+_ERROR = re.compile(r'([+-]?\d+)\s*,\s*"([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a WebSQ unit says: labels with values, errors, and lines of counts.
 
 Source: the maker's own driver. A label comes as `{"label": L, "value": V}` or with an object that
-holds the value; a label that contains "Error" reports one.
+holds the value; a label that contains "Error" reports one unless its text is empty.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ CANCEL_CHECK_S = 0.02
 LOSS_CHECK_S = 0.2
 
 Json = object
+# What a label for errors holds while there is none.
+_NOTHING: tuple[Json, ...] = (None, "", False, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Labels:
         if isinstance(value, dict) and "value" in value:
             value = value["value"]
         with self.changed:
-            if "Error" in label:
+            if "Error" in label and value not in _NOTHING:
                 self._errors.append(f"{label}: {value}")
             self._values[label] = value
             self._versions[label] = self._versions.get(label, 0) + 1
@@ -70,11 +72,14 @@ class Labels:
 
     def take_counts(self, line: bytes) -> None:
         """Note a line `time,c1,...,cn`; any other line is left alone."""
-        words = line.split(b",")
-        if len(words) < 2 or not all(word.strip().isdigit() for word in words[1:]):
+        try:
+            numbers = [float(word) for word in line.split(b",")[1:]]
+        except ValueError:
+            return
+        if not numbers or not all(number >= 0 and number.is_integer() for number in numbers):
             return
         with self.changed:
-            counts = tuple(int(word) for word in words[1:])
+            counts = tuple(map(int, numbers))
             self.counts = Counts(self.counts.number + 1, counts)
             self.changed.notify_all()
 

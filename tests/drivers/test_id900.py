@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drivers.id900 import Id900
+from drivers.id900_replies import is_echo
 from qnx_hw.errors import Busy, Cancelled, InstrumentRefused, NotConnected, RangeError, Unsupported
 from qnx_hw.instruments.families import TagStream
 from qnx_hw.instruments.tags import UNKNOWN_LOSS
@@ -288,3 +289,22 @@ def test_a_raw_socket_is_no_controller() -> None:
 def _read_on(stream: TagStream) -> None:
     while True:
         stream.read(timeout_s=PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("reply", "argument", "says_it"),
+    [
+        ("on", "ON", True),
+        ("CYCL", "CYCLE", True),
+        ("1000", "1000TB", True),
+        ("1E12TB", "1000000000000TB", True),
+        ("OFF", "ON", False),
+        ("O", "ON", False),
+        ("INPU12", "INPU1", False),
+        ("INPU", "INPU1", False),
+        ("999TB", "1000TB", False),
+        ("", "ON", False),
+    ],
+)
+def test_an_echo_may_be_written_otherwise(reply: str, argument: str, says_it: bool) -> None:
+    assert is_echo(reply, argument) is says_it

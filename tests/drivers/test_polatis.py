@@ -42,7 +42,7 @@ def test_the_guides_replies_are_read() -> None:
     assert decode_connections("(@1:3, 7),(@18,17,19 , 30)") == {1: 18, 2: 17, 3: 19, 7: 30}
     assert decode_states("( e,D,f )", [1, 2, 3])[3] is PortState.FAILED
     assert decode_size("16,16") == (16, 16)
-    assert scpi_errors('0,"No error"') == []
+    assert scpi_errors('0,"No error"') == scpi_errors('+0, "No error"') == []
     assert scpi_errors('-222,"Data out of range",-113,"Undefined header"') == [
         (-222, "Data out of range"),
         (-113, "Undefined header"),

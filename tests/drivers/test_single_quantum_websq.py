@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -10,8 +11,15 @@ import pytest
 from answering import TcpDevice
 
 from drivers.single_quantum_websq import WebSq
-from drivers.websq_labels import Labels
-from qnx_hw.errors import Cancelled, InstrumentError, InstrumentTimeout, NotConnected, RangeError
+from drivers.websq_labels import Counts, Labels
+from qnx_hw.errors import (
+    Cancelled,
+    InstrumentError,
+    InstrumentRefused,
+    InstrumentTimeout,
+    NotConnected,
+    RangeError,
+)
 from qnx_hw.instruments.values import InstrumentState
 from sim_devices.emulators.faults import Fault, FaultKind, Faults
 from sim_devices.emulators.websq import WebSqEmulator
@@ -171,3 +179,38 @@ def test_what_is_no_label_is_left_alone(message: bytes) -> None:
     labels.take_counts(message)
 
     assert labels.counts.number == 0
+
+
+def test_numbers_are_read_however_they_are_written() -> None:
+    labels = Labels("bank")
+
+    labels.take_counts(b"1700000000.5, 1.02E+3,7.0\r")
+    labels.take_counts(b"1700000000.6,1.5,nan")
+
+    assert labels.counts == Counts(1, (1020, 7))
+
+
+def test_a_detector_bank_may_count_itself_in_floats() -> None:
+    said = b"".join(
+        json.dumps({"label": label, "value": {"value": value}}).encode() + b"\x17"
+        for label, value in (
+            ("LastError", ""),
+            ("NumberOfDetectors", 4.0),
+            ("InptMeasurementPeriod", 100.0),
+            ("DetectorEnable", False),
+        )
+    )
+    with TcpDevice(lambda _: said) as control, TcpDevice(lambda _: b"") as counts:
+        detectors = WebSq(f"tcp://127.0.0.1:{control.port}?counts_port={counts.port}")
+        detectors.connect(timeout_s=LONG_S)
+
+        assert detectors.capabilities.n_channels == 4
+        detectors.close()
+
+
+def test_an_error_is_one_once_it_says_what_is_wrong() -> None:
+    labels = Labels("bank")
+    labels.take_message(b'{"label": "BiasCurrentError", "value": "too high"}')
+
+    with pytest.raises(InstrumentRefused, match="too high"):
+        labels.wait(lambda: False, "the bias", LONG_S)
