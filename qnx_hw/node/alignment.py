@@ -17,9 +17,9 @@ from qnx_hw.instruments.families import Instrument, PolarizationController
 from qnx_hw.instruments.joined import JoinedController
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
 from qnx_hw.node.recipes import PolarizationRecipe
-from qnx_hw.node.station import Judged
 from qnx_hw.qkd.roles import Role
 
 if TYPE_CHECKING:

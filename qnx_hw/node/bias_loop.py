@@ -15,10 +15,10 @@ from qnx_hw.control.loop import Loop, Title
 from qnx_hw.errors import InstrumentError
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.detector_levels import DetectorLevelsActuation, Level, heads_of, span_of
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.key_merit import merit_of
 from qnx_hw.node.loop_runner import NodeLoop, Plan
 from qnx_hw.node.recipes import BiasRecipe, ThresholdsRecipe
-from qnx_hw.node.station import Judged
 
 LOOK_INTERVAL_S = 2.0
 """Rates are averaged over a second; this long after a change of bias none of it is old."""

@@ -12,9 +12,9 @@ from qnx_hw.control.decision_log import DecisionLog
 from qnx_hw.control.delays import DelaysSeen
 from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import NodeLoop, Plan
 from qnx_hw.node.recipes import DelaysRecipe
-from qnx_hw.node.station import Judged
 from qnx_hw.node.tags import TagFeed
 
 ALGORITHM = "kalman"

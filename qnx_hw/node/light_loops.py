@@ -19,9 +19,9 @@ from qnx_hw.errors import InstrumentError
 from qnx_hw.instruments.families import Attenuator, Instrument, PowerMeter
 from qnx_hw.instruments.values import Family
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import READY_TIMEOUT_S, NodeLoop, Plan
 from qnx_hw.node.recipes import MeansRecipe, PowerRecipe
-from qnx_hw.node.station import Judged
 from qnx_hw.node.window_loop import block_s
 
 Result = TypeVar("Result")

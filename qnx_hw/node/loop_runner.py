@@ -21,8 +21,8 @@ from qnx_hw.control.loop import Loop, Title
 from qnx_hw.control.policy import Seen
 from qnx_hw.errors import QnxError
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_seat import LoopSeat
-from qnx_hw.node.station import Judged
 
 SETTLED_S = 0.5
 """Tags are on their way for so long; a block that began sooner after a move has seen it."""

@@ -11,9 +11,10 @@ from qnx_hw.control.loop import Title
 from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bias_loop import BiasLoop, ThresholdsLoop
 from qnx_hw.node.delays_loop import DelaysLoop
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.light_loops import LaunchLoop, PumpLoop
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
-from qnx_hw.node.station import Judged, Station
+from qnx_hw.node.station import Station
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.node.window_loop import SetWindow, WindowLoop
 from qnx_hw.qkd.roles import Role
@@ -37,7 +38,7 @@ def make_loops(
         kinds = [*site.ours(feeds), *site.of_alice(set_window)]
         runners = [LoopRunner(kind, tell) for kind in kinds]
         late = [LoopRunner(kind, tell) for kind in site.delays(feeds)]
-        station.on_judged, station.on_late = _all(runners), _all(late)
+        station.judged.on_judged, station.judged.on_late = _all(runners), _all(late)
         made += [*runners, *late]
     return made
 

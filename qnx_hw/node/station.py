@@ -12,7 +12,6 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,8 +25,10 @@ from qnx_hw.config import LinkSection
 from qnx_hw.errors import ChannelError, KeyExhausted, QnxError
 from qnx_hw.instruments.tags import TagBlock
 from qnx_hw.instruments.values import PulseScore
+from qnx_hw.node.complaints import Complaints
 from qnx_hw.node.door import Way
 from qnx_hw.node.inbox import Given, Inbox, Stop
+from qnx_hw.node.judged import JudgedBlocks
 from qnx_hw.node.keeping import Keeper, Met
 from qnx_hw.node.peer_link import Channel
 from qnx_hw.node.scores import score_of
@@ -54,15 +55,10 @@ log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-COMPLAINTS = 8
-"""So many reasons of sessions that failed are remembered until a block is made."""
-TOLD = 2
-"""A trouble before a session began is told when it comes so often; from then on it is known."""
 ADOPT_DEADLINE_S = 10.0
 KEY = "key"
 """What a link's troubles are about: the next key, or a stop, ends them."""
 STOPPED_HERE = "the link was stopped"
-BLOCKS_UNDER_WAY = 16
 
 
 class SessionEnded(QnxError):
@@ -80,16 +76,6 @@ class Place:
     link: str
     role: Role
     section: LinkSection
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A block whose disclosed rounds were judged, key or no key."""
-
-    block: int
-    began_s: float
-    """When its collection began, by the process' monotonic clock."""
-    metrics: Metrics
 
 
 class Station:
@@ -120,20 +106,14 @@ class Station:
         self._phase = LinkPhase.IDLE
         self._message = ""
         self._is_out_of_key = False
-        self._complaints: Counter[str] = Counter()
-        """Why sessions ended since the last block, and how often."""
+        self._complaints = Complaints()
         self._metrics = Metrics()
         self._earlier = Metrics()
         self._since_s: float | None = None
         self._pool_bits = 0
         self._inbox: Inbox | None = None
-        self._began_s: dict[int, float] = {}
-        self._judged_block = self._late_block = 0
         self._peer_windows_ps: tuple[int, int] | None = None
-        self.on_judged: Callable[[Judged], object] | None = None
-        """Called with every block that was judged; must return at once."""
-        self.on_late: Callable[[Judged], object] | None = None
-        """The same with every block that told how late this end's detectors are."""
+        self.judged = JudgedBlocks()
         self.set_wanted(place.section.autostart)
 
     def set_wanted(self, wanted: bool) -> None:
@@ -212,7 +192,7 @@ class Station:
     async def _rest_until_wanted(self) -> None:
         if not self._wanted.is_set():
             if self._phase is not LinkPhase.IDLE:
-                self._complaints.clear()
+                self._complaints.forget()
                 self._tell(Level.INFO, self._place.link, STOPPED_HERE, KEY)
             self._set_phase(LinkPhase.STOPPED, "")
             await self._wanted.wait()
@@ -253,16 +233,9 @@ class Station:
         return reason
 
     def _is_news(self, level: Level, reason: str) -> bool:
-        """Whether to tell why a session ended: a trouble that lasts once, none that soon passes."""
-        if self._metrics.blocks_done or len(self._complaints) > COMPLAINTS:
-            self._complaints.clear()
-        before, had_begun = self._complaints[reason], self._since_s is not None
-        if level is not Level.WARNING:
-            self._complaints[reason] = TOLD
-            return had_begun or not before
-        # Before a session began it is often a peer who has just not come yet.
-        self._complaints[reason] = TOLD if had_begun else before + 1
-        return before < TOLD <= self._complaints[reason]
+        if self._metrics.blocks_done:
+            self._complaints.forget()
+        return self._complaints.is_news(level, reason, had_begun=self._since_s is not None)
 
     async def _watch_unwanted(self) -> None:
         await self._unwanted.wait()
@@ -341,7 +314,7 @@ class Station:
                 case Progress():
                     self._metrics = output.metrics
                     self._set_phase(output.metrics.phase, output.metrics.message)
-                    self._pass_on(output.metrics)
+                    self.judged.pass_on(output.metrics)
                 case Aborted():
                     words = f"block {output.block} was given up: {output.reason}"
                     level = Level.ALARM if output.is_alarm else Level.WARNING
@@ -353,26 +326,10 @@ class Station:
                     await self._play(score_of(output))
                 case _:
                     if isinstance(output, BlockStarted):
-                        self._note_begun(output.block)
+                        self.judged.begin(output.block)
                     await self._worker.call(self._keeper.keep, output)
                     self._pool_bits = await self._worker.call(self._keeper.pool_bits)
                     self._tell_key(output)
-
-    def _note_begun(self, block: int) -> None:
-        recent = {
-            each: at for each, at in self._began_s.items() if each >= block - BLOCKS_UNDER_WAY
-        }
-        self._began_s = {**recent, block: time.monotonic()}
-
-    def _pass_on(self, metrics: Metrics) -> None:
-        """Tell once of each block that was judged, and of its detectors once that is known."""
-        judged, late = metrics.judged_block, metrics.late_block
-        if judged > self._judged_block and self.on_judged is not None:
-            self._judged_block = judged
-            self.on_judged(Judged(judged, self._began_s[judged], metrics))
-        if late > self._late_block and self.on_late is not None:
-            self._late_block = late
-            self.on_late(Judged(late, self._began_s[late], metrics))
 
     def _tell_key(self, output: BlockStarted | KeyPending | KeyReady | KeyDropped) -> None:
         if isinstance(output, KeyReady):

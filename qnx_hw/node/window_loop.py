@@ -16,9 +16,9 @@ from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.control.window import WindowSeen, spread_of
 from qnx_hw.errors import InstrumentError, QnxError
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import NodeLoop, Plan
 from qnx_hw.node.recipes import WindowRecipe
-from qnx_hw.node.station import Judged
 
 ALGORITHM = "model"
 

@@ -19,8 +19,8 @@ from qnx_hw.control import decision_log
 from qnx_hw.control.loop import Title
 from qnx_hw.node.alignment import Alignment
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import LoopRunner
-from qnx_hw.node.station import Judged
 from qnx_hw.qkd.roles import Role
 from qnx_hw.qkd.session import Metrics
 from sim_devices.physics.bench import Bench

@@ -20,9 +20,9 @@ from qnx_hw.control.loop import Title
 from qnx_hw.instruments.families import PhotonDetector
 from qnx_hw.node.bank import Mounted
 from qnx_hw.node.bias_loop import BiasLoop, ThresholdsLoop
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.key_merit import merit_of
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
-from qnx_hw.node.station import Judged
 from qnx_hw.qkd.session import Metrics
 from sim_devices.physics.bench import Bench
 from sim_devices.physics.polarization import BELL_KETS, click_probabilities, werner

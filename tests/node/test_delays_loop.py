@@ -12,8 +12,8 @@ from qnx_hw.api.loops import LoopState, LoopView
 from qnx_hw.config.loops import DelaysSection
 from qnx_hw.control.loop import Title
 from qnx_hw.node.delays_loop import DelaysLoop
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import LoopRunner
-from qnx_hw.node.station import Judged
 from qnx_hw.node.tags import TagFeed
 from qnx_hw.qkd.arrivals import Lateness
 from qnx_hw.qkd.session import Metrics

@@ -18,9 +18,9 @@ from qnx_hw.config.network import StationSection
 from qnx_hw.config.pulses import PulsesSection
 from qnx_hw.control.loop import Title
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.light_loops import LaunchLoop, PumpLoop
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop
-from qnx_hw.node.station import Judged
 from qnx_hw.qkd.finite_key.expectation import secret_rate_bps
 from qnx_hw.qkd.session import Metrics
 from sim_devices.emulators.dd100 import Dd100Emulator

@@ -14,8 +14,8 @@ from qnx_hw.control.loop import Actuation, Loop, Title
 from qnx_hw.control.policy import Decision, Policy
 from qnx_hw.control.source import MeansSeen
 from qnx_hw.node.bank import Mounted
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import LoopRunner, NodeLoop, Plan
-from qnx_hw.node.station import Judged
 from qnx_hw.qkd.session import Metrics
 
 TITLE = Title("alice-bob attenuation", "alice", "alice-bob", "attenuation")

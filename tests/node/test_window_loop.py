@@ -18,8 +18,8 @@ from qnx_hw.config.loops import WindowSection
 from qnx_hw.config.network import StationSection
 from qnx_hw.control.loop import Title
 from qnx_hw.errors import QnxError
+from qnx_hw.node.judged import Judged
 from qnx_hw.node.loop_runner import LoopRunner
-from qnx_hw.node.station import Judged
 from qnx_hw.node.window_loop import WindowLoop, window_of_both
 from qnx_hw.qkd.session import Metrics
 
