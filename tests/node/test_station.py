@@ -114,7 +114,7 @@ class Pair:
 
     async def shine_until(self, is_enough: Callable[[], bool]) -> None:
         """Let light fall on both stations, several times faster than in a laboratory."""
-        async with asyncio.timeout(240):
+        async with asyncio.timeout(600):
             while not is_enough():
                 if all(feed.waiting_tags < MAX_WAITING_TAGS for feed in self.feeds.values()):
                     for role, block in zip(Role, next(self._light), strict=True):
