@@ -62,7 +62,7 @@ def page(suites: Sequence[str], reports: Mapping[str, Report]) -> str:
         place = machines.index(tuple(report.machine.items())) + 1
         load = "" if report.load is None else f"{report.load:g}"
         cells = (report.begun, f"{report.lasted_s:.0f} s", str(place), load, _met(report.results))
-        summary.append(f"| [`{suite}`](#{_anchor(suite)}) | {' | '.join(cells)} |")
+        summary.append(f"| [`{suite}`](#{suite}) | {' | '.join(cells)} |")
     parts = [HEAD, "\n".join(summary)]
     parts += [
         f"Machine {place}: " + ", ".join(f"{name} {value}" for name, value in each) + "."
@@ -94,7 +94,3 @@ def _met(results: Sequence[Result]) -> str:
 def _plain(text: str) -> str:
     """Return text that means nothing to Markdown but itself, inside a cell."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-
-
-def _anchor(suite: str) -> str:
-    return suite.replace("_", "-")

@@ -122,7 +122,7 @@ def test_a_page_says_of_each_suite_when_and_on_what_it_was_measured(tmp_path: Pa
     text = bench_page.page(["one", "other_one", "third"], bench_page.kept(tmp_path))
 
     assert "| [`one`](#one) | 2026-11-26 05:30 | 61 s | 1 | 0.5 | 1 of 2 |" in text
-    assert "| [`other_one`](#other-one) | 2026-11-26 05:30 | 61 s | 2 | 0.5 | 1 of 2 |" in text
+    assert "| [`other_one`](#other_one) | 2026-11-26 05:30 | 61 s | 2 | 0.5 | 1 of 2 |" in text
     assert "| `third` | not measured yet | | | | |" in text
     assert "Machine 2: processor P, cores 8." in text
     assert "| a\\|b | 1 s | 0.5 | **NO** | gone: not installed |  |" in text

@@ -41,7 +41,6 @@ MAX_CONNECTIONS = 1024
 MAX_PIPELINED = 16
 """Requests that may wait on one connection before it is no longer read."""
 REQUEST_DEADLINE_S = 10.0
-"""For a whole request to arrive, for the next to begin, and for an answer to be taken."""
 HANDSHAKE_DEADLINE_S = 5.0
 QUIET_S = 0.5
 """After this long without another byte nothing more of what is too large is expected."""
@@ -93,6 +92,9 @@ class Service:
     identify: Identify
     refuse: Refuse
     max_body_bytes: int = MAX_BODY_BYTES
+    request_deadline_s: float = REQUEST_DEADLINE_S
+    """For a whole request to arrive, for the next to begin, and for an answer to be taken."""
+    handshake_deadline_s: float = HANDSHAKE_DEADLINE_S
 
 
 @asynccontextmanager
@@ -108,7 +110,7 @@ async def serving(
 
         try:
             server = await asyncio.get_running_loop().create_server(
-                connect, host, port, ssl=tls, ssl_handshake_timeout=HANDSHAKE_DEADLINE_S
+                connect, host, port, ssl=tls, ssl_handshake_timeout=service.handshake_deadline_s
             )
         except OSError as error:
             raise ChannelError(f"cannot listen at {host}:{port}: {error.strerror}") from error
@@ -158,7 +160,7 @@ class _Connection(asyncio.Protocol):
         self._header_bytes = 0
         self._fed_bytes = 0
         self._is_in_body = False
-        self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
+        self.deadline_s = self._loop.time() + service.request_deadline_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -288,7 +290,7 @@ class _Connection(asyncio.Protocol):
             self._is_answering = True
             response = await self._answer(item) if isinstance(item, Request) else item
             self._is_answering = False
-            self.deadline_s = self._loop.time() + REQUEST_DEADLINE_S
+            self.deadline_s = self._loop.time() + self._service.request_deadline_s
             # An answer to HEAD ends with its header (RFC 9110, section 9.3.2).
             is_bodiless = isinstance(item, Request) and item.method == "HEAD"
             body = b"" if is_bodiless else response.body
