@@ -143,7 +143,7 @@ class Hub:
             network=self._network,
             is_simulated=self.is_simulated,
             events=tuple(self._events),
-            **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]
+            **{f"{kind}s": self.latest(view) for kind, view in VIEWS.items()},  # type: ignore[arg-type]  # its own
         )
 
     def remembers(self, number: int) -> bool:

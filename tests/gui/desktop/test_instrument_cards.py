@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from PySide6.QtCore import Qt
 
@@ -79,6 +80,10 @@ def test_blinding_is_an_alarm_on_the_detectors_card(desktop: Desktop, qtbot: QtB
 
     qtbot.waitUntil(card.alarm.isVisible, timeout=WAIT_MS)
     assert card.alarm.text().startswith("BLINDING ALARM")
+
+    desktop.node.push("event", msgspec.structs.replace(alarm, is_muted=True))
+
+    qtbot.waitUntil(card.alarm.isHidden, timeout=WAIT_MS)
 
 
 @pytest.mark.parametrize(
