@@ -62,12 +62,13 @@ class Pax1000Emulator(ScpiEmulator):
             return self._measured(now_s)
         if name not in _NUMBERS:
             return None
-        if header.endswith("?"):
-            value = self._numbers[name]
-            return str(int(value)) if name in _WHOLE else f"{value:.6E}"
-        words = _BOOLEANS if name in _SWITCHES else {}
-        value_given = as_number(words.get(argument.upper(), argument))
         low, high, _ = _NUMBERS[name]
+        ends = {"MIN": f"{low}", "MAX": f"{high}"}
+        if header.endswith("?"):
+            value = float(ends.get(argument.upper(), self._numbers[name]))
+            return str(int(value)) if name in _WHOLE else f"{value:.6E}"
+        words = _BOOLEANS if name in _SWITCHES else ends
+        value_given = as_number(words.get(argument.upper(), argument))
         if value_given is None:
             return self.complain_of(argument)
         if not low <= value_given <= high:

@@ -1,7 +1,7 @@
 """What instruments that speak SCPI have in common.
 
-Source: SCPI 1999, volume 1, sections 6 (headers, 6.2.4 for what `;` leaves out) and 21.8 (error
-queue); IEEE 488.2, sections 10 and 11.5 (common commands, event register).
+Source: SCPI 1999, volume 1, sections 6 (headers, 6.2.4 for what `;` leaves out), 20 (STATus) and
+21.8 (error queue); IEEE 488.2, sections 10 and 11.5 (common commands, event register).
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ QUEUE_OVERFLOW = (-350, "Queue overflow")
 LONGEST_QUEUE = 32
 OPERATION_COMPLETE, EXECUTION_EVENT, COMMAND_EVENT, POWER_ON = 1, 16, 32, 128
 ERROR_WAITS = 4
+# Registers of STATus, in which nothing ever happens here, and the filters that hosts set on them.
+_REGISTER = re.compile(r"STAT:(OPER|QUES)(:(EVEN|COND))?\?")
+_FILTER = re.compile(r"STAT:(OPER|QUES):(ENAB|PTR|NTR)")
 _SUFFIX = re.compile(r"\[\d*\]|(?<=SENS)1|(?<=SENSE)1")
 
 
@@ -99,7 +102,7 @@ class ScpiEmulator(LineEmulator):
     def _one(self, single: str, now_s: float) -> str:
         header, argument = (*single.split(None, 1), "")[:2]
         short = short_header(header)
-        if short.startswith(("*", "SYST:")):
+        if short.startswith(("*", "SYST:", "STAT:")):
             common = self._common(short, argument)
             if common is not None:
                 return common
@@ -119,11 +122,16 @@ class ScpiEmulator(LineEmulator):
             "*TST?": "0",
             "*STB?": str(ERROR_WAITS if self._errors else 0),
             "SYST:VERS?": "1999.0",
+            "SYST:ERR:COUN?": str(len(self._errors)),
             "*WAI": "",
+            "STAT:PRES": "",
         }
         if header in plain:
             return plain[header]
-        if header.removesuffix("?") in self._masks:
+        if _REGISTER.fullmatch(header):
+            return "0"
+        name = header.removesuffix("?")
+        if name in self._masks or _FILTER.fullmatch(name):
             return self._mask(header, argument)
         if header == "*ESR?":
             return self._read_events()
@@ -152,8 +160,9 @@ class ScpiEmulator(LineEmulator):
 
     def _mask(self, header: str, argument: str) -> str:
         if header.endswith("?"):
-            return str(self._masks[header[:-1]])
-        if not argument.isdigit() or int(argument) > 255:
+            return str(self._masks.get(header[:-1], 0))
+        largest = 255 if header.startswith("*") else 65_535
+        if not argument.isdigit() or int(argument) > largest:
             return self.complain(OUT_OF_RANGE if argument.isdigit() else MISSING_PARAMETER)
         self._masks[header] = int(argument)
         return ""

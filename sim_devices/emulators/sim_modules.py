@@ -146,8 +146,10 @@ class QuantumOpus:
         self._is_latched = False
 
     def answer(self, text: str) -> bytes:
-        """Obey one command."""
-        command = text.strip().rstrip(";").strip()
+        """Obey the commands of one line; a semicolon ends each."""
+        return b"".join(self._obey(command.strip()) for command in text.split(";"))
+
+    def _obey(self, command: str) -> bytes:
         if command.upper() == "*IDN?":
             # Drivers that look for other modules ask every slot this and wait for a line.
             return f"{self.IDENTITY}\r\n".encode()

@@ -145,6 +145,9 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (0.29, b"", b""),
             (0.31, b"SENS:AVER:COUN 1\n", rb"-2\.9\d{5}E\+01\n"),
             (0.31, b"*ESE 32\n*ESE?;*ESR?;*ESR?;*STB?\n", rb"32;32;0;0\n"),
+            (0.31, b"STAT:OPER:PTR 512;:STATus:OPERation:PTRansition?\n", rb"512\n"),
+            (0.31, b"STAT:OPER?;:STAT:QUES:COND?;:STAT:PRES;:SYST:ERR:COUN?\n", rb"0;0;0\n"),
+            (0.31, b"STAT:OPER:COND 1;:SYST:ERR?\n", rb'-113,"Undefined header"\n'),
             (
                 0.31,
                 b"FLY;" * 40 + b"SYST:ERR:ALL?\n",
@@ -233,6 +236,8 @@ EXCHANGES: dict[str, tuple[str, list[Step]]] = {
             (2.1, b"SENS:CALC:MOD 9;MOD?;:SENS:CALC:MOD?\n", rb"9;9\n"),
             (2.1, b"INP:ROT:STAT OFF;:INP:ROT:STAT?;STAT ON;STAT?\n", rb"0;1\n"),
             (2.1, b"SENS:CALC ON\nSYST:ERR?\n", rb'-104,"Data type error"\n'),
+            (2.1, b"SENS:CORR:WAV? MIN;WAV? MAX\n", rb"9\.0{6}E-07;1\.70{5}E-06\n"),
+            (2.1, b"INP:ROT:VEL MAX;VEL?\n", rb"2\.0{6}E\+02\n"),
         ],
     ),
 }

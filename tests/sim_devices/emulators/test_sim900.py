@@ -122,6 +122,7 @@ def test_the_bias_module_counts_in_dac_units(host: Host) -> None:
     assert host.ask(5, "+B?") == b"32768\r\n"
     assert host.ask(5, "+E?") == b"0\r\n"
     assert host.ask(5, "+H?;") == b"52428.0\r\n"
+    assert host.ask(5, "+B7;+B?;+E?") == b"7\r\n0\r\n"
 
 
 def test_a_latched_wire_shows_a_voltage_until_it_is_reset(host: Host) -> None:
