@@ -6,6 +6,9 @@ the maximum grows tenfold over the run. The logarithm makes a part count alike i
 cases. With a power above 0 it is instead that power of the maximum, over the least that the links
 of each node allow any routing: the worst cases count the more. A smooth solution keeps its quality
 when the demand turns out different, where the vertex of a linear programme does not.
+
+The loops are compiled into one piece (`inline`). Pieces of their own are joined by whichever was
+loaded first, so a search that had just been compiled ended elsewhere than one from the cache.
 """
 
 from __future__ import annotations
@@ -115,7 +118,7 @@ def shares(paths: PathSet, logits: Floats) -> Floats:
     return splits
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, inline="always")
 def _softmax(first: Integers, logits: Floats, splits: Floats) -> None:
     for pair in range(first.size - 1):
         low, high = first[pair], first[pair + 1]
@@ -162,7 +165,7 @@ def _descend(
             return
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, inline="always")
 def _spread(splits: Floats, inverse: Singles, structure: Structure, use: Singles) -> None:
     """Write the utilisation that one unit of each pair's demand puts on each link it may use."""
     path_offsets, slots, _, _, links = structure
@@ -172,7 +175,7 @@ def _spread(splits: Floats, inverse: Singles, structure: Structure, use: Singles
             use[slots[place]] += splits[path] * inverse[links[slots[place]]]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _carry(demands: Singles, use: Singles, structure: Structure, load: Singles) -> None:
     """Write the utilisation of every link in every scenario."""
     offsets, links = structure[3], structure[4]
@@ -186,7 +189,7 @@ def _carry(demands: Singles, use: Singles, structure: Structure, load: Singles) 
                     row[scenario] += share * demand[scenario]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _weigh(
     load: Singles, weights: Singles, ease: Singles, power: np.float32, sharp: np.float32
 ) -> None:
@@ -218,7 +221,7 @@ def _weigh(
             load[link, scenario] *= total[scenario]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _push(
     demands: Singles, load: Singles, inverse: Singles, structure: Structure, use: Singles
 ) -> None:
@@ -233,7 +236,7 @@ def _push(
             use[slot] = cost * inverse[links[slot]]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _slopes(costs: Singles, splits: Floats, structure: Structure, slope: Floats) -> None:
     """Carry the gradient from links through paths to logits."""
     path_offsets, slots, first = structure[0], structure[1], structure[2]
@@ -249,7 +252,7 @@ def _slopes(costs: Singles, splits: Floats, structure: Structure, slope: Floats)
             slope[path] = (slope[path] - average) * splits[path]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")
 def _adam(turn: int, slope: Floats, mean: Floats, square: Floats, logits: Floats) -> bool:
     """Move the logits one step (Kingma and Ba 2015, algorithm 1); False where all is flat."""
     size = np.abs(slope).max()

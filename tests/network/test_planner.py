@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
 
 from qnx_hw.network import programmes, splits
 from qnx_hw.network.evaluation import evaluate
@@ -267,3 +268,15 @@ def test_shares_do_not_depend_on_where_the_arrays_lie_in_memory() -> None:
         near[:] = logits
         splits._softmax(paths.first, near, far)
         assert np.array_equal(far, wanted)
+
+
+def test_a_search_calls_no_other_piece_of_machine_code() -> None:
+    # Which copy of a called piece runs hangs on what was loaded first, and so does its last bit.
+    pieces = [
+        piece
+        for name, piece in vars(splits).items()
+        if isinstance(piece, Dispatcher) and name != "_descend"
+    ]
+
+    assert pieces
+    assert all(piece.targetoptions.get("inline") == "always" for piece in pieces)
