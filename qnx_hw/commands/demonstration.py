@@ -17,6 +17,7 @@ from qnx_hw.api.schema import LinkView
 from qnx_hw.commands.laboratory import Expected, Laboratory, laboratory, stop
 from qnx_hw.commands.lifetime import settle_heap, told_to_stop, until
 from qnx_hw.commands.ports import resolve
+from qnx_hw.commands.same_key import is_same_key
 from qnx_hw.commands.screen import Screen
 from qnx_hw.keys import initial
 from qnx_hw.node.host import Host
@@ -209,17 +210,6 @@ class _Watch:
             secret_rate_bps=view.secret_bits / self._elapsed_s if view and self._elapsed_s else 0.0,
             message=view.message if view else "",
         )
-
-
-def is_same_key(ours: dict[int, bytes], theirs: dict[int, bytes]) -> bool:
-    """Whether two stores hold the same blocks; the newest may still be on its way to one."""
-    common = ours.keys() & theirs.keys()
-    on_its_way = (ours.keys() ^ theirs.keys()) - {max(ours.keys() | theirs.keys(), default=0)}
-    return (
-        bool(common)
-        and not on_its_way
-        and all(secrets.compare_digest(ours[block], theirs[block]) for block in common)
-    )
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.inspect import Metadata
 
+from qnx_hw.config.complaint import complaint
 from qnx_hw.errors import ConfigError
 
 EXAMPLE = """examples:
@@ -170,7 +171,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         given = _given(arguments, protocol.inputs)
         _check_whole(given, protocol.inputs)
-        inputs = msgspec.convert(given, protocol.inputs, strict=False)
+        inputs = _inputs(given, protocol.inputs)
         result = protocol.compute(inputs)
     except ValueError as error:  # msgspec's too: a number is missing or cannot be
         print(f"qnx keylength {arguments.protocol}: {error}", file=sys.stderr)
@@ -223,6 +224,14 @@ def _given(arguments: argparse.Namespace, inputs: type[msgspec.Struct]) -> dict[
         if word is not None:
             found[field.name] = word.split(",") if _is_list(field) else word
     return found
+
+
+def _inputs(given: Mapping[str, object], inputs: type[msgspec.Struct]) -> msgspec.Struct:
+    try:
+        return msgspec.convert(given, inputs, strict=False)
+    except msgspec.ValidationError as error:
+        place, words = complaint(given, inputs, error)
+        raise ConfigError(f"{place}: {words}") from error
 
 
 def _check_whole(given: Mapping[str, object], inputs: type[msgspec.Struct]) -> None:

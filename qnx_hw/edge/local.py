@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 import struct
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -32,6 +33,9 @@ PIECE_BYTES = 256 << 10
 PIECE = struct.Struct(">I")
 """The length before each piece that comes out of a tunnel; 0 before the last reply."""
 
+log = logging.getLogger(__name__)
+
+Start: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 _Kind = TypeVar("_Kind", StreamSource, StreamSink)
 _BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
 
@@ -83,22 +87,40 @@ class House(Protocol):
 class Door:
     """Serves commands while the edge runs."""
 
-    def __init__(self, house: House, folder: Path) -> None:
+    def __init__(self, house: House, folder: Path, start: Start) -> None:
+        """`start` runs something as long as the edge runs, at most."""
         self._house = house
         self._folder = folder
+        self._start = start
+        self._is_open = False
         self._token = secrets.token_urlsafe(24)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Listen while the context lasts."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=MAX_LINE_BYTES)
+        server = await asyncio.start_server(self._come, "127.0.0.1", 0, limit=MAX_LINE_BYTES)
+        self._is_open = True
         key = Key(server.sockets[0].getsockname()[1], self._token)
         write_private(self._folder / DOOR, msgspec.json.encode(key))
         try:
             yield
         finally:
+            self._is_open = False
             server.close()
             (self._folder / DOOR).unlink(missing_ok=True)
+
+    def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_open:
+            self._start(self._attend(reader, writer))
+        else:
+            writer.close()
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        except Exception:
+            # The door's supervisor: a fault in one command must not end the node.
+            log.exception("a command at the door of %s failed", self._folder)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -99,7 +99,7 @@ class Site:
             elif stream.destination == node:
                 self.sinks[name] = StreamSink(edge, stream.steps)
         edge.services[STREAM] = self._to_sink
-        self.door = Door(self, around.folder)
+        self.door = Door(self, around.folder, edge.start)
 
     def views(self) -> tuple[TunnelView | HopView, ...]:
         """Return what screens see, as of the newest report."""

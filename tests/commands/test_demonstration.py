@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qnx_hw.commands.demonstration import LinkResult, Result, is_same_key
+from qnx_hw.commands.demonstration import LinkResult, Result
+from qnx_hw.commands.same_key import is_same_key
 
 GOOD = LinkResult(
     secret_bits=1000,
@@ -41,7 +42,14 @@ def test_the_newest_block_may_be_on_its_way(digests: dict[int, bytes]) -> None:
 
     assert is_same_key(digests, ahead)
     assert is_same_key(ahead, digests)
-    assert not is_same_key(digests, ahead | {max(digests) + 2: b"yy"})
+
+
+def test_what_one_end_drew_first_is_no_difference_and_what_it_lacks_is_one() -> None:
+    whole = {block: b"%02d" % block for block in range(1, 9)}
+    drawn = {block: digest for block, digest in whole.items() if block not in (1, 2, 3)}
+
+    assert is_same_key(whole, drawn)
+    assert not is_same_key(whole, {each: whole[each] for each in whole if each != 6})
 
 
 @given(DIGESTS, st.data())

@@ -16,6 +16,8 @@ import pytest
 from edge_sites import Running, running
 
 from qnx_hw.commands import recv, send, stream, tunnel
+from qnx_hw.commands.door import at_the_door
+from qnx_hw.edge.local import Reply
 from qnx_hw.edge.traffic import Traffic
 from qnx_hw.errors import ChannelError, ConfigError, QnxError
 
@@ -145,6 +147,21 @@ def test_mistakes_are_said_in_words(tmp_path: Path) -> None:
                 await typed(send, net.file, net.file, "--to", place, "--node", "alice")
 
     play(tmp_path, scene)
+
+
+def test_a_node_that_ends_ends_its_commands_without_a_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(net: Running) -> None:
+        with contextlib.ExitStack() as opened:
+            door = at_the_door(net.file, "bob", what="read", name="sensors")
+            at = await asyncio.to_thread(opened.enter_context, door)
+            await asyncio.to_thread(at.answer, Reply)
+            await net.stop("bob")
+            assert await asyncio.to_thread(at.answers.read) == b""
+
+    play(tmp_path, scene)
+    assert [each.getMessage() for each in caplog.records if each.name == "asyncio"] == []
 
 
 def test_a_node_that_does_not_run_is_named(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     from qnx_hw.commands.chaos.schedule import Kind
     from qnx_hw.commands.demo import DEFAULT_FILE
     from qnx_hw.commands.lifetime import run_async
+    from qnx_hw.errors import ConfigError
 
+    if not arguments.minutes > 0:
+        raise ConfigError(f"--minutes {arguments.minutes:g} is not above 0")
     kinds = frozenset(Kind[name.upper()] for name in arguments.only or [kind.name for kind in Kind])
     reports = []
     for seed in arguments.seed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import math
 import os
 import platform
 import secrets
@@ -26,10 +25,9 @@ from qnx_hw.commands.chaos.traffic import Echo, steps_of
 from qnx_hw.commands.chaos.watch import LOOK_S, Alarm, Keys, Sight
 from qnx_hw.commands.chaos.wires import joined
 from qnx_hw.commands.laboratory import laboratory
+from qnx_hw.commands.same_key import gap
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import KeyStore, initial, pki
-from qnx_hw.keys.ledger import KEYS
-from qnx_hw.keys.split import direction_of
 from qnx_hw.secret import Secret
 
 START_DEADLINE_S = 300.0
@@ -338,23 +336,6 @@ class _Trial:
 def open_since(alarms: Mapping[Alarm, bool], before: Set[Alarm]) -> list[Alarm]:
     """Return the alarms that are open and were not raised before."""
     return sorted(each for each, is_open in alarms.items() if is_open and each not in before)
-
-
-def gap(ours: Set[int], theirs: Set[int]) -> set[int]:
-    """Return the blocks that one end lacks and should not.
-
-    The newest may still be on its way to one end. Each end draws from the oldest blocks of its own
-    direction, before the other end follows.
-    """
-    found = set()
-    for direction in KEYS:
-        both, one = (
-            {block for block in blocks if direction_of(block) is direction}
-            for blocks in (ours & theirs, ours ^ theirs)
-        )
-        newest, oldest = max(ours | theirs, default=0), min(both, default=math.inf)
-        found |= {block for block in one if oldest < block < newest}
-    return found
 
 
 def _port(address: str) -> int:

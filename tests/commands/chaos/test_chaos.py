@@ -18,9 +18,10 @@ from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
 from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
-from qnx_hw.commands.chaos.trial import gap, open_since
+from qnx_hw.commands.chaos.trial import open_since
 from qnx_hw.commands.chaos.watch import Alarm
 from qnx_hw.commands.chaos.wires import Wire, joined
+from qnx_hw.commands.same_key import gap
 from qnx_hw.errors import ConfigError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
