@@ -39,8 +39,9 @@ def hands_on(window: MainWindow) -> Iterator[Result]:
     yield from flooded(window)
     window.client.attach(NOBODY)
     late_s, _, _ = watched(window)
-    yield at_most("input latency, dialling a dead address, p99", 1e3 * part_of(late_s, 0.99),
-                  "ms", 16.0)  # fmt: skip
+    yield at_most(
+        "input latency, dialling a dead address, p99", 1e3 * part_of(late_s, 0.99), "ms", 16.0
+    )
 
 
 def frames(window: MainWindow) -> Iterator[Result]:
@@ -56,8 +57,9 @@ def frames(window: MainWindow) -> Iterator[Result]:
     name = "input latency, Run at 30 Hz beside 10 Mtag/s"
     yield at_most(f"{name}, p50", 1e3 * part_of(late_s, 0.5), "ms", 1.0)
     yield at_most(f"{name}, p99", 1e3 * part_of(late_s, 0.99), "ms", 16.0)
-    yield Result(name="input latency, nothing drawn, p99", value=1e3 * part_of(alone_s, 0.99),
-                 unit="ms")  # fmt: skip
+    yield Result(
+        name="input latency, nothing drawn, p99", value=1e3 * part_of(alone_s, 0.99), unit="ms"
+    )
     yield at_most("processor for a frame, Run, p50", 1e3 * part_of(costs_s, 0.5), "ms", 10.0)
     yield at_most("processor for a frame, Run, mean", 1e3 * sum(costs_s) / len(costs_s), "ms", 10.0)
     yield at_most("processor for a frame, Run, p99", 1e3 * part_of(costs_s, 0.99), "ms", 33.0)

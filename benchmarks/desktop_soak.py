@@ -54,8 +54,9 @@ def suite() -> Iterator[Result]:
                  met=grown_mb < MOST_MB)  # fmt: skip
     yield Result(name="times faster than the clock", value=DAY_S / spent, unit="")
     seen = 0 if table is None else len(table.rows)
-    yield Result(name="points the rates still draw", value=seen, unit="", goal=120.0,
-                 met=seen >= 120)  # fmt: skip
+    yield Result(
+        name="points the rates still draw", value=seen, unit="", goal=120.0, met=seen >= 120
+    )
 
 
 def soaked_mb(app: QApplication, window: MainWindow, filling_s: int, whole_s: int) -> float:

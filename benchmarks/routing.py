@@ -216,9 +216,12 @@ def _oblivious_paths(topology: Topology, rounds: int = 12, seed: int = 6) -> Pat
     found: list[dict[tuple[int, ...], None]] = [{} for _ in topology.pairs[0]]
     for _ in range(rounds):
         weighed = Topology(
-            topology.names, topology.sources, topology.targets, topology.capacities,
+            topology.names,
+            topology.sources,
+            topology.targets,
+            topology.capacities,
             weights / weights.min() * (1 + rng.exponential(size=weights.size)),
-        )  # fmt: skip
+        )
         paths = candidates(weighed, most=2)
         load = np.zeros(topology.link_count)
         lengths = paths.incidence @ weighed.weights

@@ -127,9 +127,12 @@ class Figures(QWidget):
     def show_link(self, link: LinkView) -> None:
         """Show a link's numbers, honest about those that do not exist yet."""
         newest = (
-            link.coincidence_rate_cps, link.qber.value, link.chsh_s.value, link.secret_rate_bps,
+            link.coincidence_rate_cps,
+            link.qber.value,
+            link.chsh_s.value,
+            link.secret_rate_bps,
             float(link.pool_bits),
-        )  # fmt: skip
+        )
         for figure, number in zip(self._all, newest, strict=True):
             figure.spark.add(link.name, number)
         rate = (

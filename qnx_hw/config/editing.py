@@ -150,10 +150,11 @@ def _path_of(line: str) -> Path:
 
 def _key(path: Path) -> str:
     return ".".join(
-        name if name and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+        name
+        if name and name.replace("-", "").replace("_", "").isalnum() and name.isascii()
         else tomli_w.dumps({name: 0}).rpartition(" = ")[0]
         for name in path
-    )  # fmt: skip
+    )
 
 
 def _inline(value: Value) -> str:

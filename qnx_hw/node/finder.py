@@ -121,10 +121,13 @@ class Finder(DiscoveryCommands):
             return (
                 host,
                 lambda cancel: at_host(
-                    host, discoveries, in_use=self._owners, timeout_s=self._timeout_s,
+                    host,
+                    discoveries,
+                    in_use=self._owners,
+                    timeout_s=self._timeout_s,
                     cancel=cancel,
                 ),
-            )  # fmt: skip
+            )
 
         for port in self._ports() if wish.usb else ():
             owner = self._owner(f"serial://{port.device}", usb_serial_url(port))
@@ -133,8 +136,11 @@ class Finder(DiscoveryCommands):
             else:
                 steps.append(at_port(port))
         for host in wish.hosts:
-            mine = [f"{place} is {owner}" for place, owner in self._owners.items() if
-                    place == host or place.rpartition(":")[0] == host]  # fmt: skip
+            mine = [
+                f"{place} is {owner}"
+                for place, owner in self._owners.items()
+                if place == host or place.rpartition(":")[0] == host
+            ]
             skipped += mine
             if host not in self._owners:
                 steps.append(at(host))

@@ -65,7 +65,7 @@ QUANTITIES: Final[Mapping[str, Mapping[str, tuple[str, _Source]]]] = {
         "expected_utilisation": ("", lambda plan: plan.expected_utilisation),
         "measured_utilisation": ("", lambda plan: plan.measured_utilisation),
     },
-}  # fmt: skip
+}
 """Unit and source of everything that has a history, by kind."""
 
 

@@ -34,9 +34,12 @@ def delays_view(name: str, ends: tuple[EndReport, ...]) -> DelaysView | None:
     if known is None:
         return None
     return DelaysView(
-        name=name, block=known.block, start_ps=known.start_ps, bin_ps=known.bin_ps,
+        name=name,
+        block=known.block,
+        start_ps=known.start_ps,
+        bin_ps=known.bin_ps,
         counts=tuple(row[:4] for row in known.counts),
-    )  # fmt: skip
+    )
 
 
 def link_view(name: str, link: LinkSection, ends: tuple[EndReport, ...]) -> LinkView:

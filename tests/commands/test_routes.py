@@ -158,8 +158,9 @@ def test_links_given_one_way_only_are_named_as_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half = {name: np.array(ends) for name, ends in (("edge_src", [0, 1]), ("edge_dst", [1, 2]))}
-    data = write_traffic(tmp_path / "half.npz", edge_cap_mbps=np.ones(2), edge_weight=np.ones(2),
-                         **half)  # fmt: skip
+    data = write_traffic(
+        tmp_path / "half.npz", edge_cap_mbps=np.ones(2), edge_weight=np.ones(2), **half
+    )
 
     assert main(["routes", "evaluate", "--data", str(data)]) == 0
     assert "3 of 6 pairs have no way" in capsys.readouterr().err

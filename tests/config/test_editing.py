@@ -30,9 +30,10 @@ def test_a_value_changes_and_its_comment_stays() -> None:
 
     assert "coincidence_window_ps = 4000      # the TDC1 rounds to 2 ns" in edited.text
     changed = [
-        pair for pair in zip(EXAMPLE.splitlines(), edited.text.splitlines(), strict=True)
+        pair
+        for pair in zip(EXAMPLE.splitlines(), edited.text.splitlines(), strict=True)
         if pair[0] != pair[1]
-    ]  # fmt: skip
+    ]
     assert len(changed) == 1
     assert not edited.is_rewritten
 

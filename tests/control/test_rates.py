@@ -74,10 +74,11 @@ def test_the_window_goes_where_the_key_is(window_ps: float) -> None:
         (found,) = policy.observe(_window_seen(found)).move_to or (found,)
 
     rates = {
-        each: secret_rate_bps(_link(1e7, each * 1e-12).coincidences_cps,
-                              _link(1e7, each * 1e-12).qber, 10.0)
+        each: secret_rate_bps(
+            _link(1e7, each * 1e-12).coincidences_cps, _link(1e7, each * 1e-12).qber, 10.0
+        )
         for each in [*np.geomspace(100, 10_000, 80), found]
-    }  # fmt: skip
+    }
 
     assert rates[found] > 0.95 * max(rates.values())
     assert policy.observe(_window_seen(found)).move_to is None

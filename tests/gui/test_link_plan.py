@@ -40,8 +40,11 @@ def test_without_loss_noise_and_dead_time_only_the_state_makes_errors() -> None:
 
 
 def test_three_decibels_at_each_end_leave_a_quarter_of_the_pairs() -> None:
-    free = expect(replace(PLAN, dead_time_ps=0, alice=replace(ALICE, loss_db=0.0),
-                          bob=replace(BOB, loss_db=0.0)))  # fmt: skip
+    free = expect(
+        replace(
+            PLAN, dead_time_ps=0, alice=replace(ALICE, loss_db=0.0), bob=replace(BOB, loss_db=0.0)
+        )
+    )
     far = expect(replace(PLAN, dead_time_ps=0, alice=replace(ALICE, loss_db=3.0103),
                          bob=replace(BOB, loss_db=3.0103)))  # fmt: skip
 
@@ -53,9 +56,12 @@ def test_an_error_rate_lies_between_the_states_and_a_half(
     rate_hz: float, loss_db: float, visibility: float, window_ps: int
 ) -> None:
     plan = replace(
-        PLAN, pair_rate_hz=rate_hz, visibility=visibility, window_ps=window_ps,
+        PLAN,
+        pair_rate_hz=rate_hz,
+        visibility=visibility,
+        window_ps=window_ps,
         bob=replace(BOB, loss_db=loss_db),
-    )  # fmt: skip
+    )
 
     expected = expect(plan)
 
@@ -74,8 +80,10 @@ def test_a_plan_becomes_a_network_file_that_is_accepted(protocol: str) -> None:
     if plan.is_pulsed:
         plan = replace(plan, alice=End(node="alice", transmitter="tagger", inputs=(1, 2, 3, 4)))
 
-    wanted = [(each.path, list(each.value) if isinstance(each.value, tuple) else each.value)
-              for each in changes(plan)]  # fmt: skip
+    wanted = [
+        (each.path, list(each.value) if isinstance(each.value, tuple) else each.value)
+        for each in changes(plan)
+    ]
     edited = edit(text, wanted)
 
     link = parse(edited.text).links["second"]

@@ -158,7 +158,5 @@ def test_every_value_of_a_real_file_has_its_field() -> None:
 def test_settings_of_an_instrument_have_fields_of_their_own_kind() -> None:
     gated, threshold, mode = fields_of({"is_gated": False, "threshold_v": 0.5, "mode": "free"})
 
-    assert [each.kind for each in (gated, threshold, mode)] == [
-        Kind.SWITCH, Kind.NUMBER, Kind.TEXT
-    ]  # fmt: skip
+    assert [each.kind for each in (gated, threshold, mode)] == [Kind.SWITCH, Kind.NUMBER, Kind.TEXT]
     assert threshold.read("430m") == pytest.approx(0.43)

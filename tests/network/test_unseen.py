@@ -157,8 +157,10 @@ def test_a_closed_link_leaves_the_one_beside_it() -> None:
 def test_candidates_come_near_the_optimum_where_links_differ(seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 9))
-    ends = sorted({(min(e), max(e)) for e in rng.integers(0, count, (2 * count, 2)).tolist()
-                   if e[0] != e[1]} | {(node, node + 1) for node in range(count - 1)})  # fmt: skip
+    ends = sorted(
+        {(min(e), max(e)) for e in rng.integers(0, count, (2 * count, 2)).tolist() if e[0] != e[1]}
+        | {(node, node + 1) for node in range(count - 1)}
+    )
     topology = network(ends, 10.0 ** rng.uniform(0, 1, len(ends)))
     mass = rng.lognormal(0, 1, count)
     matrix = np.outer(mass, mass)

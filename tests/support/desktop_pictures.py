@@ -151,12 +151,13 @@ def _wavering(link: LinkView, dice: np.random.Generator) -> LinkView:
     """Return a link whose key figures are a little off."""
     near = dice.normal(1.0, 0.01, 5).tolist()
     return msgspec.structs.replace(
-        link, coincidence_rate_cps=(link.coincidence_rate_cps or 0.0) * near[0],
+        link,
+        coincidence_rate_cps=(link.coincidence_rate_cps or 0.0) * near[0],
         qber=Estimate(value=(link.qber.value or 0.0) * near[1]),
         chsh_s=Estimate(value=(link.chsh_s.value or 0.0) * near[2]),
         secret_rate_bps=(link.secret_rate_bps or 0.0) * near[3],
         pool_bits=round(link.pool_bits * near[4]),
-    )  # fmt: skip
+    )
 
 
 def settle(window: MainWindow, name: str) -> None:

@@ -316,8 +316,10 @@ class FakeNode:
         loop = next(x for x in self.snapshot.loops if x.name == request.path_params["name"])
         verb, body = request.path_params["verb"], self.bodies[-1]
         states = {
-            "hold": LoopState.HOLDING, "resume": LoopState.TRACKING, "relock": LoopState.SEARCHING
-        }  # fmt: skip
+            "hold": LoopState.HOLDING,
+            "resume": LoopState.TRACKING,
+            "relock": LoopState.SEARCHING,
+        }
         wish = {key: body[key] for key in ("algorithm", "target") if body.get(key) is not None}
         wish |= {"state": states[verb]} if verb in states else {}
         changed = msgspec.structs.replace(loop, **wish)

@@ -30,6 +30,9 @@ def delay_histogram(window_ps: int, slots: int, spread_ps: float, chance: int = 
     delays = np.concatenate((rounded_delays(window_ps, slots, spread_ps), by_chance))
     counts, _ = np.histogram(delays, BINS, ends)
     return Histogram(
-        start_ps=start_ps, bin_ps=bin_ps, counts=tuple(counts.tolist()), peak_ps=0.0,
+        start_ps=start_ps,
+        bin_ps=bin_ps,
+        counts=tuple(counts.tolist()),
+        peak_ps=0.0,
         fwhm_ps=float(window_ps),
-    )  # fmt: skip
+    )

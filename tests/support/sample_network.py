@@ -62,7 +62,10 @@ def sample_network() -> Snapshot:
     """A network whose link `lab-relay` is stopped and whose pool `bob edge-1` runs low."""
     nodes = tuple(
         NodeView(
-            name=name, is_online=True, position=(x, y), pool_bits=round(CAPACITY_BITS * part),
+            name=name,
+            is_online=True,
+            position=(x, y),
+            pool_bits=round(CAPACITY_BITS * part),
             pool_capacity_bits=CAPACITY_BITS,
             instruments=tuple(
                 sample_instrument(name, each, family=family, readings=(_reading(each),))
@@ -70,7 +73,7 @@ def sample_network() -> Snapshot:
             ),
         )
         for name, (x, y, part) in SITES.items()
-    )  # fmt: skip
+    )
     links = tuple(
         sample_link(
             name=f"{a}-{b}", alice=a, bob=b, secret_rate_bps=rate, window_ps=6000,

@@ -108,8 +108,11 @@ def _draw_mark(painter: QPainter, look: Look, frame: Frame, mark: Mark) -> None:
     painter.setPen(QColor(look.colours.error if mark.is_limit else look.colours.dim))
     wide = QFontMetricsF(painter.font()).horizontalAdvance(mark.text)
     under = y + 2 if y < frame.area.top() + 14 else y - 15
-    painter.drawText(QRectF(frame.area.right() - math.ceil(wide) - 6, under, wide + 4, 13),
-                     Qt.AlignmentFlag.AlignCenter, mark.text)  # fmt: skip
+    painter.drawText(
+        QRectF(frame.area.right() - math.ceil(wide) - 6, under, wide + 4, 13),
+        Qt.AlignmentFlag.AlignCenter,
+        mark.text,
+    )
 
 
 def _grid_pen(look: Look) -> QPen:

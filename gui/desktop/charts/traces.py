@@ -155,9 +155,11 @@ class Bars(Trace):
         """Draw a stroke from end to end for each value."""
         painter.setPen(QPen(colour, 1))
         ends = zip(
-            frame.across(self.x).tolist(), frame.down(self.y - self.sigma).tolist(),
-            frame.down(self.y + self.sigma).tolist(), strict=True,
-        )  # fmt: skip
+            frame.across(self.x).tolist(),
+            frame.down(self.y - self.sigma).tolist(),
+            frame.down(self.y + self.sigma).tolist(),
+            strict=True,
+        )
         painter.drawLines([QLineF(x, low, x, high) for x, low, high in ends])
 
 

@@ -66,9 +66,11 @@ class ConnectDialog(QDialog):
         self.resize(820, 600)
         self._offer()
         desk.client.requests.get(
-            ("discovery", "drivers"), tuple[DriverView, ...], then=self._take_drivers,
+            ("discovery", "drivers"),
+            tuple[DriverView, ...],
+            then=self._take_drivers,
             otherwise=self._say,
-        )  # fmt: skip
+        )
 
     @property
     def place(self) -> Place | None:
@@ -252,9 +254,12 @@ class ConnectDialog(QDialog):
         if place is not None:
             self.blink_button.setEnabled(False)
             self._reading = self._desk.client.requests.post(
-                ("discovery", "identify"), Nothing, place,
-                then=lambda _: self._answered("It blinks."), otherwise=self._answered,
-            )  # fmt: skip
+                ("discovery", "identify"),
+                Nothing,
+                place,
+                then=lambda _: self._answered("It blinks."),
+                otherwise=self._answered,
+            )
 
     def _read(self) -> None:
         place = self.place
@@ -264,9 +269,12 @@ class ConnectDialog(QDialog):
         self.answer.setText(f"connecting to {place.url}…")
         self.read_button.setEnabled(False)
         self._reading = self._desk.client.requests.post(
-            ("discovery", "read"), TestRead, place,
-            then=lambda read: self._answered(read_words(read)), otherwise=self._answered,
-        )  # fmt: skip
+            ("discovery", "read"),
+            TestRead,
+            place,
+            then=lambda read: self._answered(read_words(read)),
+            otherwise=self._answered,
+        )
 
     def _answered(self, words: str) -> None:
         self._reading = None

@@ -32,9 +32,12 @@ class Search(QObject):
         self._forget()
         self.is_running = True
         self._pending = self._client.requests.post(
-            ("discovery", "start"), SearchView, StartSearch(hosts=hosts, usb=usb),
-            then=self._take, otherwise=self._fail,
-        )  # fmt: skip
+            ("discovery", "start"),
+            SearchView,
+            StartSearch(hosts=hosts, usb=usb),
+            then=self._take,
+            otherwise=self._fail,
+        )
         self._timer.start()
 
     def cancel(self) -> None:

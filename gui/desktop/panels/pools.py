@@ -105,8 +105,9 @@ class LevelDelegate(QStyledItemDelegate):
         painter.setFont(self._table.font())
         painter.drawText(
             QRectF(area.right() - 78, area.top(), 78, area.height()),
-            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, words,
-        )  # fmt: skip
+            Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter,
+            words,
+        )
         track = QRectF(area.left(), area.center().y() - 3, max(area.width() - 88, 20.0), 6)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colours.line2))

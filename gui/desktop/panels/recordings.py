@@ -77,9 +77,11 @@ class RecordingsPanel(Panel):
         if state != self._listed_of and self.client.is_live:
             self._listed_of = state
             self.client.requests.get(
-                ("recordings",), tuple[RecordingView, ...], then=self._list,
+                ("recordings",),
+                tuple[RecordingView, ...],
+                then=self._list,
                 otherwise=self._not_listed,
-            )  # fmt: skip
+            )
         everything = {**self._finished, **self.client.recordings}
         self.rows.show_views(
             sorted(everything.values(), key=lambda each: (not each.is_running, -each.started_s))

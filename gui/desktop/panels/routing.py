@@ -72,9 +72,11 @@ class RoutingPanel(Panel):
         if time.monotonic() - self._asked_s > _RELOAD_S and self.client.is_live:
             self._asked_s = time.monotonic()
             self.client.requests.get(
-                ("routing", "forecasts"), tuple[Forecast, ...],
-                then=self.forecast.show_forecasts, otherwise=lambda _: None,
-            )  # fmt: skip
+                ("routing", "forecasts"),
+                tuple[Forecast, ...],
+                then=self.forecast.show_forecasts,
+                otherwise=lambda _: None,
+            )
 
     def recolour(self) -> None:
         """Take over the colours of the theme."""
@@ -121,6 +123,9 @@ class RoutingPanel(Panel):
 
     def _ask(self, question: WhatIf) -> None:
         self.client.requests.post(
-            ("routing", "what-if"), PlanView, question,
-            then=self.what_if.show_answer, otherwise=self.what_if.show_refusal,
-        )  # fmt: skip
+            ("routing", "what-if"),
+            PlanView,
+            question,
+            then=self.what_if.show_answer,
+            otherwise=self.what_if.show_refusal,
+        )

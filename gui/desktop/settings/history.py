@@ -51,9 +51,11 @@ class HistoryView(QWidget):
         """Ask for the history."""
         self._desk = desk
         desk.client.requests.get(
-            ("settings", "versions"), tuple[FileVersion, ...], then=self.show_versions,
+            ("settings", "versions"),
+            tuple[FileVersion, ...],
+            then=self.show_versions,
             otherwise=lambda _: None,
-        )  # fmt: skip
+        )
 
     def show_versions(self, versions: tuple[FileVersion, ...]) -> None:
         """Show other files."""
@@ -74,6 +76,8 @@ class HistoryView(QWidget):
             return
         number = int(item.data(Qt.ItemDataRole.UserRole))
         self._desk.client.requests.get(
-            ("settings", "versions", str(number)), Preview, then=partial(self._review, number),
+            ("settings", "versions", str(number)),
+            Preview,
+            then=partial(self._review, number),
             otherwise=self._desk.told.emit,
-        )  # fmt: skip
+        )

@@ -26,9 +26,12 @@ def propose(
     def loaded(settings: Settings) -> None:
         draft = Draft(revision=settings.revision, changes=tuple(changes))
         requests.post(
-            ("settings", "preview"), Preview, draft,
-            then=lambda preview: show(preview, draft), otherwise=otherwise,
-        )  # fmt: skip
+            ("settings", "preview"),
+            Preview,
+            draft,
+            then=lambda preview: show(preview, draft),
+            otherwise=otherwise,
+        )
 
     def show(preview: Preview, draft: Draft) -> None:
         dialog = ReviewDialog(preview, desk.look, parent)

@@ -231,10 +231,12 @@ class SettingsWindow(QDialog):
 
     def _review(self) -> None:
         self._desk.client.requests.post(
-            ("settings", "preview"), Preview, self.draft.changes(),
+            ("settings", "preview"),
+            Preview,
+            self.draft.changes(),
             then=lambda preview: self._show_review(preview, ("settings", "apply"), None),
             otherwise=self._refused,
-        )  # fmt: skip
+        )
 
     def _review_version(self, number: int, preview: Preview) -> None:
         self._show_review(preview, ("settings", "revert"), number)

@@ -77,10 +77,13 @@ class Api:
         self.operations: list[Operation] = [each for part in parts for each in part.operations()]
         self.operations.append(
             Operation(
-                method="GET", path="/openapi.json", handler=self._document, answers=None,
+                method="GET",
+                path="/openapi.json",
+                handler=self._document,
+                answers=None,
                 summary="This API as an OpenAPI 3.1 document.",
             )
-        )  # fmt: skip
+        )
         self._openapi: dict[str, Any] = {}
 
     def application(

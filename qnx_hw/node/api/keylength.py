@@ -14,11 +14,14 @@ class KeyLengths:
         """Return what clients may ask."""
         return [
             Operation(
-                method="GET", path="/keylength", handler=self._length, answers=KeyLength,
+                method="GET",
+                path="/keylength",
+                handler=self._length,
+                answers=KeyLength,
                 query=BlockCounts,
                 summary="How many secret bits one basis of a BBM92 or E91 block holds.",
             )
-        ]  # fmt: skip
+        ]
 
     async def _length(self, call: Call) -> KeyLength:
         counts: BlockCounts = call.query

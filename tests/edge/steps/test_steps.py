@@ -81,8 +81,11 @@ def test_a_rate_and_a_change_hold_per_group() -> None:
     assert [len(passed) for passed in times] == [2 if at in (0, 10, 20) else 0 for at in range(25)]
 
     changed = step("filter", field="t", change=0.5, by=["s"])
-    passed = [record["t"] for t in (1.0, 1.4, 1.5, 1.6, 0.9)
-              for record in changed.take([{"s": "a", "t": t}], 0.0)]  # fmt: skip
+    passed = [
+        record["t"]
+        for t in (1.0, 1.4, 1.5, 1.6, 0.9)
+        for record in changed.take([{"s": "a", "t": t}], 0.0)
+    ]
     assert passed == [1.0, 1.5, 0.9]
 
 

@@ -33,9 +33,7 @@ def hop(source: str, target: str, load: float = 0.5) -> HopView:
 
 
 def site(name: str, x: float, y: float) -> NodeView:
-    return NodeView(
-        name=name, is_online=True, position=(x, y), pool_bits=1, pool_capacity_bits=2
-    )  # fmt: skip
+    return NodeView(name=name, is_online=True, position=(x, y), pool_bits=1, pool_capacity_bits=2)
 
 
 @given(st.lists(PAIRS, unique=True), st.lists(PAIRS, unique=True))
@@ -148,8 +146,9 @@ def test_resting_on_a_way_tells_its_numbers_and_asks_for_its_past(
     network_map.show_past("link", "alice-bob", (1.0, 2.0, 1.0))
     assert network_map.grab().toImage() != bare
     assert network_map.words(("alice", "bob"))[1:3] == (
-        "generating, BBM92", "secret key 3.4 kbit/s, QBER 2.3 %"
-    )  # fmt: skip
+        "generating, BBM92",
+        "secret key 3.4 kbit/s, QBER 2.3 %",
+    )
 
 
 def test_the_choice_is_told_to_screen_readers(network_map: NetworkMap) -> None:

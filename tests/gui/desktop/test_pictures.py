@@ -22,9 +22,12 @@ DEADLINE_S = 300.0
 def test_all_cards_look_as_they_did(scale: int, tmp_path: Path) -> None:
     roots = os.pathsep.join((str(ROOT / "tests" / "support"), str(ROOT)))
     surroundings = {
-        **os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": str(scale),
-        "PYTHONPATH": roots, "TZ": "UTC",
-    }  # fmt: skip
+        **os.environ,
+        "QT_QPA_PLATFORM": "offscreen",
+        "QT_SCALE_FACTOR": str(scale),
+        "PYTHONPATH": roots,
+        "TZ": "UTC",
+    }
     command = [sys.executable, "-m", "desktop_pictures", "--compare", str(tmp_path)]
 
     run = subprocess.run(

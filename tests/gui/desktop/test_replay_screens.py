@@ -36,9 +36,12 @@ def record(folder: Path) -> RecordingView:
     """Record what both taggers of the demonstration deliver in some seconds."""
     table = example("demo.toml")
     about = Description(
-        network_file=tomli_w.dumps(table), nodes=tuple(table["nodes"]), started_s=1.78e9,
-        versions={}, is_simulated=True,
-    )  # fmt: skip
+        network_file=tomli_w.dumps(table),
+        nodes=tuple(table["nodes"]),
+        started_s=1.78e9,
+        versions={},
+        is_simulated=True,
+    )
     recorder, bench = Recorder(folder, about), Bench.from_network(table)
     for node in ("alice", "bob"):
         origin = partial(Origin, node=node, instrument="tagger", model="TDC1", serial=node)
@@ -65,8 +68,9 @@ def test_a_recording_is_shown_again_on_the_same_screens(
         for panel in panels:
             panel.draw()
 
-    qtbot.waitUntil(lambda: recordings.draw() and recordings.view.text(0, 0) == "monday",
-                    timeout=WAIT_MS)  # fmt: skip
+    qtbot.waitUntil(
+        lambda: recordings.draw() and recordings.view.text(0, 0) == "monday", timeout=WAIT_MS
+    )
     recordings.view.selectRow(0)
 
     qtbot.mouseClick(recordings.replay_button, LEFT)

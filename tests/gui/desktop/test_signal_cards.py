@@ -145,9 +145,12 @@ def test_the_fit_reads_peak_and_width(desktop: Desktop, qtbot: QtBot) -> None:
 
 
 @given(
-    st.floats(-2.0, 2.0), st.floats(0.3, 1.5), st.floats(200.0, 1e5), st.floats(0.0, 50.0),
+    st.floats(-2.0, 2.0),
+    st.floats(0.3, 1.5),
+    st.floats(200.0, 1e5),
+    st.floats(0.0, 50.0),
     st.integers(0, 2**32 - 1),
-)  # fmt: skip
+)
 def test_the_fit_finds_a_noisy_peak_within_its_errors(
     centre: float, fwhm: float, height: float, floor: float, seed: int
 ) -> None:

@@ -17,9 +17,11 @@ def test_minutes_add_no_memory() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "desktop_soak.py")]
 
     run = subprocess.run(
-        [*command, "--hours", "0.2", "--filling-hours", "0.1"], stdout=subprocess.PIPE,
-        timeout=DEADLINE_S, check=False,
-    )  # fmt: skip
+        [*command, "--hours", "0.2", "--filling-hours", "0.1"],
+        stdout=subprocess.PIPE,
+        timeout=DEADLINE_S,
+        check=False,
+    )
 
     assert run.returncode == 0, run.stdout.decode()
     assert b" MB in 0.1 h" in run.stdout

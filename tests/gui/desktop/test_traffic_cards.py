@@ -211,9 +211,10 @@ def test_pools_are_sorted_by_a_click_on_their_heading(lab: Lab, qtbot: QtBot) ->
 def test_choosing_a_pool_chooses_the_link_that_fills_it(lab: Lab, qtbot: QtBot) -> None:
     panel = card(PoolsPanel, lab, qtbot)
     index = next(
-        panel.view.sorted.index(row, 0) for row in range(5)
+        panel.view.sorted.index(row, 0)
+        for row in range(5)
         if panel.view.text(row, 0) == "relay – edge-2"
-    )  # fmt: skip
+    )
 
     at = panel.view.visualRect(index).center()
     qtbot.mouseClick(panel.view.viewport(), LEFT, pos=at)
