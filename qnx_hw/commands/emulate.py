@@ -11,7 +11,8 @@ EXAMPLE = """example:
   qnx emulate mpc320 --fault lost-completed@10 --fault unplug@30+5
 
 The first line printed holds all endpoints, separated by blanks: the path of a pseudo-terminal,
-or HOST:PORT. An instrument with several ports takes one --listen for each, or one for all."""
+or HOST:PORT; of an instrument on ZeroMQ its kind, HOST, PORT and PORT. An instrument with several
+ports takes one --listen for each, or one for all."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ too: they echo the value the device took.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,6 +43,9 @@ LARGER = {13: (6, 3), 14: (6, 4), 15: (7, 4), 16: (3, 4), 24: (13, 4)}
 _GENERATORS = {
     (f"GEN{number}:{verb}", False): verb for number in range(1, 9) for verb in ("PLAY", "STOP")
 }
+# The blocks that count, and how many of each there are.
+_COUNTING = ("STAR", "INPU", "TSCO", "HIST")
+_COUNTING_BLOCK = re.compile(r"STAR|(INPU|HIST)[1-4]|TSCO([1-9]|[12]\d|3[0-2])")
 
 
 class Id900Emulator(Emulator):
@@ -129,13 +133,9 @@ class Id900Emulator(Emulator):
         nodes = command.header.split(":")
         if nodes[0] == "REC":
             return self._record(nodes[-1], now_s, is_query=command.is_query)
-        if nodes[-1] == "COUN" and command.is_query:
-            return self._counters.shown(nodes[0])
-        if nodes[-2:] == ["COUN", "RESE"]:
-            self._counters.reset(nodes[0])
-            return "Counter value set to 0 "
-        if nodes[0].startswith("HIST") and nodes[-1] in {"FLUS", "DATA"}:
-            return self._counters.histogram(nodes[0], flush=nodes[-1] == "FLUS")
+        counted = self._counted(nodes, is_query=command.is_query)
+        if counted is not None:
+            return counted
         if "ERRO" in nodes or nodes[-2:] == ["HIRE", "CLEA"]:
             return self._error(nodes)
         plain = {
@@ -144,6 +144,21 @@ class Id900Emulator(Emulator):
             ("DEVI:SAMP:RECA", False): "Recalibration done",
         }
         return plain.get((command.header, command.is_query))
+
+    def _counted(self, nodes: list[str], *, is_query: bool) -> str | None:
+        """Obey what is for a counter or a histogram; None if it is for none."""
+        if not nodes[0].startswith(_COUNTING):
+            return None
+        if _COUNTING_BLOCK.fullmatch(nodes[0]) is None:
+            return INVALID_COMMAND
+        if nodes[-1] == "COUN" and is_query:
+            return self._counters.shown(nodes[0])
+        if nodes[-2:] == ["COUN", "RESE"]:
+            self._counters.reset(nodes[0])
+            return "Counter value set to 0 "
+        if nodes[0].startswith("HIST") and nodes[-1] in {"FLUS", "DATA"}:
+            return self._counters.histogram(nodes[0], flush=nodes[-1] == "FLUS")
+        return None
 
     def _error(self, nodes: list[str]) -> str:
         if "HIRE" in nodes:

@@ -148,8 +148,7 @@ def _options(words: list[str]) -> dict[str, str]:
     name = ""
     for word in words:
         if word.startswith("--"):
-            name = word[2:]
-            options[name] = ""
+            name, _, options[name] = word[2:].partition("=")
         elif name:
             options[name] = word
     return options

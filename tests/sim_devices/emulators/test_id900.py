@@ -54,6 +54,8 @@ def test_settings_echo_what_the_device_took() -> None:
         ("FLY:HIGH 3", "SCPI_ERR_INVALID_CMD"),
         ("GENE2:TRIG:ARM:MODE MANU;:GENE2:PLAY;STOP", "MANUAL\nPLAY\nSTOP"),
         ("INPU9:ENAB ON", "SCPI_ERR_INVALID_CMD"),
+        ("INPU5:COUN?;:TSCO33:COUN:RESE;:HIST5:DATA?", "\n".join(["SCPI_ERR_INVALID_CMD"] * 3)),
+        ("TSCO32:COUN?;:HIST4:BCOU 1;DATA?", "0\n1\n[0]"),
         ("INPU1:ENAB MAYBE", "SCPI_ERR_PARAM_TYPE"),
         ("INPU1:COUN:INTE 0", "SCPI_ERR_PARAM_TYPE"),
         ("DELA1:VALU 1500", "1500TB"),
@@ -212,6 +214,13 @@ def test_an_acquisition_streams_its_stamps_and_ends_with_nothing() -> None:
     assert all(1700 < len(part) < 2300 and part.max() <= 2.1e11 for part in stamps)
     assert (ended[0].client, ended[0].payload) == (7001, b"")
     assert ask(device, "list", port=1) == "[]"
+
+
+def test_the_data_link_takes_both_forms_of_an_option() -> None:
+    device = Id900Emulator()
+    for request_text in ("--channel=2 --stream-port=7001", "--channel 3 --stream-port 7002"):
+        reply = ask(device, f"start-stream --address=127.0.0.1 {request_text}", port=1)
+        assert json.loads(reply)["id"] in json.loads(ask(device, "list", port=1))
 
 
 @pytest.mark.parametrize("request_text", ["", "fly", "stop --id 9", "start-stream", 'x "'])
