@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -50,22 +51,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # Who reads us has enough, as `head` does. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()
         return 1
     except QnxError as error:
         print(f"qnx {arguments.command}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(
-            f"qnx {arguments.command}: cannot use {error.filename}: {error.strerror}",
-            file=sys.stderr,
-        )
+        words = f"cannot use {error.filename or 'the output'}: {error.strerror}"
+        print(f"qnx {arguments.command}: {words}", file=sys.stderr)
+        if error.filename is None:
+            _hush()
         return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _hush() -> None:
+    """Let what is still to be written to standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(words: list[str]) -> argparse.Namespace:

@@ -34,6 +34,21 @@ def test_a_result_that_cannot_be_written_is_said_in_a_sentence(
     assert f"qnx users: cannot use {out}: No such file or directory" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a full device")
+def test_a_full_disk_is_said_in_a_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "qnx_hw", "align", "rehearse", "--settings", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == b"qnx align: cannot use the output: No space left on device\n"
+
+
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     recording = tmp_path / "long.ts"
     recording.write_text("".join(f"{count << 10 | 1:016x}\n" for count in range(9000)))

@@ -73,14 +73,16 @@ def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _ports(path: Path) -> Iterator[Finding]:
-    import tomllib
-
     from qnx_hw.commands.ports import is_free, local_ports
+    from qnx_hw.config.reading import read_tables
     from qnx_hw.node.doctor.finding import note, ok
 
-    ports = sorted(local_ports(tomllib.loads(path.read_text(encoding="utf-8"))))
+    ports = sorted(local_ports(read_tables(path)))
     taken = [port for port in ports if not is_free(port)]
-    for port in taken:
-        advice = f"fine where qnx runs already; else find who has it: `ss -ltnp sport = :{port}`"
-        yield note(f"port {port}", "somebody listens there", advice)
+    if taken:
+        yield note(
+            "ports",
+            f"somebody listens at {', '.join(map(str, taken))}",
+            f"fine where qnx runs already; else find who does: `ss -ltnp sport = :{taken[0]}`",
+        )
     yield ok("ports", f"{len(ports) - len(taken)} of {len(ports)} local ones are free")

@@ -71,8 +71,9 @@ def at_the_door(file: Path, node: str | None, /, **wishes: str | int) -> Iterato
         key = msgspec.json.decode(path.read_bytes(), type=Key)
         circuit = socket.create_connection(("127.0.0.1", key.port), ANSWER_DEADLINE_S)
     except (OSError, *UNREADABLE) as error:
+        why = getattr(error, "strerror", None) or error
         raise QnxError(
-            f"node '{node}' does not run here: {error}; "
+            f"node '{node}' does not run here, by {path}: {why}; "
             f"start it with `qnx run {file} --node {node}`"
         ) from error
     with circuit:

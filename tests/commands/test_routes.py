@@ -234,6 +234,10 @@ def test_a_network_file_names_the_node_to_ask(
         assert main(["routes", "plan", "--url", str(file)]) == 0
     assert "revision 7" in capsys.readouterr().out
 
+    with served(Site(snapshot=sample_snapshot(plans=()))) as api:
+        assert main(["routes", "plan", "--url", api.url]) == 1
+    assert "has made no plan yet" in capsys.readouterr().err
+
     assert main(["routes", "plan", "--url", str(file)]) == 1
     assert "start it with `qnx run FILE`" in capsys.readouterr().err
 

@@ -47,7 +47,8 @@ class RoutingPanel(Panel):
         self.tabs.addTab(self.forecast, "Forecast")
         self.tabs.addTab(self.what_if, "What if")
         self.empty = QLabel(
-            "No routing controller runs here: give the network file a [controller]."
+            "No plan yet. The controller makes one soon after its start; "
+            "[controller] in the network file names its node."
         )
         self.empty.setObjectName("dim")
         self.empty.setWordWrap(True)

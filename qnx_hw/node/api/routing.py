@@ -87,6 +87,8 @@ class Routing:
 
     def _current(self) -> tuple[PlanView, RoutingCommands]:
         plans = self._hub.latest(PlanView)
-        if not plans or self._commands is None:
+        if self._commands is None:
             raise Refused(404, "no routing controller runs here")
+        if not plans:
+            raise Refused(404, "the routing controller has made no plan yet; try again in a moment")
         return plans[0], self._commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -132,3 +133,24 @@ def test_the_command_writes_what_it_found(tmp_path: Path) -> None:
     assert main(["keys", "init", str(file)]) == 0
     assert main(["doctor", str(file), "--json", str(out)]) == 0
     assert {each["subject"] for each in json.loads(out.read_text())} >= {"Python", "Qt", "disk"}
+
+
+def test_all_ports_that_are_taken_are_one_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lab.toml"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as api,
+        socket.create_server(("127.0.0.1", 0)) as node,
+    ):
+        first, second = sorted(each.getsockname()[1] for each in (api, node))
+        file.write_text(
+            f'[network]\nname = "lab"\ndata_dir = "{tmp_path}"\n'
+            f'[api]\nlisten = "127.0.0.1:{first}"\n'
+            f'[nodes.alice]\nlisten = "127.0.0.1:{second}"\n'
+        )
+        main(["doctor", str(file)])
+
+    said = capsys.readouterr().out
+    assert f"ports: somebody listens at {first}, {second}\n" in said
+    assert said.count("somebody listens") == 1

@@ -35,7 +35,7 @@ function drawKpis() {
 function drawPlan() {
   const plan = state.all("plan")[0];
   text("plan-note", plan ? `revision ${plan.revision}, ${clock(plan.time_s)}` : "");
-  rows($("plan"), plan ? [{ objective: plan.objective, objectives: plan.objectives, reason: plan.reason, revision: plan.revision, busy: plan.measured_utilisation }] : [], () => "plan", planForm, "No routing controller runs here: give the network file a [controller].");
+  rows($("plan"), plan ? [{ objective: plan.objective, objectives: plan.objectives, reason: plan.reason, revision: plan.revision, busy: plan.measured_utilisation }] : [], () => "plan", planForm, "No plan yet. The controller makes one soon after its start; [controller] in the network file names its node.");
 }
 
 function planForm(plan) {
