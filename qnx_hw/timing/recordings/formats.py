@@ -64,6 +64,8 @@ def detect(content: bytes) -> Format:
 def read(content: bytes, kind: Format | None = None) -> Recording:
     """Decode a recording, of the kind given or of the kind it looks like."""
     if kind in {Format.QUTAG, Format.SFIFTEEN_BINARY}:
+        if sfifteen.looks_like_text(content):
+            raise RecordingError(f"this is hex text of S-Fifteen, not {kind}")
         _refuse_text(content)
     return _READERS[kind or detect(content)](content)
 

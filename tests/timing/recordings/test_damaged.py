@@ -117,6 +117,12 @@ def test_text_is_no_time_tag_whatever_the_file_is_called(
         read(content, kind)
 
 
+@pytest.mark.parametrize("kind", [Format.QUTAG, Format.SFIFTEEN_BINARY])
+def test_hex_text_that_is_called_binary_is_named_as_what_it_is(kind: Format) -> None:
+    with pytest.raises(RecordingError, match="hex text of S-Fifteen"):
+        read(b"0123456789abcdef\r\n" * 9, kind)
+
+
 @pytest.mark.parametrize("octet", [0x00, 0xFF])
 def test_a_file_that_was_never_written_is_refused(octet: int) -> None:
     with pytest.raises(RecordingError, match="nothing was recorded"):
