@@ -66,6 +66,27 @@ def test_a_unit_that_echoes_is_understood() -> None:
         assert squeezers.positions() == pytest.approx((2.2, -0.45, 0.0, 5.0))
 
 
+@pytest.mark.parametrize(("held_mv", "is_taken"), [(1497, True), (1400, False)])
+def test_what_the_unit_holds_comes_back(held_mv: int, is_taken: bool) -> None:
+    answers = {
+        b"V?": b"Voltage(mV): CH1 +%d CH2 +0000 CH3 +0000 CH4 +0000" % held_mv,
+        b"M?": b"Operating Mode: DC",
+    }
+
+    def answer(received: bytes) -> bytes:
+        return b"".join(answers.get(line, b"") + b"\r\nDone\r\n" for line in received.split())
+
+    with TcpDevice(answer) as device:
+        squeezers = Epc400(f"tcp://127.0.0.1:{device.port}")
+        squeezers.connect(timeout_s=LONG_S)
+        if is_taken:
+            assert squeezers.move(1, 1.5, timeout_s=LONG_S) == pytest.approx(1.497)
+        else:
+            with pytest.raises(InstrumentRefused, match="1400"):
+                squeezers.move(1, 1.5, timeout_s=LONG_S)
+        squeezers.close()
+
+
 def test_a_scrambling_unit_does_not_move(serve: Serve) -> None:
     (url,) = serve(Epc400Emulator())
 
