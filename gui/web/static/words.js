@@ -4,6 +4,13 @@ export const known = (value) => value !== null && value !== undefined && Number.
 export const number = (value, digits = 0) => (known(value)
   ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : DASH);
 export const short = (value) => (known(value) ? String(Number(value.toPrecision(4))) : DASH);
+// As many digits as two of the uncertainty allow.
+export function measured(value, sigma) {
+  if (!known(value) || !(sigma > 0)) return short(value);
+  const digits = Math.min(12, Math.max(0, 1 - Math.floor(Math.log10(sigma))));
+  const [shown, spread] = [value, sigma].map((one) => String(Number(one.toFixed(digits))));
+  return `${shown} ± ${spread}`;
+}
 export const percent = (value, digits = 0) => (known(value) ? `${number(value * 100, digits)} %` : DASH);
 
 export function scaled(value, unit, digits = 2) {

@@ -1,6 +1,6 @@
 // One link: its light, its errors, its key, and what steers it.
 import { $, field, h, led, options, rows, text } from "../dom.js";
-import { bits, known, number, plain, scaled, short, tone } from "../words.js";
+import { bits, known, measured, number, plain, scaled, short, tone } from "../words.js";
 import { history, path } from "../live.js";
 import { act, begin, guard, onTheme, rangePicker, state } from "../shell.js";
 import { Chart, colour, fromZero } from "../charts.js";
@@ -96,7 +96,7 @@ function loop(view) {
   const states = { tracking: "ok", searching: "warn", holding: "off", idle: "off", fault: "error" };
   const { value, sigma } = view.residual, state_ = view.stokes.at(-1);
   const numbers = [
-    known(value) ? `residual ${short(value)}${known(sigma) ? ` ± ${short(sigma)}` : ""} ${view.unit}`.trim() : null,
+    known(value) ? `residual ${measured(value, sigma)} ${view.unit}`.trim() : null,
     state_ ? `state estimated at S = (${state_.map((one) => number(one, 3)).join(", ")})` : null,
     ...view.axes.map((axis) => `${axis.name} ${known(axis.requested) ? `set to ${short(axis.requested)}, ` : ""}at ${short(axis.actual)} ${axis.unit}`),
   ];
