@@ -18,7 +18,7 @@ from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from qnx_hw.errors import InstrumentError, InstrumentTimeout, NotConnected
+from qnx_hw.errors import ConfigError, InstrumentError, InstrumentTimeout, NotConnected
 from qnx_hw.instruments.families import Instrument, TagStream, TimeTagger
 from qnx_hw.instruments.tags import UNKNOWN_LOSS, TagBlock
 from qnx_hw.instruments.values import Family, Identity, InstrumentState
@@ -218,7 +218,7 @@ class Supervisor(Generic[InstrumentT]):
             if self._settings:
                 self.instrument.configure(self._settings)
         except Exception as error:
-            if not isinstance(error, InstrumentError | OSError):
+            if not isinstance(error, InstrumentError | ConfigError | OSError):
                 log.exception("%s: its driver failed", self.name)
             self.instrument.close()
             return error

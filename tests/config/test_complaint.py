@@ -27,6 +27,7 @@ NAME = "is not a name of lower-case letters, digits and hyphens"
         ("window_ps = 6000", 'window_ps = "6 ns"', 'must be a whole number, not "6 ns"'),
         ('"bbm92"', '"bb85"', f"links.alice-bob.protocol: {PROTOCOL}"),
         ("127.0.0.1:8472", "8472", "nodes.bob.listen: must be an address and port such as"),
+        ("127.0.0.1:8472", "127.0.0.1:65536", "nodes.bob.listen: must be an address and port"),
         ("[0.8, 0.4]", "[0.8]", "nodes.bob.position: must have 2 entries; it has 1"),
         ("[0.8, 0.4]", "[0.8, 4]", "nodes.bob.position[1]: must be a number of at most 1, not 4"),
         ("[nodes.bob]", '[nodes."Bob 1"]', f"nodes: 'Bob 1' {NAME}"),

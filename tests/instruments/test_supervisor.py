@@ -107,6 +107,21 @@ def test_an_instrument_that_is_not_there_yet_is_awaited() -> None:
             assert supervisor.call(lambda tagger: tagger.settings())["threshold_v"] == -0.5
 
 
+def test_an_address_of_no_known_kind_is_said_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tagger: TimeTagger = Tdc1("ftp://127.0.0.1:1", name="tagger")
+    pause = threading.Event()
+    with Supervisor(tagger, name="tagger", back_off_s=FAST) as supervisor:
+        for _ in range(12_000):
+            if supervisor.health().error:
+                break
+            pause.wait(0.01)
+        assert "begins with no known scheme" in supervisor.health().error
+
+    assert [each for each in caplog.records if each.exc_info] == []
+
+
 def test_another_instrument_in_its_place_is_not_taken() -> None:
     tagger = Tagger(b"TDC1 first")
     device = TcpDevice(tagger)
