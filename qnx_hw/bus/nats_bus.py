@@ -68,6 +68,8 @@ class NatsBus(Bus):
         self._name = name
         self._on_state = on_state
         self._connection: Client | None = None
+        self._newest: Client | None = None
+        """The connection before all that was subscribed is taken up as well."""
         self._wanted: list[_Wanted] = []
         self._questions: dict[str, tuple[str, asyncio.Future[Msg]]] = {}
         self._buckets = {each: NatsBucket(self, each) for each in BUCKETS}
@@ -159,9 +161,9 @@ class NatsBus(Bus):
         wanted = _Wanted(pattern, take)
         self._wanted.append(wanted)
         try:
-            if self._connection is not None:
+            if self._newest is not None:
                 with suppress(BusAway):  # then the next connection takes it up
-                    await self._take_up(self._connection, [wanted])
+                    await self._take_up(self._newest, [wanted])
             yield
         finally:
             self._wanted.remove(wanted)
@@ -213,6 +215,8 @@ class NatsBus(Bus):
         )
         try:
             _heed_cancelling()
+            # What is wanted from now on takes itself up.
+            self._newest = connection
             await self._take_up(connection, [self._inbox, *self._wanted])
             self._connection = connection
             if self._name == CONTROLLER:
@@ -224,7 +228,7 @@ class NatsBus(Bus):
             await lost.wait()
             raise BusAway("the connection was lost")
         finally:
-            self._connection = None
+            self._connection = self._newest = None
             for _, future in self._questions.values():
                 if not future.done():
                     future.set_exception(BusAway("the connection to the bus was lost"))
@@ -237,7 +241,10 @@ class NatsBus(Bus):
         try:
             for each in wanted:
                 each.live = await connection.subscribe(each.pattern, cb=_calling(each.take))
-            await connection.flush(TAKEN_UP_DEADLINE_S)
+            # The client's first question may overtake what was subscribed before it; a second,
+            # which is sent after the answer, cannot.
+            for _ in range(2):
+                await connection.flush(TAKEN_UP_DEADLINE_S)
         except (NatsError, OSError) as error:
             raise BusAway(f"the bus went away: {error}") from error
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 from nats_core import NatsCore, nats_core
@@ -85,6 +85,31 @@ def test_a_publication_reaches_whose_pattern_covers_it(buses: Buses) -> None:
             assert (await other.get()).payload == b"two"
 
     run(buses, scene)
+
+
+def test_what_is_subscribed_while_the_bus_connects_is_heard(core: NatsCore) -> None:
+    async def scene() -> None:
+        async with asyncio.timeout(DEADLINE_S), AsyncExitStack() as stack:
+            bus = await stack.enter_async_context(
+                NatsBus.open(CONTROLLER, [core.url], core.tls(CONTROLLER))
+            )
+            boxes = []
+            while not bus.is_up:
+                boxes.append(await stack.enter_async_context(bus.subscribe("qnx.telemetry.*")))
+                for _ in range(10):
+                    await asyncio.sleep(0)
+            alice = await stack.enter_async_context(
+                NatsBus.open(
+                    "alice", [core.url], core.tls("alice"), lambda up, _: up and ready.set()
+                )
+            )
+            await ready.wait()
+            await alice.publish("qnx.telemetry.alice", b"one")
+
+            assert {(await box.get()).payload for box in boxes} == {b"one"}
+
+    ready = asyncio.Event()
+    asyncio.run(scene())
 
 
 def test_a_full_box_drops_the_oldest_and_says_so(buses: Buses) -> None:
