@@ -30,6 +30,7 @@ from qnx_hw.node.door import Way
 from qnx_hw.node.inbox import Given, Inbox, Stop
 from qnx_hw.node.judged import JudgedBlocks
 from qnx_hw.node.keeping import Keeper, Met
+from qnx_hw.node.pace import LOOK_INTERVAL_S, Pace
 from qnx_hw.node.peer_link import Channel
 from qnx_hw.node.scores import score_of
 from qnx_hw.node.tags import TagFeed
@@ -255,9 +256,18 @@ class Station:
             tasks.create_task(inbox.listen(channel))
             tasks.create_task(_keep_alive(channel))
             tasks.create_task(inbox.gather(self._feed))
+            tasks.create_task(self._watch_pace())
             await self._act(channel, await self._worker.call(session.start))
             while True:
                 await self._act(channel, await self._feed_session(session, await inbox.take()))
+
+    async def _watch_pace(self) -> None:
+        pace = Pace(self.section.max_block_s, time.monotonic())
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            ended = self._metrics.blocks_done + self._metrics.blocks_aborted
+            if words := pace.look(ended, time.monotonic()):
+                self._tell(Level.WARNING, self._place.link, words, KEY)
 
     async def _meet(self, channel: Channel) -> None:
         """Compare with the peer which pads were used, before any is used."""
