@@ -64,8 +64,10 @@ def sift(alice: Bits, bob: Bits, values: npt.NDArray[Scalar]) -> Sifted[Scalar]:
     _count(alice, bob, counts)
     sizes[_RANKS] = counts.sum(axis=0)
     ends = np.cumsum(sizes)
+    firsts = (ends - sizes)[_RANKS]
+    starts = np.stack([firsts, firsts + counts[0]]).astype(np.uint64)
     moved = np.empty(values.size, values.dtype)
-    _move(alice, bob, values, (ends - sizes)[_RANKS].astype(np.uint64), moved)
+    _move(alice, bob, values, starts, moved)
     return Sifted(moved, tuple(ends.tolist()))
 
 
@@ -112,9 +114,12 @@ _kernel = partial(kernel, _nrt=False)
 
 @_kernel()
 def _count(alice: Bits, bob: Bits, counts: npt.NDArray[np.int64]) -> None:
-    # Two neighbours count apart, so that none waits for the other's count.
-    for k in range(alice.size):
-        counts[k & 1, (alice[k] << 2 | bob[k]) & 7] += 1
+    # Both halves at once, so that none waits for the other's count.
+    half = alice.size >> 1
+    for k in range(alice.size - half):
+        if k < half:
+            counts[0, (alice[k] << 2 | bob[k]) & 7] += 1
+        counts[1, (alice[half + k] << 2 | bob[half + k]) & 7] += 1
 
 
 @_kernel()
@@ -125,10 +130,15 @@ def _move(
     starts: npt.NDArray[np.uint64],
     moved: npt.NDArray[Scalar],
 ) -> None:
-    for k in range(alice.size):
-        kind = (alice[k] << 2 | bob[k]) & 7
-        moved[starts[kind]] = values[k]
-        starts[kind] += np.uint64(1)
+    half = alice.size >> 1
+    for k in range(alice.size - half):
+        if k < half:
+            kind = (alice[k] << 2 | bob[k]) & 7
+            moved[starts[0, kind]] = values[k]
+            starts[0, kind] += np.uint64(1)
+        kind = (alice[half + k] << 2 | bob[half + k]) & 7
+        moved[starts[1, kind]] = values[half + k]
+        starts[1, kind] += np.uint64(1)
 
 
 @_kernel()

@@ -52,7 +52,7 @@ _SPARE = 0.98
 """Part of a code's length that the string takes at most; the rest adapts the rate."""
 _LANES = 8
 """Liftings are multiples of it: whole vectors."""
-_REVEAL = 0.015
+_REVEAL = 0.01
 """Bits that one more message brings, over the Shannon limit."""
 _STARTS = ((0.015, 1.13), (0.022, 1.075), (0.09, 1.065), (1.0, 1.08))
 """Where to begin, in Shannon limits, up to each error rate: what leaks least in two messages or

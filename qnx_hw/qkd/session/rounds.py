@@ -224,8 +224,9 @@ class Rounds:
 
 def write_bases(number: int, bases: Bits, protocol: Protocol) -> Bases:
     """Bob: tell the bases of the paired events."""
-    low, high = (np.asarray(bases >> place & 1, dtype=np.uint8) for place in (0, 1))
-    return Bases(number, pack_bits(low), pack_bits(high) if protocol is Protocol.E91 else b"")
+    one = np.uint8(1)
+    high = pack_bits(bases >> one & one) if protocol is Protocol.E91 else b""
+    return Bases(number, pack_bits(bases & one), high)
 
 
 def read_bases(message: Bases, count: int, protocol: Protocol) -> Bits:
