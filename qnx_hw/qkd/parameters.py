@@ -51,6 +51,11 @@ CountLeak: TypeAlias = Literal["both", "pattern", "alice"]
 OpenFraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
 
 
+def blocks_under_way(block_sifted_bits: int) -> int:
+    """Return how many blocks of a size may be distilled at a time."""
+    return max(2, min(12, BITS_UNDER_WAY // block_sifted_bits))
+
+
 class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The public settings of a link; both ends must hold the same ones, down to the last bit.
 
@@ -121,7 +126,7 @@ class SessionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     @property
     def blocks_under_way(self) -> int:
         """How many blocks may be distilled at a time, while their messages travel."""
-        return max(2, min(12, BITS_UNDER_WAY // self.block_sifted_bits))
+        return blocks_under_way(self.block_sifted_bits)
 
     @property
     def tick_ps(self) -> float:

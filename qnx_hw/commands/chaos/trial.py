@@ -28,14 +28,16 @@ from qnx_hw.commands.laboratory import laboratory
 from qnx_hw.commands.same_key import gap
 from qnx_hw.errors import QnxError
 from qnx_hw.keys import KeyStore, initial, pki
+from qnx_hw.qkd.parameters import blocks_under_way
 from qnx_hw.secret import Secret
 
 START_DEADLINE_S = 300.0
 RECOVERY_DEADLINE_S = 180.0
 SETTLE_DEADLINE_S = 30.0
 NOTICE_DEADLINE_S = 60.0
-MOST_BLOCKS_WHILE_HEARD = 2
-"""Blocks that may still be released after an eavesdropper came: their detections are older."""
+BLOCKS_BEHIND = 2
+"""Blocks besides those under way whose detections may be older than an eavesdropper's coming: the
+one that is collected, and one whose detections wait to be read."""
 
 Say = Callable[[str], None]
 
@@ -118,18 +120,20 @@ class _Trial:
 
     async def _look_and_play(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            fetching = tasks.create_task(self._keys.run())
             watching = [
-                tasks.create_task(self._keys.run()),
                 tasks.create_task(self._sight.run()),
                 *(tasks.create_task(echo.run()) for echo in self._echoes),
             ]
             await self._play()
+            await self._clear()
+            self._keys.is_wanted = False
+            await fetching
             for _ in range(int(SETTLE_DEADLINE_S)):
                 await self._keys.settle()
                 if not self._keys.owed:
                     break
                 await asyncio.sleep(1.0)
-            await self._clear()
             for task in watching:
                 task.cancel()
         if self._keys.owed:
@@ -228,10 +232,12 @@ class _Trial:
     def _check_silence(self, fault: Fault, before: int) -> None:
         """Find fault with key made while every photon was measured on its way."""
         for link in fault.links:
+            size = self._layout.network.links[link].block_sifted_bits
+            most = before + blocks_under_way(size) + BLOCKS_BEHIND
             for node in self._ends(link):
                 state = self._sight.states.get(node)
                 views = [each for each in state.links if each.name == link] if state else []
-                if any(each.blocks_done > before + MOST_BLOCKS_WHILE_HEARD for each in views):
+                if any(each.blocks_done > most for each in views):
                     self._broken.append(f"{link} made key while somebody measured every photon")
 
     async def _recovery(self, fault: Fault) -> float | None:

@@ -30,19 +30,21 @@ class Keys:
 
     network: NetworkFile
     broken: list[str]
+    is_wanted: bool = True
+    """Whether more are fetched."""
     delivered: int = 0
     needles: list[bytes] = field(default_factory=list, repr=False)
     _seen: set[bytes] = field(default_factory=set, repr=False)
     _due: list[tuple[str, str, str, bytes]] = field(default_factory=list, repr=False)
 
     async def run(self) -> None:
-        """Fetch for ever; a key manager that is short of key, or gone, is asked again."""
+        """Fetch while it is wanted; a key manager short of key, or gone, is asked again."""
         pairs = [
             (master, slave)
             for master, slave in permutations(self.network.saes, 2)
             if self.network.saes[master].node != self.network.saes[slave].node
         ]
-        while True:
+        while self.is_wanted:
             for master, slave in pairs:
                 await asyncio.to_thread(self._get, master, slave)
             await self.settle()
