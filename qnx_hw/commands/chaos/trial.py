@@ -34,7 +34,8 @@ from qnx_hw.secret import Secret
 START_DEADLINE_S = 300.0
 RECOVERY_DEADLINE_S = 180.0
 SETTLE_DEADLINE_S = 30.0
-NOTICE_DEADLINE_S = 60.0
+HEARD_DEADLINE_S = 120.0
+HEARD_BLOCKS = 2
 BLOCKS_BEHIND = 2
 """Blocks besides those under way whose detections may be older than an eavesdropper's coming: the
 one that is collected, and one whose detections wait to be read."""
@@ -177,16 +178,13 @@ class _Trial:
 
     async def _befall(self, fault: Fault) -> None:
         before = self._sight.alarms().keys()
-        blocks = self._made(fault)
         self._say(f"{fault.kind}: {fault.target}, {fault.lasts_s:.1f} s")
-        began_s = time.monotonic()
+        began_s = time.time()
         await self._disturber.inject(fault)
         await asyncio.sleep(fault.lasts_s)
         if fault.kind is Kind.EAVESDROPPER:
-            await self._noticed(before)
-        lasted_s = time.monotonic() - began_s
-        if fault.kind is Kind.EAVESDROPPER and blocks is not None:
-            self._check_silence(fault, blocks)
+            await self._check_silence(fault, began_s)
+        lasted_s = time.time() - began_s
         if fault.kind is Kind.CERTIFICATE and await self._keys.serves(self._sae(fault)):
             self._broken.append(f"{fault.target} served with a certificate that had ended")
         await self._disturber.mend(fault)
@@ -211,34 +209,34 @@ class _Trial:
         words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
         self._say(f"  {words}")
 
-    async def _noticed(self, before: Set[Alarm]) -> None:
-        """Wait until somebody was told of something new: so long the eavesdropper stays.
-
-        A block that was heard only in part may rightly be key, so the whole of one has to go by.
-        """
-        for _ in range(int(NOTICE_DEADLINE_S / LOOK_S)):
-            if self._sight.alarms().keys() - before:
-                return
-            await asyncio.sleep(LOOK_S)
-
     def _ends(self, link: str) -> tuple[str, str]:
         section = self._layout.network.links[link]
         return section.alice.node, section.bob.node
 
-    def _made(self, fault: Fault) -> int | None:
-        found = [self._sight.blocks(link, self._ends(link)) for link in fault.links]
-        return None if None in found else sum(max(each) for each in found if each)
+    async def _check_silence(self, fault: Fault, since_s: float) -> None:
+        """Find fault with key made while every photon was measured on its way.
 
-    def _check_silence(self, fault: Fault, before: int) -> None:
-        """Find fault with key made while every photon was measured on its way."""
-        for link in fault.links:
-            size = self._layout.network.links[link].block_sifted_bits
-            most = before + blocks_under_way(size) + BLOCKS_BEHIND
-            for node in self._ends(link):
-                state = self._sight.states.get(node)
-                views = [each for each in state.links if each.name == link] if state else []
-                if any(each.blocks_done > most for each in views):
-                    self._broken.append(f"{link} made key while somebody measured every photon")
+        A block that was heard only in part may rightly be key, and so may those before it; so she
+        stays until some have ended that are newer than the first that was refused.
+        """
+        (link,) = fault.links
+        for _ in range(int(HEARD_DEADLINE_S / LOOK_S)):
+            told = self._sight.fates(link, since_s)
+            if len(told.heard()) >= HEARD_BLOCKS:
+                break
+            await asyncio.sleep(LOOK_S)
+        else:
+            self._broken.append(
+                f"{link} told of {len(told.refused)} refused blocks in {HEARD_DEADLINE_S:g} s"
+                " while somebody measured every photon"
+            )
+        size = self._layout.network.links[link].block_sifted_bits
+        older = told.released - told.heard()
+        if told.released & told.heard() or len(older) > blocks_under_way(size) + BLOCKS_BEHIND:
+            self._broken.append(
+                f"{link} released blocks {sorted(told.released)}, though somebody measured every"
+                f" photon and it refused blocks {sorted(told.refused)}"
+            )
 
     async def _recovery(self, fault: Fault) -> float | None:
         """Return how long it takes until key comes again and everything is in order."""

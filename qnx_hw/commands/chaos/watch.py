@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import chain, permutations
 from typing import Any, NamedTuple
 
 from qnx_hw.api.client import NodeClient
-from qnx_hw.api.schema import LinkPhase, Snapshot
+from qnx_hw.api.schema import Event, Level, LinkPhase, Snapshot
 from qnx_hw.commands.keys import client_of
 from qnx_hw.config import NetworkFile
 from qnx_hw.errors import QnxError
@@ -22,6 +24,7 @@ LOOK_S, FETCH_S = 0.25, 2.0
 IN_ORDER = frozenset({"ready", "busy", "streaming"})
 MOST_REMEMBERED = 200
 """Keys whose bits are searched for on the wires; a number that still takes seconds."""
+_OF_BLOCK = re.compile(r"block (\d+)(?: was given up: (the error rate )|: )")
 
 
 @dataclass(eq=False)
@@ -104,6 +107,38 @@ class Keys:
                 self.broken.append(f"{master} and {slave} got different keys {name}")
 
 
+class Fates(NamedTuple):
+    """Blocks of a link that ended, by their numbers, as its ends told."""
+
+    released: frozenset[int]
+    refused: frozenset[int]
+    """Those whose error rate was above the limit."""
+
+    def heard(self) -> frozenset[int]:
+        """Return those all of whose detections are newer than some of a refused block.
+
+        Blocks are collected one after the other. So, while an eavesdropper stays who measures
+        every photon, she measured all of these.
+        """
+        both = self.released | self.refused
+        first = min(self.refused, default=max(both, default=0))
+        return frozenset(each for each in both if each > first)
+
+
+def fates(events: Iterable[Event], link: str, since_s: float) -> Fates:
+    """Sort what a link told of its blocks since a Unix time."""
+    released, refused = set(), set()
+    for event in events:
+        told = _OF_BLOCK.match(event.message)
+        if event.source != link or event.time_s < since_s or told is None:
+            continue
+        if event.level is Level.OK:
+            released.add(int(told[1]))
+        elif told[2]:
+            refused.add(int(told[1]))
+    return Fates(frozenset(released), frozenset(refused))
+
+
 class Alarm(NamedTuple):
     """A warning or an alarm that a node told."""
 
@@ -151,6 +186,11 @@ class Sight:
                 return None
             found.append(view.blocks_done)
         return tuple(found)
+
+    def fates(self, link: str, since_s: float) -> Fates:
+        """Return how blocks ended of which either end told since a Unix time."""
+        known = [state.events for state in self.states.values() if state is not None]
+        return fates(chain.from_iterable(known), link, since_s)
 
     def agree_on_routes(self, network: NetworkFile, *, since_s: float) -> bool:
         """Whether the controller looked since then and every edge follows its newest routes."""

@@ -13,13 +13,14 @@ import pytest
 from free_ports import free_ports
 
 from qnx_hw import config
+from qnx_hw.api.schema import Event, Level
 from qnx_hw.cli import main
 from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
 from qnx_hw.commands.chaos.traffic import PEAK_BYTES, steps_of
 from qnx_hw.commands.chaos.trial import open_since
-from qnx_hw.commands.chaos.watch import Alarm
+from qnx_hw.commands.chaos.watch import Alarm, fates
 from qnx_hw.commands.chaos.wires import Wire, joined
 from qnx_hw.commands.same_key import gap
 from qnx_hw.errors import ConfigError
@@ -192,6 +193,30 @@ def test_an_alarm_is_left_open_where_it_came_with_a_fault_and_is_not_over() -> N
     assert Alarm("bob", 1.0, "bob", "keys for eve run low", "keys for eve").is_of_stock
     one = msgspec.structs.replace(report(1, 1.0), left_open=("bob tagger of bob: lost",))
     assert "1 were not over at the end" in page([one, report(2, 1.0)])
+
+
+def test_a_block_newer_than_a_refused_one_was_heard_as_a_whole() -> None:
+    said = [
+        (9.0, Level.WARNING, "ab", "block 1 was given up: the error rate in Z is 9.0%, above"),
+        (11.0, Level.OK, "ab", "block 2: 512 secret bits"),
+        (12.0, Level.WARNING, "ab", "block 3 was given up: the error rate in Z is 12.0%, above"),
+        (13.0, Level.WARNING, "ab", "block 4 was given up: the error rate in X is 25.0%, above"),
+        (14.0, Level.WARNING, "ab", "block 4 was given up: the peer gave it up"),
+        (15.0, Level.OK, "ab", "block 5: 512 secret bits"),
+        (16.0, Level.WARNING, "ab", "block 6 was given up: the corrected strings still differ"),
+        (17.0, Level.OK, "cd", "block 7: 512 secret bits"),
+        (18.0, Level.OK, "ab", "alice-bob made key again"),
+    ]
+    events = [
+        Event(number=number, time_s=time_s, level=level, source=source, message=message)
+        for number, (time_s, level, source, message) in enumerate(said)
+    ]
+
+    told = fates(events, "ab", since_s=10.0)
+
+    assert (told.released, told.refused) == ({2, 5}, {3, 4})
+    assert told.heard() == {4, 5}
+    assert not fates(events[:2], "ab", since_s=10.0).heard()
 
 
 def test_the_page_names_what_broke() -> None:
