@@ -6,10 +6,8 @@ that were there. Memory is shared with whatever else runs: a loaded machine halv
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -79,7 +77,6 @@ MAX_KEY_GOALS = {0.02: 1.03, 0.03: 1.03, 0.05: 1.03, 0.08: 1.04, 0.10: 1.04, 0.1
 CHAIN_GOAL = 15.0
 SPACING_PS = 10_000
 PACKAGE = "the package ldpc"
-START = "from qnx_hw.node.warming import compile_all; compile_all(lambda what, part: None)"
 
 
 def suite() -> Iterator[Result]:
@@ -94,7 +91,6 @@ def suite() -> Iterator[Result]:
     yield from max_key_results()
     yield from ldpc_results()
     yield chain_result()
-    yield from start_results()
 
 
 class Frames(NamedTuple):
@@ -376,16 +372,6 @@ def _distil(alice: AliceBlock, bob: BobBlock, size: int, rate: float) -> float:
     if len(keys) != 2 or keys[Role.ALICE] != keys[Role.BOB]:
         raise SystemExit(f"the chain made no key: {alice.objection or bob.objection}")
     return time.process_time() - start_s
-
-
-def start_results() -> Iterator[Result]:
-    """Measure how long a new process compiles before it can make key: wall clock."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, goal in (("cold", 20.0), ("warm", 5.0)):
-            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-            start_s = time.monotonic()
-            subprocess.run([sys.executable, "-c", START], check=True, env=environment)
-            yield _result(f"kernels ready, {name}", time.monotonic() - start_s, "s", most=goal)
 
 
 def _result(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,10 +21,12 @@ from qnx_hw.commands.ports import resolve
 from qnx_hw.commands.same_key import is_same_key
 from qnx_hw.commands.screen import Screen
 from qnx_hw.keys import initial
-from qnx_hw.node.host import Host
 from qnx_hw.node.server import bind
 from qnx_hw.node.warming import warm_up
 from qnx_hw.secret import Secret
+
+if TYPE_CHECKING:
+    from qnx_hw.node.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +105,33 @@ async def demonstrate(settings: Settings) -> Result:
         initial.prepare(
             name, (network.folder_of(link.alice.node), network.folder_of(link.bob.node))
         )
-    host = Host(network, list(network.nodes), file=file)
     async with told_to_stop() as told, asyncio.TaskGroup() as tasks:
         # The laboratory starts, and compiles what it needs, on another core.
-        warming = tasks.create_task(warm_up(screen.progress, network))
+        readying = tasks.create_task(_ready(screen, network, file))
         async with laboratory(file) as lab:
             screen.say(f"Disturb it: qnx sim {lab.opening.control} --tell help")
-            watching = _Watch(host, screen, settings.blocks)
             guard = tasks.create_task(lab.watch())
-            await until(told, None, warming.done)
+            watching = _Watch(screen, settings.blocks)
+            await until(told, None, readying.done)
             if not told.is_set():
-                await _run(host, watching, settings, network, told)
+                await _run(await readying, watching, settings, network, told)
             guard.cancel()
-        warming.cancel()
+        readying.cancel()
         screen.close()
         return Result({name: watching.result(name, lab) for name in network.links})
+
+
+async def _ready(screen: Screen, network: config.NetworkFile, file: Path) -> Host:
+    """Load and compile what nodes are made of, which takes longer than all else here."""
+    host = await asyncio.to_thread(_load, network, file)
+    await warm_up(screen.progress, network)
+    return host
+
+
+def _load(network: config.NetworkFile, file: Path) -> Host:
+    from qnx_hw.node.host import Host
+
+    return Host(network, list(network.nodes), file=file)
 
 
 async def _run(
@@ -130,7 +145,7 @@ async def _run(
     url = f"http://{network.api.listen}"
     async with host.running(taken), _desktop(url if settings.desktop else None):
         settle_heap()
-        watching.start(url)
+        watching.start(host, url)
         await until(told, settings.seconds, watching.look)
         await host.rest()
         watching.finish()
@@ -139,8 +154,7 @@ async def _run(
 class _Watch:
     """Follows the links, draws them, and sums up."""
 
-    def __init__(self, host: Host, screen: Screen, blocks: int | None) -> None:
-        self._host = host
+    def __init__(self, screen: Screen, blocks: int | None) -> None:
         self._screen = screen
         self._blocks = blocks
         self._seen = 0
@@ -150,8 +164,9 @@ class _Watch:
         self._views: dict[str, LinkView] = {}
         self._equal: dict[str, bool] = {}
 
-    def start(self, url: str) -> None:
+    def start(self, host: Host, url: str) -> None:
         """Begin to measure time."""
+        self._host = host
         self._started_s = asyncio.get_running_loop().time()
         self._screen.say(f"Dashboard: {url}   (Ctrl-C ends the demo)")
 

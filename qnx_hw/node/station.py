@@ -182,11 +182,12 @@ class Station:
                 blocks = self._metrics.blocks_done + self._earlier.blocks_done
                 reason = await attempt(self._live())
                 done = self._metrics.blocks_done + self._earlier.blocks_done > blocks
-                pause_s = SHORTEST_PAUSE_S if done else min(2 * pause_s, LONGEST_PAUSE_S)
+                pause_s = SHORTEST_PAUSE_S if done else pause_s
                 if self._wanted.is_set():
                     phase = LinkPhase.FAULT if self._is_out_of_key else LinkPhase.CONNECTING
                     self._set_phase(phase, reason)
                     await _wait(self._unwanted, pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         finally:
             self._worker.close()
 

@@ -25,3 +25,4 @@ def warm_up(methods: Collection[str] = ("cascade", "ldpc", "max-key")) -> None:
     totals, wanted = np.ones(16, np.float32), np.ones(8, np.float32)
     ldpc_kernels.syndrome(np.zeros(16, np.uint8), *matrix, 8)
     ldpc_kernels.decode(totals, wanted, *matrix, 8, 1)
+    ldpc_kernels.shuffle(8, np.uint64(1))
