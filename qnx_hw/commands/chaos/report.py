@@ -44,6 +44,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_open: tuple[str, ...] = ()
     """Warnings and alarms since the first fault that were not over at the end: of few keys."""
 
+    core_ended_by_itself: int = 0
+    """How often nats-server was started again without having been killed."""
+
     @property
     def is_good(self) -> bool:
         """Whether nothing broke and there was something to break."""
@@ -115,6 +118,8 @@ edge follows the newest routes.
 Of {sum(fault.alarms for each in reports for fault in each.faults):,} warnings and alarms \
 {sum(len(each.left_open) for each in reports):,} were not over at the end;
 that keys in stock are few may still be true then, every other had to be over.
+nats-server ended by itself {sum(each.core_ended_by_itself for each in reports)} times, and was \
+started again as its service does.
 
 Invariants that did not hold: {len(broken)}.
 

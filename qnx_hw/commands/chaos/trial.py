@@ -188,7 +188,7 @@ class _Trial:
         if fault.kind is Kind.CERTIFICATE and await self._keys.serves(self._sae(fault)):
             self._broken.append(f"{fault.target} served with a certificate that had ended")
         await self._disturber.mend(fault)
-        recovered_s = await self._recovery(fault)
+        recovered_s, lacking = await self._recovery(fault)
         raised = self._sight.alarms().keys() - before
         self._recoveries.append(
             Recovery(
@@ -202,11 +202,11 @@ class _Trial:
         )
         if recovered_s is None:
             self._broken.append(
-                f"no key within {RECOVERY_DEADLINE_S:g} s after '{fault.kind}' of {fault.target}"
+                f"{RECOVERY_DEADLINE_S:g} s after '{fault.kind}' of {fault.target}: {lacking}"
             )
         if fault.kind in ALWAYS_TOLD and not raised:
             self._broken.append(f"nobody was told of '{fault.kind}' of {fault.target}")
-        words = "no key again" if recovered_s is None else f"key again after {recovered_s:.1f} s"
+        words = lacking if recovered_s is None else f"key again after {recovered_s:.1f} s"
         self._say(f"  {words}")
 
     def _ends(self, link: str) -> tuple[str, str]:
@@ -238,25 +238,30 @@ class _Trial:
                 f" photon and it refused blocks {sorted(told.refused)}"
             )
 
-    async def _recovery(self, fault: Fault) -> float | None:
-        """Return how long it takes until key comes again and everything is in order."""
+    async def _recovery(self, fault: Fault) -> tuple[float | None, str]:
+        """Return how long it takes until key comes again and everything is in order.
+
+        Where that takes too long it is None, and what was lacking at last.
+        """
         ended_s = time.time()
         for_key_s = await self._new_blocks(fault.links, RECOVERY_DEADLINE_S)
         if for_key_s is None:
-            return None
-        while not await self._is_in_order(fault, ended_s):
+            return None, "no key again"
+        while lacking := await self._lacking(fault, ended_s):
             if time.time() - ended_s > RECOVERY_DEADLINE_S:
-                return None
+                return None, lacking
             await asyncio.sleep(LOOK_S)
-        return time.time() - ended_s
+        return time.time() - ended_s, ""
 
-    async def _is_in_order(self, fault: Fault, since_s: float) -> bool:
-        """Whether no complaint is left, all follow the newest routes, applications are served."""
-        return (
-            self._sight.is_calm()
-            and self._sight.agree_on_routes(self._layout.network, since_s=since_s)
-            and (fault.kind is not Kind.CERTIFICATE or await self._keys.serves(self._sae(fault)))
-        )
+    async def _lacking(self, fault: Fault, since_s: float) -> str:
+        """Return what is not in order yet, or nothing."""
+        if not self._sight.is_calm():
+            return "a node, a link or an instrument is not in order"
+        if not self._sight.agree_on_routes(self._layout.network, since_s=since_s):
+            return "an edge does not follow the newest routes"
+        if fault.kind is Kind.CERTIFICATE and not await self._keys.serves(self._sae(fault)):
+            return "an application is not served"
+        return ""
 
     def _sae(self, fault: Fault) -> str:
         sae = schedule.sae_of(self._layout.network, fault.target)
@@ -300,6 +305,7 @@ class _Trial:
 
     def report(self) -> Report:
         """Compare the stores, search what was captured, and sum up; the nodes have ended."""
+        core = self._layout.core
         blocks = sum(self._compare(link) for link in self._layout.network.links)
         needles = [*self._keys.needles, *(echo.marker for echo in self._echoes)]
         searched = 0
@@ -320,6 +326,7 @@ class _Trial:
             keys_delivered=self._keys.delivered,
             tunnel_bytes=sum(echo.returned_bytes for echo in self._echoes),
             searched_bytes=searched,
+            core_ended_by_itself=core.ended_by_itself if core is not None else 0,
         )
 
     def _compare(self, link: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,9 @@ from free_ports import free_ports
 
 from qnx_hw import config
 from qnx_hw.api.schema import Event, Level
+from qnx_hw.bus.core import installed_server
 from qnx_hw.cli import main
+from qnx_hw.commands.chaos.core import Core, running
 from qnx_hw.commands.chaos.layout import lay_out
 from qnx_hw.commands.chaos.report import Recovery, Report, lines, page
 from qnx_hw.commands.chaos.schedule import Kind, faults
@@ -217,6 +221,45 @@ def test_a_block_newer_than_a_refused_one_was_heard_as_a_whole() -> None:
     assert (told.released, told.refused) == ({2, 5}, {3, 4})
     assert told.heard() == {4, 5}
     assert not fates(events[:2], "ab", since_s=10.0).heard()
+
+
+@pytest.mark.slow
+def test_a_core_that_ends_by_itself_is_started_again_and_a_killed_one_stays_away(
+    tmp_path: Path,
+) -> None:
+    if installed_server() is None:
+        pytest.skip("nats-server is not installed")
+    (port,) = free_ports(1)
+
+    async def is_there() -> bool:
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return True
+        return False
+
+    async def there_again(core: Core, after: int | None = None) -> None:
+        while True:
+            if core.process_id != after and await is_there():
+                return
+            await asyncio.sleep(0.05)
+
+    async def scene() -> None:
+        core = Core(tmp_path / "core", port)
+        core.prepare("lab", ["alice"])
+        async with asyncio.timeout(120), running(core):
+            await there_again(core)
+            first = core.process_id
+            assert first is not None
+            os.kill(first, signal.SIGKILL)
+            await there_again(core, after=first)
+            await core.kill()
+            assert not await is_there()
+            await core.start()
+            await there_again(core)
+            assert core.ended_by_itself == 1
+
+    asyncio.run(scene())
 
 
 def test_the_page_names_what_broke() -> None:
