@@ -44,6 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     left_open: tuple[str, ...] = ()
     """Warnings and alarms since the first fault that were not over at the end: of few keys."""
 
+    keys_lost: int = 0
+    """Whose answer a fault cut off; a key manager gives out none twice."""
     core_ended_by_itself: int = 0
     """How often nats-server was started again without having been killed."""
 
@@ -111,6 +113,8 @@ edge follows the newest routes.
 |---|---|
 | blocks of key that both stores held alike at the end | {sum(each.blocks for each in reports):,} |
 | keys fetched at both ends, equal, each new | {sum(each.keys_delivered for each in reports):,} |
+| keys whose answer a fault cut off, and which were rightly given out no second time | \
+{sum(each.keys_lost for each in reports):,} |
 | bytes through tunnels, back as they were sent | {sum(each.tunnel_bytes for each in reports):,} |
 | bytes captured between nodes, without a key or a user's byte in the clear | \
 {sum(each.searched_bytes for each in reports):,} |

@@ -137,10 +137,7 @@ class _Trial:
                 await asyncio.sleep(1.0)
             for task in watching:
                 task.cancel()
-        if self._keys.owed:
-            self._broken.append(
-                f"{self._keys.owed} keys that one end gave out cannot be had at the other"
-            )
+        self._broken += [f"not to be had at the other end: {each}" for each in self._keys.owed]
 
     async def _clear(self) -> None:
         """Wait until every alarm is over, but for those of keys that are still few."""
@@ -324,6 +321,7 @@ class _Trial:
             left_open=tuple(map(str, self._left_open)),
             blocks=blocks,
             keys_delivered=self._keys.delivered,
+            keys_lost=self._keys.lost,
             tunnel_bytes=sum(echo.returned_bytes for echo in self._echoes),
             searched_bytes=searched,
             core_ended_by_itself=core.ended_by_itself if core is not None else 0,

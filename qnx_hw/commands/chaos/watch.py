@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import secrets
+import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,14 +18,32 @@ from qnx_hw.api.client import NodeClient
 from qnx_hw.api.schema import Event, Level, LinkPhase, Snapshot
 from qnx_hw.commands.keys import client_of
 from qnx_hw.config import NetworkFile
-from qnx_hw.errors import QnxError
+from qnx_hw.errors import QnxError, RequestRefused
+from qnx_hw.keys.delivery.values014 import NOT_FOUND
 from qnx_hw.node.key_watch import STOCK_OF
 
 LOOK_S, FETCH_S = 0.25, 2.0
 IN_ORDER = frozenset({"ready", "busy", "streaming"})
 MOST_REMEMBERED = 200
 """Keys whose bits are searched for on the wires; a number that still takes seconds."""
+_NOTHING_WAS_ASKED = (ConnectionRefusedError, ssl.SSLCertVerificationError)
 _OF_BLOCK = re.compile(r"block (\d+)(?: was given up: (the error rate )|: )")
+
+
+@dataclass(slots=True)
+class _Due:
+    """A key that an application got, and its partner not yet."""
+
+    master: str
+    slave: str
+    name: str
+    digest: bytes = field(repr=False)
+    is_cut_off: bool = False
+    """Whether the partner asked once and never had the answer, for the connection ended."""
+    refusal: str = "it was not asked for"
+
+    def __str__(self) -> str:
+        return f"key {self.name} of {self.master} for {self.slave}: {self.refusal}"
 
 
 @dataclass(eq=False)
@@ -38,7 +57,9 @@ class Keys:
     delivered: int = 0
     needles: list[bytes] = field(default_factory=list, repr=False)
     _seen: set[bytes] = field(default_factory=set, repr=False)
-    _due: list[tuple[str, str, str, bytes]] = field(default_factory=list, repr=False)
+    lost: int = 0
+    """Keys whose answer was cut off, and which a key manager rightly gave out no second time."""
+    _due: list[_Due] = field(default_factory=list, repr=False)
 
     async def run(self) -> None:
         """Fetch while it is wanted; a key manager short of key, or gone, is asked again."""
@@ -49,7 +70,7 @@ class Keys:
         ]
         while self.is_wanted:
             for master, slave in pairs:
-                await asyncio.to_thread(self._get, master, slave)
+                await asyncio.to_thread(self.get, master, slave)
             await self.settle()
             await asyncio.sleep(FETCH_S)
 
@@ -70,20 +91,21 @@ class Keys:
         """Fetch at the other end what one end gave out."""
         due, self._due = self._due, []
         for each in due:
-            await asyncio.to_thread(self._dec, *each)
+            await asyncio.to_thread(self._dec, each)
 
     @property
-    def owed(self) -> int:
-        """Keys given out at one end that the other end did not give out yet."""
-        return len(self._due)
+    def owed(self) -> list[str]:
+        """Keys given out at one end that the other end did not give out yet, and why not."""
+        return list(map(str, self._due))
 
-    def _get(self, master: str, slave: str) -> None:
+    def get(self, master: str, slave: str) -> None:
+        """Fetch a new key at one end, to be fetched at the other when it is settled."""
         with suppress(QnxError, OSError):
             with client_of(self.network, master) as client:
                 answer = client.get(slave)
             for name, key in _keys(answer):
                 self._take(master, name, key)
-                self._due.append((master, slave, name, hashlib.sha256(key).digest()))
+                self._due.append(_Due(master, slave, name, hashlib.sha256(key).digest()))
 
     def _take(self, master: str, name: str, key: bytes) -> None:
         digest = hashlib.sha256(key).digest()
@@ -93,18 +115,27 @@ class Keys:
         if len(self.needles) < 2 * MOST_REMEMBERED:
             self.needles += [key, _base64(key)]
 
-    def _dec(self, master: str, slave: str, name: str, digest: bytes) -> None:
+    def _dec(self, due: _Due) -> None:
         try:
-            with client_of(self.network, slave) as client:
-                answer = client.get_by_id(master, [name])
-        except (QnxError, OSError):
-            self._due.append((master, slave, name, digest))
+            with client_of(self.network, due.slave) as client:
+                answer = client.get_by_id(due.master, [due.name])
+        except RequestRefused as refused:
+            due.refusal = str(refused)
+            if due.is_cut_off and NOT_FOUND in due.refusal:
+                self.lost += 1
+            else:
+                self._due.append(due)
+            return
+        except (QnxError, OSError) as error:
+            due.refusal = str(error)
+            due.is_cut_off |= not isinstance(error.__cause__, _NOTHING_WAS_ASKED)
+            self._due.append(due)
             return
         for _, key in _keys(answer):
-            if secrets.compare_digest(hashlib.sha256(key).digest(), digest):
+            if secrets.compare_digest(hashlib.sha256(key).digest(), due.digest):
                 self.delivered += 1
             else:
-                self.broken.append(f"{master} and {slave} got different keys {name}")
+                self.broken.append(f"{due.master} and {due.slave} got different keys {due.name}")
 
 
 class Fates(NamedTuple):
